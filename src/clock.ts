@@ -1,0 +1,36 @@
+/** Time as the switch sees it: handed in, so that tests and simulations can set it. */
+export interface Clock {
+  /** Milliseconds since 1970-01-01T00:00:00Z. */
+  now(): number
+}
+
+export const systemClock: Clock = { now: () => Date.now() }
+
+const cairoDate = new Intl.DateTimeFormat('en-CA', {
+  timeZone: 'Africa/Cairo',
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+})
+
+const MINUTE_MS = 60_000
+let cachedMinute = -1
+let cachedDay = ''
+
+/**
+ * The local date in Africa/Cairo (`2026-11-22`), where a programme's day starts at the first instant of its
+ * date, summer time or not. Offsets change on whole minutes, so one answer a minute is enough.
+ */
+export function cairoDay(nowMs: number): string {
+  const minute = Math.floor(nowMs / MINUTE_MS)
+  if (minute !== cachedMinute) {
+    cachedDay = cairoDate.format(nowMs)
+    cachedMinute = minute
+  }
+  return cachedDay
+}
+
+/** The UTC date of an instant (`2026-11-22`). */
+export function utcDay(nowMs: number): string {
+  return new Date(nowMs).toISOString().slice(0, 10)
+}

@@ -1,0 +1,228 @@
+/**
+ * The only reader of `process.env` and of `config/`. A setting that is missing, misspelt or out of range stops the
+ * start with one line that names it and says what to do.
+ */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import Type, { type Static } from 'typebox'
+import Value from 'typebox/value'
+
+const count = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum })
+const closed = { additionalProperties: false }
+
+const LinkSchema = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z][a-z0-9-]{0,10}$' }),
+    /** 0 lets the system choose: for tests. */
+    port: count(0, 65535),
+    spec: Type.Union([Type.Literal('ascii'), Type.Literal('bcd'), Type.Literal('hex')]),
+    framing: Type.Union([Type.Literal('length2'), Type.Literal('length2-tpdu'), Type.Literal('length4')]),
+    /** Which time of the message belongs to its idempotency key: DE 7, or DE 13 + DE 12 where repeats refresh DE 7. */
+    keyTime: Type.Union([Type.Literal('transmission'), Type.Literal('local')]),
+  },
+  closed,
+)
+
+const TransportSchema = Type.Object(
+  {
+    frameBytesMax: count(64, 65535),
+    partialFrameMs: count(10, 600_000),
+    idleMs: count(10, 86_400_000),
+    connectionsPerAddressMax: count(1, 100_000),
+    inFlightPerConnectionMax: count(1, 100_000),
+    /** A peer that does not read its answers is paused above this many unsent bytes. */
+    unsentBytesMax: count(1024, 100_000_000),
+  },
+  closed,
+)
+
+const SettingsSchema = Type.Object(
+  {
+    host: Type.String({ minLength: 1 }),
+    http: Type.Object(
+      {
+        port: count(0, 65535),
+        /** 0 switches the limit off (load tests). */
+        requestsPerMinutePerAddress: count(0, 10_000_000),
+        bodyBytesMax: count(1024, 1_048_576),
+        requestMs: count(100, 600_000),
+      },
+      closed,
+    ),
+    links: Type.Array(LinkSchema, { minItems: 1, maxItems: 64 }),
+    transport: TransportSchema,
+    authorization: Type.Object(
+      {
+        /** After this a submitted message that is still unknown stays unanswered, so that the terminal reverses. */
+        deadlineMs: count(100, 60_000),
+        /** Messages under way in this process; above it the answer is 91 at once. */
+        queueMax: count(1, 1_000_000),
+        /** How often a message may be decided again before it is answered 91. */
+        attemptsMax: count(1, 100),
+        /** Requests whose key time is further away than this are refused; partitions are kept for it. */
+        retentionDays: count(1, 60),
+      },
+      closed,
+    ),
+    redis: Type.Object(
+      { batchMax: count(1, 4096), callsInFlightMax: count(1, 64), callMs: count(10, 60_000), reconnectMs: count(10, 60_000) },
+      closed,
+    ),
+    ledger: Type.Object(
+      {
+        batchMax: count(1, 10_000),
+        /** Connections that carry group commits; one is also kept for look-ups. */
+        connections: count(1, 32),
+        statementMs: count(100, 600_000),
+        reconnectMs: count(10, 60_000),
+        partitionsAheadMonths: count(1, 24),
+      },
+      closed,
+    ),
+    sweeper: Type.Object(
+      { everyMs: count(10, 3_600_000), reservationAgeMs: count(10, 86_400_000), batchMax: count(1, 4096) },
+      closed,
+    ),
+    /** Terminals and merchants are cached in the process and read again when older than `freshMs`. */
+    registry: Type.Object({ freshMs: count(0, 3_600_000), terminalsMax: count(1, 10_000_000) }, closed),
+    drainMs: count(100, 600_000),
+    logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+  },
+  closed,
+)
+
+const amount = count(0, 999_999_999_999)
+const DailyLimitSchema = Type.Object({ amount, count: count(0, 1_000_000) }, closed)
+const classes = Type.Array(Type.String({ minLength: 1 }))
+const categories = Type.Array(Type.String({ pattern: '^\\d{4}$' }))
+
+const ProgrammeVersionSchema = Type.Object(
+  {
+    /** First Cairo day on which these parameters hold. */
+    validFrom: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' }),
+    currency: Type.String({ pattern: '^\\d{3}$' }),
+    /** A withdrawal is a multiple of this many piasters. */
+    noteSize: count(1, 1_000_000),
+    /** The most a cash purse may hold. */
+    balanceCeiling: amount,
+    dailyLimits: Type.Object({ spending: DailyLimitSchema, withdrawal: DailyLimitSchema }, closed),
+    transactionAmountMax: amount,
+    holdDays: Type.Object(
+      { default: count(1, 366), byMerchantCategory: Type.Record(Type.String({ pattern: '^\\d{4}$' }), count(1, 366)) },
+      closed,
+    ),
+    /** Classes of terminal at which a kind of transaction is accepted. */
+    terminalClasses: Type.Object(
+      {
+        purchase: classes,
+        authorization: classes,
+        completion: classes,
+        refund: classes,
+        withdrawal: classes,
+        deposit: classes,
+        credit: classes,
+        payment: classes,
+        balance: classes,
+      },
+      closed,
+    ),
+    /** Merchant categories (ISO 18245) to which a kind of transaction is bound; absent: any. */
+    merchantCategories: Type.Object({ withdrawal: categories, payment: categories }, closed),
+  },
+  closed,
+)
+
+const ProgrammeSchema = Type.Object({ versions: Type.Array(ProgrammeVersionSchema, { minItems: 1 }) }, closed)
+
+export type LinkConfig = Static<typeof LinkSchema>
+export type TransportLimits = Static<typeof TransportSchema>
+export type Settings = Static<typeof SettingsSchema>
+export type ProgrammeParameters = Static<typeof ProgrammeVersionSchema>
+
+export interface Config extends Settings {
+  readonly databaseUrl: string
+  readonly redisUrl: string
+  /** Secret of the look-up tokens of card numbers. */
+  readonly lookupKey: Uint8Array
+  /** Parameter sets, oldest first. */
+  readonly programme: readonly ProgrammeParameters[]
+  readonly production: boolean
+}
+
+/** A setting that cannot be used. The message is the one line an operator reads. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+const configFolder = new URL('../config/', import.meta.url)
+/** Good enough to try things out, known to everybody: refused in production. */
+const DEVELOPMENT_LOOKUP_KEY = 'sarf development look-up key, not secret'
+
+/**
+ * @param environment normally `process.env`; what it sets wins over the files
+ * @throws ConfigError
+ */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const settingsFile = environment['SARF_CONFIG'] ?? fileURLToPath(new URL('sarf.json', configFolder))
+  const programmeFile = environment['SARF_PROGRAMME'] ?? fileURLToPath(new URL('programme.json', configFolder))
+  const settings = check(SettingsSchema, withEnvironment(read(SettingsSchema, settingsFile), environment), 'the environment')
+  const programme = read(ProgrammeSchema, programmeFile).versions.toSorted((a, b) => (a.validFrom < b.validFrom ? -1 : 1))
+  const production = environment['NODE_ENV'] === 'production'
+  const lookupKey = environment['SARF_LOOKUP_KEY'] ?? (production ? undefined : DEVELOPMENT_LOOKUP_KEY)
+  if (lookupKey === undefined || lookupKey.length < 32) {
+    throw new ConfigError('SARF_LOOKUP_KEY must be set to a secret of at least 32 characters; card tokens are made with it')
+  }
+  return {
+    ...settings,
+    programme,
+    production,
+    lookupKey: Buffer.from(lookupKey, 'utf8'),
+    databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
+    redisUrl: url(environment, 'REDIS_URL', ['redis:', 'rediss:']),
+  }
+}
+
+function withEnvironment(settings: Settings, environment: Readonly<Record<string, string | undefined>>): Settings {
+  const port = (name: string, otherwise: number): number => {
+    const text = environment[name]
+    if (text === undefined) return otherwise
+    const value = Number(text)
+    if (!/^\d{1,5}$/.test(text) || value > 65535) throw new ConfigError(`${name} must be a port from 0 to 65535, not "${text}"`)
+    return value
+  }
+  return {
+    ...settings,
+    host: environment['SARF_HOST'] ?? settings.host,
+    ...(environment['SARF_LOG_LEVEL'] === undefined ? {} : { logLevel: environment['SARF_LOG_LEVEL'] as Settings['logLevel'] }),
+    http: { ...settings.http, port: port('SARF_PORT_HTTP', settings.http.port) },
+    links: settings.links.map((link) => ({
+      ...link,
+      port: port(`SARF_PORT_${link.name.toUpperCase().replaceAll('-', '_')}`, link.port),
+    })),
+  }
+}
+
+function read<const T extends Type.TSchema>(schema: T, file: string): Static<T> {
+  let value: unknown
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new ConfigError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return check(schema, value, file)
+}
+
+function check<const T extends Type.TSchema>(schema: T, value: unknown, origin: string): Static<T> {
+  if (Value.Check(schema, value)) return value as Static<T>
+  const first = Value.Errors(schema, value)[0]
+  throw new ConfigError(`${origin}: ${first?.instancePath ?? '/'} ${first?.message ?? 'is not valid'}`)
+}
+
+function url(environment: Readonly<Record<string, string | undefined>>, name: string, schemes: readonly string[]): string {
+  const text = environment[name]
+  const scheme = text === undefined ? undefined : URL.parse(text)?.protocol
+  if (text === undefined || scheme === undefined || !schemes.includes(scheme)) {
+    throw new ConfigError(`${name} must be set to a URL that begins with ${schemes[0] ?? ''}// (npm start sets it for you)`)
+  }
+  return text
+}
