@@ -61,3 +61,34 @@ export function luhnCheckDigit(payload: string): string {
 export function cardToken(pan: string, lookupKey: Uint8Array): CardToken {
   return createHmac('sha256', lookupKey).update(pan).digest().subarray(0, 16).toString('base64url') as CardToken
 }
+
+/** domain: card states. */
+export type CardState =
+  | 'ORDERED'
+  | 'AWAITING_COLLECTION'
+  | 'AWAITING_COLLECTION_DIWAN'
+  | 'ACTIVE'
+  | 'SUSPENDED_BIOMETRIC'
+  | 'PIN_BLOCKED'
+  | 'PIN_LOST'
+  | 'LOST'
+  | 'STOLEN'
+  | 'DAMAGED'
+  | 'REPLACED'
+  | 'EXPIRED'
+  | 'DESTROYED'
+  | 'CANCELLED'
+  | 'CLOSED'
+  | 'RETIRED'
+
+/** What a decision knows of a card: a copy of its row, and the gate of its cash purse at the same instant. */
+export interface CardSnapshot {
+  readonly token: CardToken
+  readonly masked: string
+  readonly state: CardState
+  /** YYMM as in ISO 8583-1:1987 DE 14: good to the end of that month. */
+  readonly expiry: string
+  readonly version: number
+  readonly cashPurse: number
+  readonly gate: number
+}

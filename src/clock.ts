@@ -2,9 +2,19 @@
 export interface Clock {
   /** Milliseconds since 1970-01-01T00:00:00Z. */
   now(): number
+  /** Calls `run` once after `delayMs`; the function returned takes that back. */
+  after(delayMs: number, run: () => void): () => void
 }
 
-export const systemClock: Clock = { now: () => Date.now() }
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs)
+    return () => {
+      clearTimeout(timer)
+    }
+  },
+}
 
 const cairoDate = new Intl.DateTimeFormat('en-CA', {
   timeZone: 'Africa/Cairo',

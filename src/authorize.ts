@@ -1,0 +1,399 @@
+/**
+ * The way of a message, from a typed transaction to its answer:
+ *
+ *   submit -> authenticate terminal -> load card (and original) -> decide -> reserve (Redis) -> commit (Postgres) -> respond
+ *
+ * Each arrow is a stage that takes what is ready in one turn of the event loop as one batch. A step that does not succeed goes straight to
+ * `respond`. A guard that fails in Redis or in the ledger means: look again at the truth, decide again. Redis only ever saves work; where it
+ * is down the same line runs without it, and the ledger's guards decide.
+ */
+import { assert, assertNever } from './assert.ts'
+import { cairoDay, type Clock } from './clock.ts'
+import type { Config, ProgrammeParameters } from './config.ts'
+import { decide } from './decision/decide.ts'
+import type { DeclineReason } from './decision/decision.ts'
+import {
+  HotStateUnavailable,
+  type CommittedPurse,
+  type HotState,
+  type Reservation,
+  type Settlement,
+} from './decision/hotState.ts'
+import { NOTHING_TO_POST } from './decision/posting.ts'
+import type { PurseSnapshot } from './purse/purse.ts'
+import type { CommitItem, CommitOutcome } from './ledger/commitItem.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { TerminalRegistry } from './ledger/terminalRegistry.ts'
+import { errorText, type Logger } from './log.ts'
+import type { AuthorizationMetrics } from './metrics.ts'
+import {
+  commitItemOf,
+  Passage,
+  reservationOf,
+  resultOfCommit,
+  resultOfDecline,
+  resultOfStored,
+  settlementOf,
+  tombstoneOf,
+  type Respond,
+} from './passage.ts'
+import type { AuthorizationResult } from './response/result.ts'
+import { Stage } from './stage.ts'
+import { isWithinRetention } from './transaction/identity.ts'
+import { KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
+
+export interface AuthorizerParts {
+  readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme'>
+  readonly ledger: Ledger
+  readonly hotState: HotState
+  readonly clock: Clock
+  readonly log: Logger
+  readonly metrics: AuthorizationMetrics
+}
+
+export class Authorizer {
+  readonly #parts: AuthorizerParts
+  readonly #terminals: TerminalRegistry
+  readonly #authenticating: Stage<Passage>
+  readonly #loading: Stage<Passage>
+  readonly #tracing: Stage<Passage>
+  readonly #reserving: Stage<Passage | Settlement>
+  readonly #refreshing: Stage<Passage>
+  #underWay = 0
+  #wakeIdle: (() => void)[] = []
+
+  constructor(parts: AuthorizerParts) {
+    this.#parts = parts
+    const { batchMax, callsInFlightMax } = parts.config.redis
+    const stage = <T>(name: string, run: (batch: T[]) => Promise<void>): Stage<T> =>
+      new Stage<T>({ batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
+    this.#authenticating = stage('authenticate', (batch) => this.#authenticate(batch))
+    this.#loading = stage('load', (batch) => this.#load(batch))
+    this.#tracing = stage('trace', (batch) => this.#trace(batch))
+    this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
+    this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
+    this.#terminals = new TerminalRegistry({ ...parts.config.registry, read: (ids) => parts.ledger.terminals(ids) })
+  }
+
+  /** Transactions that have not been answered yet. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
+  /** Calls `respond` exactly once, with the result or, where the outcome cannot be known in time, with undefined. */
+  submit(asked: Transaction | Unsupported, respond: Respond): void {
+    const { clock, config, ledger } = this.#parts
+    const nowMs = clock.now()
+    const passage = new Passage(asked, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
+    this.#underWay++
+    if (this.#underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
+    else if (this.#terminals.known(asked.terminalId, nowMs) === undefined) this.#authenticating.push(passage)
+    else this.#enter(passage)
+  }
+
+  /** Resolves when everything submitted has been answered. */
+  async idle(): Promise<void> {
+    if (this.#underWay === 0) return
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#wakeIdle.push(() => {
+      resolve(undefined)
+    })
+    await promise
+  }
+
+  /** Authenticate terminal: those that are not known, or not freshly, are looked up together. */
+  async #authenticate(batch: Passage[]): Promise<void> {
+    try {
+      await this.#terminals.refresh(
+        batch.map((passage) => passage.asked.terminalId),
+        this.#parts.clock.now(),
+      )
+    } catch (error) {
+      this.#parts.log.warn({ stage: 'authenticate', error: errorText(error) }, 'terminals cannot be looked up')
+    }
+    for (const passage of batch) this.#enter(passage)
+  }
+
+  #enter(passage: Passage): void {
+    const { asked } = passage
+    const entry = this.#terminals.stale(asked.terminalId)
+    if (entry === undefined) {
+      this.#declineNow(passage, 'cannot_decide')
+      return
+    }
+    const { terminal } = entry
+    passage.terminal = terminal
+    if (terminal === undefined) this.#declineNow(passage, 'terminal_unknown')
+    else if (asked.acceptorId !== undefined && asked.acceptorId !== terminal.merchant.acceptorId)
+      this.#declineNow(passage, 'merchant_unknown')
+    else if (terminal.merchant.state !== 'ACTIVE') this.#declineNow(passage, 'merchant_suspended')
+    else if (terminal.state !== 'ACTIVE') this.#declineNow(passage, 'terminal_suspended')
+    else if (asked.kind === 'unsupported') this.#declineNow(passage, 'unsupported')
+    else if (!this.#isRetained(asked.keyDate)) this.#declineNow(passage, 'stale')
+    else this.#loading.push(passage)
+  }
+
+  /** Load card: from Redis in one call, what it does not have from the ledger. */
+  async #load(batch: Passage[]): Promise<void> {
+    const { hotState, ledger } = this.#parts
+    try {
+      const cards = hotState.up
+        ? await hotState.cards(batch.map((passage) => passage.transaction.cardToken)).catch(ifUnavailable([]))
+        : []
+      const missing: Passage[] = []
+      for (const [index, passage] of batch.entries()) {
+        passage.card = cards[index]
+        if (passage.card === undefined) missing.push(passage)
+        else this.#loaded(passage)
+      }
+      if (missing.length === 0) return
+      const epoch = hotState.epoch
+      const found = await ledger.cards([...new Set(missing.map((passage) => passage.transaction.cardToken))])
+      if (epoch !== undefined && found.size > 0) await hotState.put(epoch, [...found.values()], []).catch(ifUnavailable([]))
+      for (const passage of missing) {
+        passage.card = found.get(passage.transaction.cardToken)
+        if (passage.card === undefined) this.#declineNow(passage, 'card_unknown')
+        else this.#loaded(passage)
+      }
+    } catch (error) {
+      this.#cannotDecide(
+        batch.filter((passage) => passage.card === undefined),
+        'load',
+        error,
+      )
+    }
+  }
+
+  #loaded(passage: Passage): void {
+    if ('original' in passage.transaction) this.#tracing.push(passage)
+    else this.#decide(passage)
+  }
+
+  /** Load original: what a completion, refund or reversal refers to is read from the ledger itself. */
+  async #trace(batch: Passage[]): Promise<void> {
+    const { ledger } = this.#parts
+    try {
+      const byKey = batch.filter((passage) => originalOf(passage).by === 'key')
+      const byReference = batch.filter((passage) => originalOf(passage).by === 'reference')
+      const [keyed, referenced] = await Promise.all([
+        byKey.length === 0 ? [] : ledger.originalsByKey(byKey.map((passage) => keyQuestion(originalOf(passage)))),
+        byReference.length === 0 ? [] : ledger.originalsByReference(byReference.map(referenceQuestion)),
+      ])
+      for (const [index, passage] of byKey.entries()) passage.original = keyed[index]
+      for (const [index, passage] of byReference.entries()) passage.original = referenced[index]
+      for (const passage of batch) this.#decide(passage)
+    } catch (error) {
+      this.#cannotDecide(batch, 'trace', error)
+    }
+  }
+
+  #decide(passage: Passage): void {
+    const { config, clock } = this.#parts
+    const { terminal, card, purse, original, forced, transaction } = passage
+    assert(terminal !== undefined && card !== undefined, 'terminal and card are known when a transaction is decided')
+    if (++passage.attempts > config.authorization.attemptsMax) {
+      this.#declineNow(passage, 'cannot_decide')
+      return
+    }
+    const nowMs = clock.now()
+    const day = cairoDay(nowMs)
+    const parameters = parametersOn(config.programme, day)
+    const decision = decide(transaction, { terminal, card, purse, original, parameters, day, nowMs, forced })
+    passage.decision = decision
+    if (decision.kind === 'remember') this.#remember(passage)
+    else if (decision.kind === 'approve' && reservationOf(passage, decision) !== undefined && this.#parts.hotState.up)
+      this.#reserving.push(passage)
+    else this.#commit(passage)
+  }
+
+  /** Reserve: settlements of finished commits ride along. */
+  async #reserve(batch: (Passage | Settlement)[]): Promise<void> {
+    const settlements = batch.filter((one): one is Settlement => !(one instanceof Passage))
+    const passages = batch.filter((one) => one instanceof Passage)
+    let outcomes
+    try {
+      outcomes = await this.#parts.hotState.reserve(settlements, passages.map(neededReservation))
+    } catch (error) {
+      // Whether it was set aside is not known; it is settled under its key in any case. The ledger's guards decide.
+      this.#parts.log.warn({ stage: 'reserve', count: batch.length, error: errorText(error) }, 'reserving without Redis')
+      for (const passage of passages) {
+        passage.reserved = true
+        this.#commit(passage)
+      }
+      return
+    }
+    for (const [index, passage] of passages.entries()) {
+      const outcome = outcomes[index] ?? 'absent'
+      if (outcome === 'reserved' || outcome === 'kept') {
+        passage.reserved = true
+        this.#commit(passage)
+      } else if (outcome === 'other_body') {
+        this.#declineNow(passage, 'other_body')
+      } else {
+        this.#refreshing.push(passage)
+      }
+    }
+  }
+
+  /** Look again: card and purse from the ledger, then decide on what is really there. */
+  async #refresh(batch: Passage[]): Promise<void> {
+    const { hotState, ledger } = this.#parts
+    try {
+      const epoch = hotState.epoch
+      const cards = await ledger.cards([...new Set(batch.map((passage) => passage.transaction.cardToken))])
+      const purses = [...(await ledger.purses([...new Set(batch.map(purseIdOf))])).values()]
+      const reserved =
+        epoch === undefined ? undefined : await hotState.put(epoch, [...cards.values()], purses).catch(ifUnavailable(undefined))
+      const snapshots = reserved ?? purses.map(unreserved)
+      const byId = new Map(purses.map((purse, index) => [purse.purseId, snapshots[index]]))
+      for (const passage of batch) {
+        passage.card = cards.get(passage.transaction.cardToken) ?? passage.card
+        passage.purse = byId.get(purseIdOf(passage))
+        this.#decide(passage)
+      }
+    } catch (error) {
+      this.#cannotDecide(batch, 'refresh', error)
+    }
+  }
+
+  #commit(passage: Passage): void {
+    passage.submitted = 'decision'
+    this.#parts.ledger.submit(passage, commitItemOf(passage), passage.deadlineMs)
+  }
+
+  /** The key of an original that was never seen is taken; only then is its reversal answered. */
+  #remember(passage: Passage): void {
+    const { key, keyDate } = keyQuestion(originalOf(passage))
+    passage.submitted = 'tombstone'
+    if (this.#isRetained(keyDate)) {
+      const tombstone = tombstoneOf(key, keyDate, passage.transaction.cardToken, 'reversed_before')
+      this.#parts.ledger.submit(passage, tombstone, passage.deadlineMs)
+    } else {
+      // Too old to be accepted when it comes: there is nothing to refuse.
+      passage.decision = { kind: 'approve', approved: 0, partial: false, posting: NOTHING_TO_POST }
+      this.#commit(passage)
+    }
+  }
+
+  readonly #committed = (passage: Passage, item: CommitItem, outcome: CommitOutcome): void => {
+    if (outcome.kind === 'unknown') {
+      // The reservation stays: the sweeper finds out.
+      this.#respond(passage, undefined)
+      return
+    }
+    if (passage.submitted === 'tombstone' && (outcome.kind === 'won' || outcome.kind === 'duplicate')) {
+      // Either way there is an original now, and it is looked at again.
+      this.#tracing.push(passage)
+      return
+    }
+    const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
+    if (settlement !== undefined) this.#settle(settlement)
+    passage.reserved = false
+    switch (outcome.kind) {
+      case 'won':
+        this.#respond(passage, resultOfCommit(passage, item, outcome.purse))
+        return
+      case 'duplicate': {
+        const result = resultOfStored(passage, outcome.stored)
+        if (result === 'other_body') this.#declineNow(passage, 'other_body')
+        else if (result === 'force') this.#force(passage)
+        else this.#respond(passage, result)
+        return
+      }
+      case 'refused':
+        if (outcome.guard === 'original') this.#tracing.push(passage)
+        else this.#refreshing.push(passage)
+        return
+      case 'unavailable':
+        this.#declineNow(passage, 'cannot_decide')
+        return
+      case 'fault':
+        this.#declineNow(passage, 'fault')
+        return
+      default:
+        assertNever(outcome)
+    }
+  }
+
+  #force(passage: Passage): void {
+    passage.forced = true
+    this.#tracing.push(passage)
+  }
+
+  #settle(settlement: Settlement): void {
+    if (this.#parts.hotState.up) this.#reserving.push(settlement)
+  }
+
+  #declineNow(passage: Passage, reason: DeclineReason): void {
+    this.#respond(passage, resultOfDecline(passage, reason))
+  }
+
+  #cannotDecide(batch: readonly Passage[], stage: string, error: unknown): void {
+    this.#parts.log.warn({ stage, count: batch.length, error: errorText(error) }, 'messages cannot be decided')
+    for (const passage of batch) this.#declineNow(passage, 'cannot_decide')
+  }
+
+  #respond(passage: Passage, result: AuthorizationResult | undefined): void {
+    this.#underWay--
+    this.#parts.metrics.answered(passage.asked.kind, result?.responseCode ?? 'none', this.#parts.clock.now() - passage.receivedMs)
+    passage.respond(result)
+    if (this.#underWay > 0) return
+    const wake = this.#wakeIdle
+    this.#wakeIdle = []
+    for (const resolve of wake) resolve()
+  }
+
+  #isRetained(keyDate: string): boolean {
+    return isWithinRetention(keyDate, this.#parts.clock.now(), this.#parts.config.authorization.retentionDays)
+  }
+}
+
+/** The parameters that hold on a day: the latest that have begun. */
+function parametersOn(programme: readonly ProgrammeParameters[], day: string): ProgrammeParameters {
+  const parameters = programme.findLast((version) => version.validFrom <= day) ?? programme[0]
+  assert(parameters !== undefined, 'the programme has parameters')
+  return parameters
+}
+
+function originalOf(passage: Passage): OriginalReference {
+  const { transaction } = passage
+  assert('original' in transaction, 'only transactions that refer to another are traced')
+  return transaction.original
+}
+
+function keyQuestion(original: OriginalReference): { key: string; keyDate: string } {
+  assert(original.by === 'key', 'the original is named by its key')
+  return original
+}
+
+function referenceQuestion(passage: Passage): { purseId: number; rrn: string; approvalCode: string; kinds: readonly number[] } {
+  const original = originalOf(passage)
+  assert(original.by === 'reference' && passage.card !== undefined, 'the original is named by its numbers, on a known card')
+  const kinds = passage.transaction.kind === 'completion' ? [KIND.authorization] : [KIND.purchase, KIND.completion, KIND.payment]
+  return { purseId: passage.card.cashPurse, rrn: original.rrn, approvalCode: original.approvalCode, kinds }
+}
+
+function neededReservation(passage: Passage): Reservation {
+  assert(passage.decision?.kind === 'approve', 'only approvals reserve')
+  const reservation = reservationOf(passage, passage.decision)
+  assert(reservation !== undefined, 'only debits reserve')
+  return reservation
+}
+
+function purseIdOf(passage: Passage): number {
+  assert(passage.card !== undefined, 'the card is known')
+  const movement = passage.decision?.kind === 'approve' ? passage.decision.posting.movement : null
+  return movement?.purseId ?? passage.card.cashPurse
+}
+
+function unreserved(purse: CommittedPurse): PurseSnapshot {
+  return { ...purse, available: purse.balance }
+}
+
+/** Redis may fail at any time: the line goes on without what it would have said. */
+function ifUnavailable<T>(otherwise: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof HotStateUnavailable) return otherwise
+    throw error
+  }
+}

@@ -1,0 +1,139 @@
+/** From the options of `sarf send` and what was sent before to the message that goes out. */
+import { minorUnits, type MinorUnits } from '../money.ts'
+import { demoPan, demoTerminal, demoTerminals } from '../programme/demo.ts'
+import type { SentMessage } from './sentMessages.ts'
+import {
+  ACQUIRER,
+  repeated,
+  SHAPES,
+  transactionMessage,
+  type Original,
+  type OutgoingMessage,
+  type SendKind,
+} from './transactionMessage.ts'
+import { UsageError } from './usageError.ts'
+
+export interface ComposeOptions {
+  readonly amount?: MinorUnits
+  readonly card?: string
+  readonly terminal?: string
+  readonly merchant?: string
+  readonly rrn?: string
+  readonly approvalCode?: string
+  readonly original?: { readonly stan: string; readonly transmissionTime: string }
+  readonly last?: true
+  readonly finalAmount?: MinorUnits
+  readonly repeat?: true
+  readonly partial?: true
+}
+
+interface Surroundings {
+  readonly nowMs: number
+  /** Latest last. */
+  readonly sent: readonly SentMessage[]
+  /** Called once where a new trace number is needed. */
+  takeStan(): string
+}
+
+/** @throws UsageError where something is missing that cannot be guessed */
+export function composeMessage(kind: SendKind, options: ComposeOptions, around: Surroundings): OutgoingMessage {
+  if (options.repeat === true) return repeatOf(kind, options, around.sent)
+  const followed = SHAPES[kind].follows === undefined ? undefined : originalOf(kind, options, around.sent)
+  return transactionMessage(kind, {
+    nowMs: around.nowMs,
+    stan: around.takeStan(),
+    pan: panOf(options, followed),
+    ...placeOf(kind, options, followed),
+    amount: amountOf(kind, options, followed),
+    // A refund is a transaction of its own; a completion and a reversal keep the original's reference.
+    rrn: options.rrn ?? (kind === 'refund' ? undefined : followed?.fields['37']),
+    approvalCode: options.approvalCode ?? followed?.approvalCode,
+    partial: options.partial === true,
+    original: followed === undefined ? originalByHand(kind, options) : originalFrom(followed),
+    finalAmount: options.finalAmount,
+  })
+}
+
+function repeatOf(kind: SendKind, options: ComposeOptions, sent: readonly SentMessage[]): OutgoingMessage {
+  const last = sent.findLast((message) => message.kind === kind)
+  if (last === undefined) throw new UsageError(`no ${kind} has been sent that could be repeated`)
+  const fields: (string | undefined)[] = []
+  for (const [de, text] of Object.entries(last.fields)) fields[Number(de)] = text
+  if (last.maskedPan !== undefined) fields[2] = panOf(options, last)
+  return repeated({ mti: last.mti, fields })
+}
+
+/** The message that this one follows, if this command sent it; undefined where the options name another one. */
+function originalOf(kind: SendKind, options: ComposeOptions, sent: readonly SentMessage[]): SentMessage | undefined {
+  const { original } = options
+  if (original !== undefined) {
+    return sent.findLast(({ fields }) => fields['11'] === original.stan && fields['7'] === original.transmissionTime)
+  }
+  if (options.rrn !== undefined && options.approvalCode !== undefined && kind !== 'reversal') return undefined
+  const follows = SHAPES[kind].follows ?? []
+  const last = sent.findLast((message) => follows.includes(message.kind) && canBeFollowed(kind, message))
+  if (last !== undefined) return last
+  throw new UsageError(`nothing was sent that a ${kind} could follow (${follows.join(', ')}); name it with --original stan,time`)
+}
+
+/** What was declined is not followed; a reversal is also for what was not answered. */
+function canBeFollowed(kind: SendKind, { responseCode }: SentMessage): boolean {
+  return responseCode === '00' || responseCode === '10' || (kind === 'reversal' && responseCode === undefined)
+}
+
+function originalFrom(sent: SentMessage): Original {
+  return {
+    mti: sent.mti,
+    processingCode: sent.fields['3'] ?? '000000',
+    stan: sent.fields['11'] ?? '',
+    transmissionTime: sent.fields['7'] ?? '',
+    acquirerId: sent.fields['32'] ?? '',
+  }
+}
+
+/** An original that this command did not send: the most usual message of that kind is assumed. */
+function originalByHand(kind: SendKind, options: ComposeOptions): Original | undefined {
+  if (options.original === undefined) return undefined
+  return {
+    mti: kind === 'complete' ? '0100' : '0200',
+    processingCode: '000000',
+    acquirerId: ACQUIRER,
+    ...options.original,
+  }
+}
+
+function amountOf(kind: SendKind, options: ComposeOptions, followed: SentMessage | undefined): MinorUnits {
+  if (SHAPES[kind].amount === 'zero') return minorUnits(0)
+  if (options.amount !== undefined) return options.amount
+  const original = followed?.fields['4']
+  if (original === undefined) throw new UsageError('--amount is needed: this original was not sent from here')
+  return minorUnits(Number(original))
+}
+
+/** Of the original's card only the masked number is kept, and the household where it is a demo card. */
+function panOf(options: ComposeOptions, followed: SentMessage | undefined): string {
+  if (options.card !== undefined) return options.card
+  if (followed === undefined) return demoPan(1)
+  if (followed.household === undefined) {
+    throw new UsageError(`--card is needed: the original was for ${followed.maskedPan ?? 'no card'}`)
+  }
+  return demoPan(followed.household)
+}
+
+interface Place {
+  readonly terminalId: string
+  readonly acceptorId: string
+  readonly merchantCategory: string
+}
+
+/** Where the original was, unless the options say otherwise; else the first demo terminal of the right class. */
+function placeOf(kind: SendKind, options: ComposeOptions, followed: SentMessage | undefined): Place {
+  const terminalId = options.terminal ?? followed?.fields['41']
+  const known = demoTerminals().find((terminal) => terminal.terminalId === terminalId) ?? demoTerminal(SHAPES[kind].terminalClass)
+  const sameTerminal = terminalId === followed?.fields['41']
+  return {
+    terminalId: terminalId ?? known.terminalId,
+    acceptorId: options.merchant ?? (sameTerminal ? followed?.fields['42'] : undefined) ?? known.acceptorId,
+    merchantCategory: known.category,
+  }
+}

@@ -1,0 +1,32 @@
+/** The `sarf` command: `npm run -s sarf -- COMMAND`. */
+import { Command, CommanderError } from 'commander'
+
+/** Each is loaded only when it is asked for: what sends one message need not load a database driver. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  send: async () => (await import('./send.ts')).sendCommand(),
+  decode: async () => (await import('./decode.ts')).decodeCommand(),
+  seed: async () => (await import('./seed.ts')).seedCommand(),
+  audit: async () => (await import('./audit.ts')).auditCommand(),
+}
+
+const EXIT_USAGE = 2
+
+await main(process.argv.slice(2))
+
+async function main(given: string[]): Promise<void> {
+  const program = new Command('sarf')
+    .description('Tools of the sarf authorization switch.')
+    .usage('COMMAND [options]')
+    .showHelpAfterError('(--help shows what can be given)')
+  const named = COMMANDS[given[0] ?? '']
+  for (const load of named === undefined ? Object.values(COMMANDS) : [named]) program.addCommand(await load())
+  // Without this a wrong option would exit 1, which means "declined" or "not clean" to a script.
+  for (const command of [program, ...program.commands]) command.exitOverride()
+  try {
+    await program.parseAsync(given, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    // Commander's own errors carry 1, ours their own code; help carries 0 where it was asked for.
+    process.exitCode = error.exitCode === 1 ? EXIT_USAGE : error.exitCode
+  }
+}

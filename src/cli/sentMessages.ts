@@ -1,0 +1,97 @@
+/**
+ * What `sarf send` sent lately, in `last.json` of the state folder: so that a refund, a completion, a reversal or a
+ * repeat finds its original, and no two messages get the same trace number at the same time. Card numbers are kept
+ * masked only.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { maskPan } from '../card.ts'
+import { demoPan } from '../programme/demo.ts'
+import { SHAPES, type OutgoingMessage, type SendKind } from './transactionMessage.ts'
+
+export interface SentMessage {
+  readonly kind: SendKind
+  /** Of the message when it is not a repeat. */
+  readonly mti: string
+  /** Text of each data element by number, without DE 2. */
+  readonly fields: Readonly<Record<string, string>>
+  readonly maskedPan: string | undefined
+  /** Where the card is one of the demo programme: its number follows from this. */
+  readonly household: number | undefined
+  /** Of the answer, if one came. */
+  readonly responseCode?: string
+  readonly approvalCode?: string
+}
+
+export interface SentMessages {
+  /** Trace numbers given out so far. */
+  readonly counter: number
+  /** Latest last. */
+  readonly sent: readonly SentMessage[]
+}
+
+/** Trace number, transmission time and terminal. */
+const IDENTITY = ['11', '7', '41'] as const
+const SENT_MAX = 50
+const STAN_MAX = 999_999
+
+/** Nothing sent yet where the file is missing or broken. */
+export function readSentMessages(file: string): SentMessages {
+  try {
+    const { counter, sent } = JSON.parse(readFileSync(file, 'utf8')) as Partial<SentMessages>
+    return { counter: Number.isInteger(counter) ? (counter ?? 0) : 0, sent: Array.isArray(sent) ? sent : [] }
+  } catch {
+    return { counter: 0, sent: [] }
+  }
+}
+
+/** The next trace number, taken so that no later call gets it. */
+export function takeStan(file: string): string {
+  const { counter, sent } = readSentMessages(file)
+  write(file, { counter: counter + 1, sent })
+  return String((counter % STAN_MAX) + 1).padStart(6, '0')
+}
+
+/** In the place of what was remembered of the same message before its answer, or before it was repeated. */
+export function rememberSent(file: string, message: SentMessage): void {
+  const { counter, sent } = readSentMessages(file)
+  const others = sent.filter(
+    ({ kind, fields }) => IDENTITY.some((de) => fields[de] !== message.fields[de]) || kind !== message.kind,
+  )
+  write(file, { counter, sent: [...others, message].slice(-SENT_MAX) })
+}
+
+/** A message as it is remembered. */
+export function sentMessage(
+  kind: SendKind,
+  message: OutgoingMessage,
+  answer: { responseCode: string | undefined; approvalCode: string | undefined },
+): SentMessage {
+  const fields: Record<string, string> = {}
+  for (const [de, text] of message.fields.entries()) {
+    if (text !== undefined && de !== 2) fields[String(de)] = text
+  }
+  const pan = message.fields[2]
+  return {
+    kind,
+    mti: SHAPES[kind].mti,
+    fields,
+    maskedPan: pan === undefined ? undefined : maskPan(pan),
+    household: pan === undefined ? undefined : demoHousehold(pan),
+    ...(answer.responseCode === undefined ? {} : { responseCode: answer.responseCode }),
+    ...(answer.approvalCode === undefined ? {} : { approvalCode: answer.approvalCode }),
+  }
+}
+
+function demoHousehold(pan: string): number | undefined {
+  const household = Number(pan.slice(6, -1))
+  return demoPan(household) === pan ? household : undefined
+}
+
+/** In one step, so that a reader never meets half a file. */
+function write(file: string, messages: SentMessages): void {
+  mkdirSync(dirname(file), { recursive: true })
+  const draft = `${file}.${String(process.pid)}`
+  writeFileSync(draft, JSON.stringify(messages, undefined, 2) + '\n', { mode: 0o600 })
+  renameSync(draft, file)
+}

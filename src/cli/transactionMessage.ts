@@ -1,0 +1,177 @@
+/** What a terminal puts into the message of each transaction that `sarf send` knows: MTI and data elements. */
+import { formatOriginalData } from '../iso8583/originalData.ts'
+import { formatPrivateData } from '../iso8583/privateData.ts'
+import { formatReplacementAmounts } from '../iso8583/replacementAmounts.ts'
+import { EGP, type MinorUnits } from '../money.ts'
+
+export const SEND_KINDS = [
+  'purchase',
+  'withdrawal',
+  'deposit',
+  'credit',
+  'payment',
+  'balance',
+  'authorize',
+  'complete',
+  'refund',
+  'reversal',
+  'echo',
+  'signon',
+] as const
+export type SendKind = (typeof SEND_KINDS)[number]
+
+interface KindShape {
+  readonly mti: string
+  /** DE 3; undefined where it is the original's, or where there is no card. */
+  readonly processingCode?: string
+  /** Class of the terminal where this is done. */
+  readonly terminalClass: string
+  /** DE 70 of a network management message: such a message has no card and no amount. */
+  readonly network?: string
+  readonly amount: 'asked' | 'zero' | 'of the original'
+  /** Transactions that this one can follow. */
+  readonly follows?: readonly SendKind[]
+}
+
+const REVERSIBLE: readonly SendKind[] = [
+  'purchase',
+  'withdrawal',
+  'deposit',
+  'credit',
+  'payment',
+  'authorize',
+  'complete',
+  'refund',
+]
+
+export const SHAPES: Readonly<Record<SendKind, KindShape>> = {
+  purchase: { mti: '0200', processingCode: '000000', terminalClass: 'pos', amount: 'asked' },
+  withdrawal: { mti: '0200', processingCode: '010000', terminalClass: 'atm', amount: 'asked' },
+  deposit: { mti: '0200', processingCode: '210000', terminalClass: 'post-office', amount: 'asked' },
+  credit: { mti: '0200', processingCode: '260000', terminalClass: 'transfer', amount: 'asked' },
+  payment: { mti: '0200', processingCode: '500000', terminalClass: 'government', amount: 'asked' },
+  balance: { mti: '0100', processingCode: '310000', terminalClass: 'pos', amount: 'zero' },
+  authorize: { mti: '0100', processingCode: '000000', terminalClass: 'pos', amount: 'asked' },
+  complete: {
+    mti: '0220',
+    processingCode: '000000',
+    terminalClass: 'pos',
+    amount: 'of the original',
+    follows: ['authorize'],
+  },
+  refund: {
+    mti: '0200',
+    processingCode: '200000',
+    terminalClass: 'pos',
+    amount: 'of the original',
+    follows: ['purchase', 'payment', 'complete'],
+  },
+  reversal: { mti: '0400', terminalClass: 'pos', amount: 'of the original', follows: REVERSIBLE },
+  echo: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '301' },
+  signon: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '001' },
+}
+
+/** What DE 90 needs of the message that another one follows. */
+export interface Original {
+  readonly mti: string
+  readonly processingCode: string
+  readonly stan: string
+  readonly transmissionTime: string
+  readonly acquirerId: string
+}
+
+export interface MessageValues {
+  readonly nowMs: number
+  readonly stan: string
+  readonly pan: string
+  readonly terminalId: string
+  readonly acceptorId: string
+  /** DE 18, ISO 18245. */
+  readonly merchantCategory: string
+  readonly amount: MinorUnits
+  readonly rrn: string | undefined
+  readonly approvalCode: string | undefined
+  readonly partial: boolean
+  readonly original: Original | undefined
+  /** What a reversed transaction came to in the end (DE 95). */
+  readonly finalAmount: MinorUnits | undefined
+}
+
+export interface OutgoingMessage {
+  readonly mti: string
+  /** Sparse, by data element number. */
+  readonly fields: (string | undefined)[]
+}
+
+/** DE 32: whom this command pretends to be. */
+export const ACQUIRER = '818001'
+/** The fields that domain rules and ISO 8583-1:1987 table 5 ask for. */
+export function transactionMessage(kind: SendKind, values: MessageValues): OutgoingMessage {
+  const shape = SHAPES[kind]
+  const fields: (string | undefined)[] = []
+  fields[7] = transmissionTime(values.nowMs)
+  fields[11] = values.stan
+  if (shape.network !== undefined) {
+    fields[70] = shape.network
+    return { mti: shape.mti, fields }
+  }
+  const local = cairoTime(values.nowMs)
+  fields[2] = values.pan
+  fields[3] = shape.processingCode ?? values.original?.processingCode ?? '000000'
+  fields[4] = String(values.amount).padStart(12, '0')
+  fields[12] = local.time
+  fields[13] = local.monthDay
+  fields[18] = values.merchantCategory
+  // The number is keyed in; the terminal could take a PIN.
+  fields[22] = '011'
+  fields[25] = '00'
+  fields[32] = values.original?.acquirerId ?? ACQUIRER
+  fields[37] = values.rrn ?? retrievalReference(values.nowMs, values.stan)
+  fields[38] = values.approvalCode
+  fields[41] = values.terminalId
+  fields[42] = values.acceptorId
+  fields[48] = values.partial ? formatPrivateData([{ tag: 'PC', value: '1' }]) : undefined
+  fields[49] = EGP
+  fields[90] = values.original && formatOriginalData({ ...values.original, forwarderId: '' })
+  fields[95] = values.finalAmount === undefined ? undefined : replacementAmounts(values.finalAmount)
+  return { mti: shape.mti, fields }
+}
+
+/** The same message once more: ISO 8583-1:1987 4.1.4, the origin digit says that it is a repeat. */
+export function repeated(message: OutgoingMessage): OutgoingMessage {
+  return { mti: message.mti.slice(0, 3) + String(Number(message.mti.slice(3)) | 1), fields: message.fields }
+}
+
+/** DE 7, MMDDhhmmss in UTC. */
+function transmissionTime(nowMs: number): string {
+  return new Date(nowMs).toISOString().replace(/\D/g, '').slice(4, 14)
+}
+
+const cairoClock = new Intl.DateTimeFormat('en-GB', {
+  timeZone: 'Africa/Cairo',
+  hourCycle: 'h23',
+  month: '2-digit',
+  day: '2-digit',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+})
+
+function cairoTime(nowMs: number): { monthDay: string; time: string } {
+  const parts = new Map(cairoClock.formatToParts(nowMs).map(({ type, value }) => [type, value]))
+  const text = (...types: Intl.DateTimeFormatPartTypes[]): string => types.map((type) => parts.get(type) ?? '').join('')
+  return { monthDay: text('month', 'day'), time: text('hour', 'minute', 'second') }
+}
+
+/** DE 37 as acquirers commonly make it: last digit of the year, day of the year, hour, STAN. */
+function retrievalReference(nowMs: number, stan: string): string {
+  const now = new Date(nowMs)
+  const year = now.getUTCFullYear()
+  const dayOfYear = Math.floor((nowMs - Date.UTC(year, 0, 1)) / 86_400_000) + 1
+  return `${String(year % 10)}${String(dayOfYear).padStart(3, '0')}${String(now.getUTCHours()).padStart(2, '0')}${stan}`
+}
+
+function replacementAmounts(transactionAmount: number): string {
+  const noFee = { sign: 'C', amount: 0 } as const
+  return formatReplacementAmounts({ transactionAmount, settlementAmount: 0, transactionFee: noFee, settlementFee: noFee })
+}

@@ -1,0 +1,35 @@
+/** Checks that need nothing but the transaction, its card and its place, in the order of the programme's rules. */
+import type { ProgrammeParameters } from '../config.ts'
+import type { Transaction } from '../transaction/transaction.ts'
+import { cardReason } from './cardChecks.ts'
+import type { DecisionContext } from './context.ts'
+import type { DeclineReason } from './decision.ts'
+
+/** Card, place, amount: everything that can be said without the purse. */
+export function firstReason(transaction: Transaction, context: DecisionContext): DeclineReason | undefined {
+  return placeReason(transaction, context) ?? amountReason(transaction, context.parameters)
+}
+
+export function placeReason(transaction: Transaction, context: DecisionContext): DeclineReason | undefined {
+  const { terminal, parameters, card, day } = context
+  const ofCard = cardReason(card, transaction, day)
+  if (ofCard !== undefined) return ofCard
+  if (transaction.kind === 'reversal') return undefined
+  if (!parameters.terminalClasses[transaction.kind].includes(terminal.class)) return 'terminal_class'
+  const { category } = terminal.merchant
+  if (transaction.kind === 'withdrawal' && !parameters.merchantCategories.withdrawal.includes(category))
+    return 'merchant_category'
+  if (transaction.kind === 'payment' && !parameters.merchantCategories.payment.includes(category)) return 'payee_unknown'
+  return undefined
+}
+
+function amountReason(transaction: Transaction, parameters: ProgrammeParameters): DeclineReason | undefined {
+  if (transaction.amount === 0) return 'amount_invalid'
+  const currency = currencyReason(transaction, parameters)
+  if (currency !== undefined) return currency
+  return transaction.amount > parameters.transactionAmountMax ? 'transaction_amount' : undefined
+}
+
+export function currencyReason(transaction: Transaction, parameters: ProgrammeParameters): DeclineReason | undefined {
+  return transaction.currency === parameters.currency ? undefined : 'currency'
+}

@@ -1,0 +1,199 @@
+/**
+ * Transactions that follow an earlier one: completion of an authorization, refund, reversal. What was decided before comes in as
+ * `context.original`, and goes out as a guard: had it been touched meanwhile, the commit says so and this is decided again.
+ */
+import {
+  bank,
+  cashAvailable,
+  cashHeld,
+  governmentPayee,
+  merchantAccount,
+  atmCash,
+  suspense,
+  type Account,
+} from '../purse/chart.ts'
+import { KIND, type FollowUp, type Reversal } from '../transaction/transaction.ts'
+import { currencyReason, firstReason, placeReason } from './checks.ts'
+import type { DecisionContext } from './context.ts'
+import { decline, type Approval, type Decision } from './decision.ts'
+import type { OriginalSnapshot } from './original.ts'
+import { NOTHING_TO_POST, type DayCounter, type Posting, type PurseMovement } from './posting.ts'
+import { egp } from './transfers.ts'
+
+/**
+ * Above the hold, or after its expiry: the hold first, the rest from what is available as far as it goes, then suspense. What is
+ * left of the hold is released: one completion closes an authorization.
+ */
+export function decideCompletion(transaction: FollowUp, context: DecisionContext): Decision {
+  const refusal = placeReason(transaction, context) ?? currencyReason(transaction, context.parameters)
+  if (refusal !== undefined) return decline(refusal)
+  const original = ownOriginal(transaction, context, [KIND.authorization])
+  if (original === undefined) return context.forced ? forcedCompletion(transaction, context) : decline('original_not_found')
+  if (original.completed) return decline('original_completed')
+  const merchant = merchantAccount(context.terminal.merchant.id)
+  const fromHold = Math.min(transaction.amount, original.holdRemaining)
+  const released = original.holdRemaining - fromHold
+  const { covered, uncovered } = cover(transaction.amount - fromHold, context)
+  return approval(transaction.amount, {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: movementOf(original, released - covered, -original.holdRemaining, {
+      group: 'spending',
+      day: original.day,
+      amount: covered - released,
+      count: 0,
+      amountMax: null,
+      countMax: null,
+    }),
+    transfers: [
+      ...egp(cashHeld(original.purseId), merchant, fromHold),
+      ...egp(cashAvailable(original.purseId), merchant, covered),
+      ...egp(suspense, merchant, uncovered),
+      ...egp(cashHeld(original.purseId), cashAvailable(original.purseId), released),
+    ],
+    fromSuspense: uncovered === 0 ? null : uncovered,
+    holdUsed: original.holdRemaining,
+  })
+}
+
+/** The goods are gone and no hold is known: what is available, then suspense. */
+function forcedCompletion(transaction: FollowUp, context: DecisionContext): Decision {
+  const { cashPurse } = context.card
+  const merchant = merchantAccount(context.terminal.merchant.id)
+  const { covered, uncovered } = cover(transaction.amount, context)
+  return approval(transaction.amount, {
+    ...NOTHING_TO_POST,
+    movement: { purseId: cashPurse, gate: null, delta: -covered, heldDelta: 0, balanceMax: null, counter: null },
+    transfers: [...egp(cashAvailable(cashPurse), merchant, covered), ...egp(suspense, merchant, uncovered)],
+    fromSuspense: uncovered === 0 ? null : uncovered,
+  })
+}
+
+export function decideRefund(transaction: FollowUp, context: DecisionContext): Decision {
+  const refusal = firstReason(transaction, context)
+  if (refusal !== undefined) return decline(refusal)
+  const original = ownOriginal(transaction, context, [KIND.purchase, KIND.completion, KIND.payment])
+  if (original === undefined) return decline('original_not_found')
+  if (transaction.amount > original.approved - original.givenBack) return decline('refund_exceeds_original')
+  return approval(transaction.amount, giveBack(original, transaction.amount, context, null))
+}
+
+/** Idempotent: what was given back already is not given back again, however many messages ask for it. */
+export function decideReversal(transaction: Reversal, context: DecisionContext): Decision {
+  const { original } = context
+  if (original === undefined) return { kind: 'remember' }
+  if (original.kind === KIND.tombstone) return approval(0, NOTHING_TO_POST)
+  if (original.cardToken !== transaction.cardToken) return decline('original_not_found')
+  if (!isApproved(original) || !hasPurse(original)) return approval(0, NOTHING_TO_POST)
+  const final = transaction.finalAmount ?? 0
+  const amount = Math.max(0, original.approved - final - original.givenBack)
+  if (original.kind === KIND.authorization) return releaseHold(original, Math.min(amount, original.holdRemaining))
+  if (original.kind === KIND.reversal || original.kind === KIND.release) return decline('original_not_found')
+  const takesBack = original.kind === KIND.refund || original.kind === KIND.paymentRefund
+  const wasCredit = original.kind === KIND.deposit || original.kind === KIND.credit
+  if (takesBack || wasCredit) return approval(amount, takeBack(original, amount, context))
+  return approval(amount, giveBack(original, amount, context, counterOf(original, amount)))
+}
+
+/** Money goes back to the purse; what suspense had lent comes first. */
+function giveBack(original: WithPurse, amount: number, context: DecisionContext, counter: DayCounter | null): Posting {
+  const contra = contraOf(original, context)
+  const toSuspense = Math.min(amount, original.fromSuspense - original.givenBackToSuspense)
+  const toPurse = amount - toSuspense
+  return {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: movementOf(original, toPurse, 0, counter),
+    transfers: [...egp(contra, suspense, toSuspense), ...egp(contra, cashAvailable(original.purseId), toPurse)],
+    fromSuspense: toSuspense === 0 ? null : toSuspense,
+  }
+}
+
+/** A credit is undone: from what is available as far as it goes, the rest from suspense. */
+function takeBack(original: WithPurse, amount: number, context: DecisionContext): Posting {
+  const contra = contraOf(original, context)
+  const { covered, uncovered } = cover(amount, context)
+  return {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: movementOf(original, -covered, 0, null),
+    transfers: [...egp(cashAvailable(original.purseId), contra, covered), ...egp(suspense, contra, uncovered)],
+    fromSuspense: uncovered === 0 ? null : uncovered,
+  }
+}
+
+function releaseHold(original: WithPurse, amount: number): Approval {
+  return approval(amount, {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: movementOf(original, amount, -amount, counterOf(original, amount)),
+    transfers: egp(cashHeld(original.purseId), cashAvailable(original.purseId), amount),
+    holdUsed: amount,
+  })
+}
+
+/** How much of an amount the purse covers: all of it, until a guard has failed and the purse is known. */
+function cover(amount: number, context: DecisionContext): { covered: number; uncovered: number } {
+  const covered = context.purse === undefined ? amount : Math.max(0, Math.min(amount, context.purse.available))
+  return { covered, uncovered: amount - covered }
+}
+
+type WithPurse = OriginalSnapshot & { readonly purseId: number }
+
+function hasPurse(original: OriginalSnapshot): original is WithPurse {
+  return original.purseId !== null
+}
+
+/** The original, where it is an approval of the right kind on this card at this merchant. */
+function ownOriginal(transaction: FollowUp, context: DecisionContext, kinds: readonly number[]): WithPurse | undefined {
+  const { original, terminal } = context
+  if (original === undefined || !isApproved(original) || !hasPurse(original) || !kinds.includes(original.kind)) return undefined
+  return original.cardToken === transaction.cardToken && original.merchantId === terminal.merchant.id ? original : undefined
+}
+
+function isApproved(original: OriginalSnapshot): boolean {
+  return original.responseCode === '00' || original.responseCode === '10'
+}
+
+/** The account on the other side of the original's. */
+function contraOf(original: OriginalSnapshot, context: DecisionContext): Account {
+  const merchantId = original.merchantId ?? context.terminal.merchant.id
+  switch (original.kind) {
+    case KIND.withdrawal:
+      return atmCash(context.terminal.id)
+    case KIND.deposit:
+    case KIND.credit:
+      return bank
+    case KIND.payment:
+    case KIND.paymentRefund:
+      return governmentPayee(merchantId)
+    default:
+      return merchantAccount(merchantId)
+  }
+}
+
+/** Given back in full, the transaction no longer counts towards the day's number either. */
+function counterOf(original: OriginalSnapshot, amount: number): DayCounter {
+  const inFull = amount > 0 && amount === original.approved - original.givenBack
+  return {
+    group: original.kind === KIND.withdrawal ? 'withdrawal' : 'spending',
+    day: original.day,
+    amount: -amount,
+    count: inFull ? -1 : 0,
+    amountMax: null,
+    countMax: null,
+  }
+}
+
+/** Any gate: a stopped card's money still has to be right. */
+function movementOf(original: WithPurse, delta: number, heldDelta: number, counter: DayCounter | null): PurseMovement {
+  return { purseId: original.purseId, gate: null, delta, heldDelta, balanceMax: null, counter }
+}
+
+function guardOf(original: OriginalSnapshot): { key: string; keyDate: string; linked: number } {
+  return { key: original.key, keyDate: original.keyDate, linked: original.linked }
+}
+
+function approval(approved: number, posting: Posting): Approval {
+  return { kind: 'approve', approved, partial: false, posting }
+}

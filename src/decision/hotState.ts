@@ -1,0 +1,342 @@
+/**
+ * The hot state of cards and purses in Redis. It is never the truth: a wrong, stale or lost Redis can cost a second look, nothing more.
+ *
+ *   down --(connected, scripts loaded, epoch agreed with the ledger)--> up --(connection lost, or a script met another epoch)--> down
+ *
+ * Each (re)connection compares Redis's run id and replication id with those that the ledger stored for the epoch; a difference, or an epoch
+ * that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
+ * dropped, cards and purses are loaded again when they are needed.
+ *
+ * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (hash: e epoch,
+ * v version, b balance, g gate, d day, sa sc wa wc the day's counters, pd psa psc pwa pwc what is reserved of them).
+ */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { Redis } from 'ioredis'
+import type { CardSnapshot } from '../card.ts'
+import type { Clock } from '../clock.ts'
+import { errorText, type Logger } from '../log.ts'
+import type { PurseSnapshot } from '../purse/purse.ts'
+
+export interface HotStateOptions {
+  readonly url: string
+  readonly shard: number
+  readonly callMs: number
+  readonly reconnectMs: number
+  readonly epochs: EpochStore
+  readonly clock: Clock
+  readonly log: Logger
+  readonly onChange?: () => void
+}
+
+/** Where the ledger keeps which Redis an epoch belongs to. */
+export interface EpochStore {
+  /** @returns the epoch of exactly this Redis, advanced where the stored one is another's or `known` is not the stored epoch */
+  agree(
+    shard: number,
+    redis: { readonly runId: string; readonly replicationId: string; readonly known: number | undefined },
+  ): Promise<number>
+}
+
+/** A purse's committed state, as it goes into Redis. */
+export interface CommittedPurse {
+  readonly purseId: number
+  readonly version: number
+  readonly balance: number
+  readonly gate: number
+  readonly day: string
+  readonly spentAmount: number
+  readonly spentCount: number
+  readonly withdrawnAmount: number
+  readonly withdrawnCount: number
+}
+
+export interface Reservation {
+  readonly key: string
+  readonly keyDate: string
+  readonly body: string
+  readonly purseId: number
+  readonly debit: number
+  readonly gate: number | null
+  readonly counter: {
+    readonly group: 'spending' | 'withdrawal'
+    readonly day: string
+    readonly amount: number
+    readonly count: number
+    readonly amountMax: number | null
+    readonly countMax: number | null
+  } | null
+}
+
+/** The end of a reservation; `state` tells what the commit made of the purse, absent where it came to nothing. */
+export interface Settlement {
+  readonly key: string
+  readonly purseId: number
+  readonly state: CommittedPurse | undefined
+}
+
+export type ReserveOutcome = 'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count'
+
+const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
+  'reserved',
+  'kept',
+  'other_body',
+  'absent',
+  'gate',
+  'balance',
+  'day_amount',
+  'day_count',
+]
+
+/** Redis cannot be asked, did not answer in time, or has just changed its epoch: nothing may be concluded. */
+export class HotStateUnavailable extends Error {
+  override readonly name = 'HotStateUnavailable'
+}
+
+interface Script {
+  readonly source: string
+  readonly sha: string
+}
+
+const RESERVE = script('reserve.lua')
+const PUT = script('put.lua')
+const EPOCH = script('epoch.lua')
+const NO_CEILING = 999_999_999_999_999
+
+export class HotState {
+  readonly #options: HotStateOptions
+  readonly #redis: Redis
+  #epoch: number | undefined
+  #agreeing = false
+  #closed = false
+
+  constructor(options: HotStateOptions) {
+    this.#options = options
+    this.#redis = new Redis(options.url, {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      enableReadyCheck: true,
+      commandTimeout: options.callMs,
+      connectTimeout: options.callMs,
+      retryStrategy: () => options.reconnectMs,
+    })
+    this.#redis.on('ready', () => {
+      void this.#agree()
+    })
+    this.#redis.on('close', () => {
+      this.#down('connection closed')
+    })
+    this.#redis.on('error', (error: Error) => {
+      options.log.debug({ error: errorText(error) }, 'redis')
+    })
+  }
+
+  get up(): boolean {
+    return this.#epoch !== undefined
+  }
+
+  get epoch(): number | undefined {
+    return this.#epoch
+  }
+
+  /** Connects and agrees on the epoch; where Redis cannot be reached it keeps trying in the background. */
+  async open(): Promise<void> {
+    await this.#redis.connect().catch((error: unknown) => {
+      this.#options.log.warn({ error: errorText(error) }, 'cannot connect to Redis')
+    })
+    if (this.#redis.status === 'ready') await this.#agree()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#epoch = undefined
+    await this.#redis.quit().catch(() => {
+      this.#redis.disconnect()
+    })
+  }
+
+  /** @returns a card a token; undefined where Redis has none of this epoch */
+  async cards(tokens: readonly string[]): Promise<(CardSnapshot | undefined)[]> {
+    const epoch = this.#currentEpoch()
+    const records = await this.#guarded(this.#redis.mget(tokens.map((token) => this.#key(`card:${token}`))))
+    const prefix = `${String(epoch)}:`
+    return records.map((record) => {
+      if (record?.startsWith(prefix) !== true) return undefined
+      return JSON.parse(record.slice(record.indexOf(':', prefix.length) + 1)) as CardSnapshot
+    })
+  }
+
+  /**
+   * Takes over what was read from the ledger.
+   *
+   * @param epoch the epoch as it was before the ledger was read
+   * @returns for each purse what can be decided with: its committed state less what is reserved
+   */
+  async put(epoch: number, cards: readonly CardSnapshot[], purses: readonly CommittedPurse[]): Promise<PurseSnapshot[]> {
+    const keys = [
+      this.#key('epoch'),
+      ...cards.map((card) => this.#key(`card:${card.token}`)),
+      ...purses.map((purse) => this.#key(`purse:${String(purse.purseId)}`)),
+    ]
+    const records = cards.map((card) => `${String(epoch)}:${String(card.version)}:${JSON.stringify(card)}`)
+    const reply = await this.#run(PUT, keys, [String(epoch), String(cards.length), ...records, ...purses.map(stateText)])
+    return (reply as number[][]).map((pending, index) => withoutReserved(purses[index], pending))
+  }
+
+  /** Settles and reserves in one atomic step. @returns an outcome a reservation */
+  async reserve(settlements: readonly Settlement[], reservations: readonly Reservation[]): Promise<ReserveOutcome[]> {
+    const epoch = this.#currentEpoch()
+    const keys = [this.#key('epoch'), this.#key('reservations')]
+    const args = [String(epoch), String(settlements.length)]
+    for (const { key, purseId, state } of settlements) {
+      keys.push(this.#key(`purse:${String(purseId)}`))
+      args.push(key, state === undefined ? '' : stateText(state))
+    }
+    for (const reservation of reservations) {
+      keys.push(this.#key(`purse:${String(reservation.purseId)}`))
+      args.push(reservation.key, reservationText(reservation, this.#options.clock.now()))
+    }
+    const reply = await this.#run(RESERVE, keys, args)
+    return (reply as number[]).map((code) => RESERVE_OUTCOMES[code] ?? 'absent')
+  }
+
+  /** Reservations made before `beforeMs` that nobody settled. */
+  async unsettled(beforeMs: number, countMax: number): Promise<{ key: string; keyDate: string; purseId: number }[]> {
+    this.#currentEpoch()
+    const found: { key: string; keyDate: string; purseId: number }[] = []
+    let cursor = '0'
+    do {
+      const [next, entries] = await this.#guarded(this.#redis.hscan(this.#key('reservations'), cursor, 'COUNT', 500))
+      cursor = next
+      for (let i = 0; i + 1 < entries.length; i += 2) {
+        const [, ms, keyDate, purseId] = (entries[i + 1] ?? '').split('|')[1]?.split(',') ?? []
+        if (Number(ms) < beforeMs) found.push({ key: entries[i] ?? '', keyDate: keyDate ?? '', purseId: Number(purseId) })
+      }
+    } while (cursor !== '0' && found.length < countMax)
+    return found.slice(0, countMax)
+  }
+
+  /** The purse as Redis holds it, for the auditor and for tests. */
+  async purse(purseId: number): Promise<{ version: number; balance: number; reserved: number } | undefined> {
+    const epoch = this.#currentEpoch()
+    const [e, version, balance, reserved] = await this.#guarded(
+      this.#redis.hmget(this.#key(`purse:${String(purseId)}`), 'e', 'v', 'b', 'pd'),
+    )
+    return e === String(epoch) ? { version: Number(version), balance: Number(balance), reserved: Number(reserved) } : undefined
+  }
+
+  #key(name: string): string {
+    return `{${String(this.#options.shard)}}:${name}`
+  }
+
+  #currentEpoch(): number {
+    if (this.#epoch === undefined) throw new HotStateUnavailable('Redis is not connected')
+    return this.#epoch
+  }
+
+  async #run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const evaluate = (): Promise<unknown> => this.#redis.evalsha(script.sha, keys.length, ...keys, ...args)
+    const reply = await this.#guarded(
+      evaluate().catch(async (error: unknown) => {
+        if (!errorText(error).includes('NOSCRIPT')) throw error
+        await this.#redis.script('LOAD', script.source)
+        return await evaluate()
+      }),
+    )
+    if (reply !== -1) return reply
+    this.#down('another epoch')
+    void this.#agree()
+    throw new HotStateUnavailable('Redis has another epoch')
+  }
+
+  async #guarded<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call
+    } catch (error) {
+      throw new HotStateUnavailable(errorText(error), { cause: error })
+    }
+  }
+
+  #down(reason: string): void {
+    if (this.#epoch === undefined) return
+    this.#epoch = undefined
+    this.#options.log.warn({ reason }, 'hot state is down')
+    this.#options.onChange?.()
+  }
+
+  /** Agrees with the ledger on the epoch of the Redis that is connected now; tries again until it succeeds or the connection goes. */
+  async #agree(): Promise<void> {
+    if (this.#agreeing || this.#closed || this.#epoch !== undefined) return
+    this.#agreeing = true
+    try {
+      const { shard, epochs, log } = this.#options
+      for (const { source } of [RESERVE, PUT, EPOCH]) await this.#redis.script('LOAD', source)
+      const info = await this.#redis.info()
+      if (/^role:slave/m.test(info))
+        throw new Error('this Redis is a replica and takes no writes; point REDIS_URL at the primary')
+      const known = await this.#redis.get(this.#key('epoch'))
+      const epoch = await epochs.agree(shard, {
+        runId: infoField(info, 'run_id'),
+        replicationId: infoField(info, 'master_replid'),
+        known: known === null ? undefined : Number(known),
+      })
+      const holds = await this.#redis.evalsha(EPOCH.sha, 2, this.#key('epoch'), this.#key('reservations'), String(epoch))
+      if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
+      this.#epoch = epoch
+      log.info({ shard, epoch }, 'hot state is up')
+      this.#options.onChange?.()
+    } catch (error) {
+      this.#options.log.warn({ error: errorText(error) }, 'cannot agree on the epoch of Redis')
+      this.#options.clock.after(this.#options.reconnectMs, () => {
+        if (this.#redis.status === 'ready') void this.#agree()
+      })
+    } finally {
+      this.#agreeing = false
+    }
+  }
+}
+
+function script(file: string): Script {
+  const source = readFileSync(new URL(file, import.meta.url), 'utf8')
+  return { source, sha: createHash('sha1').update(source).digest('hex') }
+}
+
+function infoField(info: string, name: string): string {
+  return new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? ''
+}
+
+function dayNumber(day: string): string {
+  return day.slice(0, 4) + day.slice(5, 7) + day.slice(8, 10)
+}
+
+function stateText(purse: CommittedPurse): string {
+  const { version, balance, gate, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount } = purse
+  const counters = `${String(spentAmount)},${String(spentCount)},${String(withdrawnAmount)},${String(withdrawnCount)}`
+  return `${String(version)},${String(balance)},${String(gate)},${dayNumber(day)},${counters}`
+}
+
+const COUNTER_GROUP = { spending: 1, withdrawal: 2 } as const
+
+function reservationText(reservation: Reservation, nowMs: number): string {
+  const { debit, gate, counter, body, keyDate, purseId } = reservation
+  const limits = counter
+    ? `${String(COUNTER_GROUP[counter.group])},${String(counter.amount)},${String(counter.count)},${String(counter.amountMax ?? NO_CEILING)},` +
+      `${String(counter.countMax ?? NO_CEILING)},${dayNumber(counter.day)}`
+    : '0,0,0,0,0,0'
+  return `${String(debit)},${String(gate ?? 0)},${limits}|${body},${String(nowMs)},${keyDate},${String(purseId)}`
+}
+
+function withoutReserved(purse: CommittedPurse | undefined, pending: readonly number[]): PurseSnapshot {
+  const [debit = 0, spentAmount = 0, spentCount = 0, withdrawnAmount = 0, withdrawnCount = 0] = pending
+  if (purse === undefined) throw new RangeError('put answers each purse')
+  return {
+    available: purse.balance - debit,
+    day: purse.day,
+    spentAmount: purse.spentAmount + spentAmount,
+    spentCount: purse.spentCount + spentCount,
+    withdrawnAmount: purse.withdrawnAmount + withdrawnAmount,
+    withdrawnCount: purse.withdrawnCount + withdrawnCount,
+  }
+}

@@ -1,0 +1,24 @@
+/** An earlier decision, with all that has been linked to it since. */
+export interface OriginalSnapshot {
+  readonly key: string
+  readonly keyDate: string
+  readonly kind: number
+  readonly responseCode: string
+  readonly cardToken: string | null
+  readonly merchantId: number | null
+  readonly terminalId: string | null
+  readonly purseId: number | null
+  readonly approved: number
+  readonly approvalCode: string | null
+  readonly fromSuspense: number
+  /** Cairo date on which it was decided: the day whose counters it raised. */
+  readonly day: string
+  /** Approvals linked to it, and what those gave back in all. */
+  readonly linked: number
+  readonly givenBack: number
+  /** Part of `givenBack` that went to suspense. */
+  readonly givenBackToSuspense: number
+  readonly completed: boolean
+  /** What is left of its hold; 0 where it has none. */
+  readonly holdRemaining: number
+}

@@ -1,0 +1,159 @@
+/**
+ * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0003_commit_batch.sql), and
+ * how a batch of them becomes that function's arrays.
+ */
+import type { Posting, Transfer } from '../decision/posting.ts'
+
+export interface CommitItem extends Posting {
+  readonly key: string
+  /** UTC date of the key's time; chooses the partition. */
+  readonly keyDate: string
+  readonly mti: number
+  readonly kind: number
+  /** 64-bit fingerprint of the body as a decimal; null where the body is not known (tombstones). */
+  readonly body: string | null
+  readonly cardToken: string | null
+  readonly terminalId: string | null
+  readonly merchantId: number | null
+  readonly rrn: string | null
+  readonly requested: number
+  readonly approved: number
+  readonly responseCode: string
+  readonly reason: string | null
+  readonly approvalCode: string | null
+}
+
+/** A purse's committed state, as the ledger knows it. */
+export interface PurseState {
+  readonly balance: number
+  readonly held: number
+  readonly version: number
+  readonly day: string
+  readonly spentAmount: number
+  readonly spentCount: number
+  readonly withdrawnAmount: number
+  readonly withdrawnCount: number
+}
+
+/** The stored answer of a key. */
+export interface StoredAnswer {
+  readonly key: string
+  readonly keyDate: string
+  readonly mti: number
+  readonly kind: number
+  readonly body: string | null
+  readonly responseCode: string
+  readonly reason: string | null
+  readonly approvalCode: string | null
+  readonly approved: number
+  readonly requested: number
+  readonly rrn: string | null
+  /** Balances after the posting; null where no purse was concerned. */
+  readonly available: number | null
+  readonly held: number | null
+}
+
+export type CommitOutcome =
+  /** Durable. `purse` is its state after the posting, absent where no purse was concerned. */
+  | { readonly kind: 'won'; readonly purse: PurseState | undefined }
+  /** The key was there before: what was answered. */
+  | { readonly kind: 'duplicate'; readonly stored: StoredAnswer }
+  /** Nothing was written, because what the decision relied on does not hold (any more). */
+  | { readonly kind: 'refused'; readonly guard: CommitGuard }
+  /** Nothing was written and nothing was tried: the ledger cannot be reached or takes no writes. */
+  | { readonly kind: 'unavailable' }
+  /** It may or may not have been written, and could not be found out before the deadline. */
+  | { readonly kind: 'unknown' }
+  /** The item itself is wrong: a fault of ours. Nothing was written. */
+  | { readonly kind: 'fault'; readonly error: string }
+
+export type CommitGuard = 'purse' | 'gate' | 'original' | 'balance' | 'ceiling' | 'dayAmount' | 'dayCount'
+
+/** The outcomes of `commit_batch` by number. */
+export const COMMIT_GUARDS: readonly (CommitGuard | undefined)[] = [
+  undefined,
+  undefined,
+  'purse',
+  'gate',
+  'original',
+  'balance',
+  'ceiling',
+  'dayAmount',
+  'dayCount',
+]
+
+const LIMIT_GROUP = { spending: 1, withdrawal: 2 } as const
+
+/** The parameters of `commit_batch`, in its order; a column that is null throughout is passed as one null. */
+export function commitParameters(shard: number, nowMs: number, items: readonly CommitItem[]): (string | null)[] {
+  const parameters: (string | null)[] = [String(shard), new Date(nowMs).toISOString()]
+  for (const column of ITEM_COLUMNS) parameters.push(arrayLiteral(items, column))
+  const transfers = items.flatMap((item, index) => item.transfers.map((transfer) => ({ ...transfer, item: index + 1 })))
+  for (const column of TRANSFER_COLUMNS) parameters.push(arrayLiteral(transfers, column) ?? '{}')
+  return parameters
+}
+
+const ITEM_COLUMNS: readonly ((item: CommitItem) => string | number | boolean | null)[] = [
+  (item) => quoted(item.key),
+  (item) => item.keyDate,
+  (item) => item.mti,
+  (item) => item.kind,
+  (item) => item.body,
+  (item) => quoted(item.cardToken),
+  (item) => quoted(item.terminalId),
+  (item) => item.merchantId,
+  (item) => quoted(item.rrn),
+  (item) => item.requested,
+  (item) => item.approved,
+  (item) => quoted(item.responseCode),
+  (item) => quoted(item.reason),
+  (item) => quoted(item.approvalCode),
+  (item) => item.movement?.purseId ?? null,
+  (item) => item.movement?.gate ?? null,
+  (item) => item.transfers.length > 0,
+  (item) => item.movement?.delta ?? null,
+  (item) => item.movement?.heldDelta ?? null,
+  (item) => item.movement?.balanceMax ?? null,
+  (item) => item.movement?.counter?.day ?? null,
+  (item) => (item.movement?.counter ? LIMIT_GROUP[item.movement.counter.group] : null),
+  (item) => item.movement?.counter?.amount ?? null,
+  (item) => item.movement?.counter?.count ?? null,
+  (item) => item.movement?.counter?.amountMax ?? null,
+  (item) => item.movement?.counter?.countMax ?? null,
+  (item) => quoted(item.original?.key ?? null),
+  (item) => item.original?.keyDate ?? null,
+  (item) => item.original?.linked ?? null,
+  (item) => item.fromSuspense,
+  (item) => (item.holdExpiresAt === null ? null : quoted(item.holdExpiresAt)),
+  (item) => (item.holdUsed === 0 ? null : item.holdUsed),
+]
+
+const TRANSFER_COLUMNS: readonly ((transfer: Transfer & { item: number }) => number)[] = [
+  (transfer) => transfer.item,
+  (transfer) => transfer.debitCode,
+  (transfer) => transfer.debitOwner,
+  (transfer) => transfer.creditCode,
+  (transfer) => transfer.creditOwner,
+  (transfer) => transfer.unit,
+  (transfer) => transfer.amount,
+]
+
+/** PostgreSQL manual 8.15.6, array literals; written here because the driver's own writer is several times slower. */
+function arrayLiteral<T>(rows: readonly T[], column: (row: T) => string | number | boolean | null): string | null {
+  let literal = ''
+  let empty = true
+  for (const row of rows) {
+    const value = column(row)
+    if (value === null) {
+      literal += ',NULL'
+    } else {
+      literal += ',' + String(value)
+      empty = false
+    }
+  }
+  return empty ? null : '{' + literal.slice(1) + '}'
+}
+
+function quoted(text: string | null): string | null {
+  return text === null ? null : '"' + (/["\\]/.test(text) ? text.replace(/["\\]/g, '\\$&') : text) + '"'
+}

@@ -1,0 +1,168 @@
+/**
+ * One connection to Postgres that mends itself.
+ *
+ *   connecting --(session prepared, not in recovery)--> up --(error, deadline, end)--> connecting, after `reconnectMs`
+ *   any --close()--> closed
+ *
+ * A statement that ran into its deadline leaves an unknown outcome: the connection is thrown away, because whatever it
+ * answers later could be taken for the answer to another statement.
+ */
+import { Client, type QueryResult, type QueryResultRow } from 'pg'
+import type { Clock } from '../clock.ts'
+import { errorText, type Logger } from '../log.ts'
+
+export interface ConnectionOptions {
+  readonly url: string
+  readonly statementMs: number
+  readonly reconnectMs: number
+  readonly clock: Clock
+  readonly log: Logger
+  readonly name: string
+  /** Called whenever `up` changes. */
+  readonly onChange?: () => void
+}
+
+/** A statement that is parsed once a connection. */
+export interface Statement {
+  readonly name: string
+  readonly text: string
+}
+
+/** The server could not be asked, or its answer did not come: whether the statement took effect is not known. */
+export class OutcomeUnknown extends Error {
+  override readonly name = 'OutcomeUnknown'
+}
+
+/** There was no connection to ask on: the statement did not take effect. */
+export class NotConnected extends Error {
+  override readonly name = 'NotConnected'
+}
+
+export class LedgerConnection {
+  readonly #options: ConnectionOptions
+  #client: Client | undefined
+  #closed = false
+  #cancelReconnect: (() => void) | undefined
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  get up(): boolean {
+    return this.#client !== undefined
+  }
+
+  /** Connects; keeps trying in the background where the first attempt fails. */
+  async open(): Promise<void> {
+    const { url, name, statementMs, log } = this.#options
+    const client = new Client({
+      connectionString: url,
+      application_name: `sarf ${name}`,
+      connectionTimeoutMillis: statementMs,
+      keepAlive: true,
+    })
+    client.on('error', (error: Error) => {
+      this.#lost(client, error)
+    })
+    client.on('end', () => {
+      this.#lost(client, undefined)
+    })
+    try {
+      await client.connect()
+      await prepareSession(client)
+      if (this.#closed) {
+        await client.end()
+        return
+      }
+      this.#client = client
+      log.debug({ reason: name }, 'ledger connection is up')
+      this.#options.onChange?.()
+    } catch (error) {
+      log.warn({ reason: name, error: errorText(error) }, 'cannot connect to the ledger')
+      client.removeAllListeners('end')
+      client.end().catch(() => undefined)
+      this.#reconnectLater()
+    }
+  }
+
+  /**
+   * @throws NotConnected, OutcomeUnknown, or pg's DatabaseError: the server refused the statement and rolled it back
+   */
+  async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<QueryResult<Row>> {
+    const client = this.#client
+    if (client === undefined) throw new NotConnected(`ledger connection ${this.#options.name} is down`)
+    const { promise: overdue, reject } = Promise.withResolvers<never>()
+    const cancel = this.#options.clock.after(this.#options.statementMs, () => {
+      reject(new OutcomeUnknown(`no answer to ${statement.name} within ${String(this.#options.statementMs)} ms`))
+    })
+    try {
+      return await Promise.race([client.query<Row>({ ...statement, values: values as unknown[] }), overdue])
+    } catch (error) {
+      if (isStatementError(error)) throw error
+      this.#lost(client, error)
+      throw error instanceof OutcomeUnknown ? error : new OutcomeUnknown(errorText(error), { cause: error })
+    } finally {
+      cancel()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#cancelReconnect?.()
+    const client = this.#client
+    this.#client = undefined
+    if (client !== undefined) await client.end().catch(() => undefined)
+  }
+
+  #lost(client: Client, error: unknown): void {
+    if (this.#client !== client) return
+    this.#client = undefined
+    client.removeAllListeners('end')
+    client.end().catch(() => undefined)
+    destroySocket(client)
+    if (this.#closed) return
+    this.#options.log.warn(
+      { reason: this.#options.name, error: errorText(error ?? 'ended by the server') },
+      'ledger connection lost',
+    )
+    this.#options.onChange?.()
+    this.#reconnectLater()
+  }
+
+  #reconnectLater(): void {
+    if (this.#closed) return
+    this.#cancelReconnect = this.#options.clock.after(this.#options.reconnectMs, () => {
+      void this.open()
+    })
+  }
+}
+
+/** What every session needs: plans that do not depend on a batch's values, durable commits, a primary to write to. */
+async function prepareSession(client: Client): Promise<void> {
+  await client.query(
+    `SET plan_cache_mode = force_generic_plan; SET jit = off; SET synchronous_commit = on; SET DateStyle = 'ISO'; SET TimeZone = 'UTC'`,
+  )
+  const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby')
+  if (rows[0]?.standby !== false)
+    throw new Error('the server is a standby and takes no writes; point DATABASE_URL at the primary')
+}
+
+/**
+ * The server answered ERROR: the statement was rolled back and the session lives on. Class 57P ends the session, 08 is a
+ * connection failure: there the outcome is not known.
+ */
+function isStatementError(error: unknown): boolean {
+  const code = sqlState(error)
+  return code !== undefined && !code.startsWith('57P') && !code.startsWith('08')
+}
+
+/** SQLSTATE (PostgreSQL manual, appendix A) of an error that the server reported. */
+export function sqlState(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('severity' in error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+function destroySocket(client: Client): void {
+  const { connection } = client as unknown as { connection?: { stream?: { destroy?: () => void } } }
+  connection?.stream?.destroy?.()
+}

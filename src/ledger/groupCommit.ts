@@ -1,0 +1,314 @@
+/**
+ * Group commit: all items that wait for the ledger go into one statement while the last one is being flushed. No timer: the
+ * disk sets the pace, so a quiet switch commits at once and a busy one in large batches.
+ *
+ * An item's life:
+ *
+ *   submit --> waiting (another item of its purse or key is under way) --> ready --> sent --+--> won | duplicate | refused | fault
+ *                                                                           ^               |
+ *                                                                           +-- unresolved <+ (no answer came: the outcome is not known)
+ *
+ * An unresolved item is sent again, unchanged, as soon as there is a connection: the unique key decides, so that this is harmless, and
+ * what it finds is the truth. It is given up as `unknown` at its deadline. An item that was never sent is given up as `unavailable` as
+ * soon as no connection is up.
+ */
+import { assert } from '../assert.ts'
+import type { Clock } from '../clock.ts'
+import { errorText, type Logger } from '../log.ts'
+import { answerName, readAnswers } from './answers.ts'
+import { COMMIT_GUARDS, commitParameters, type CommitItem, type CommitOutcome, type PurseState } from './commitItem.ts'
+import { NotConnected, OutcomeUnknown, sqlState, type LedgerConnection, type Statement } from './connection.ts'
+
+/** Who submitted an item: told its outcome once. */
+export interface CommitOwner {
+  committed(item: CommitItem, outcome: CommitOutcome): void
+}
+
+export interface GroupCommitOptions {
+  readonly connections: readonly LedgerConnection[]
+  readonly shard: number
+  readonly batchMax: number
+  readonly clock: Clock
+  readonly log: Logger
+  readonly onBatch?: (size: number, elapsedMs: number) => void
+}
+
+interface Entry {
+  readonly owner: CommitOwner
+  readonly item: CommitItem
+  readonly deadlineMs: number
+  unresolved: boolean
+}
+
+interface BatchRow {
+  readonly outcome: string
+  readonly balance: string
+  readonly held: string
+  readonly version: string
+  readonly day: string
+  readonly spent_amount: string
+  readonly spent_count: string
+  readonly withdrawn_amount: string
+  readonly withdrawn_count: string
+}
+
+const PARAMETERS = 41
+const COMMIT_BATCH: Statement = {
+  name: 'commit_batch',
+  text: `SELECT * FROM commit_batch(${Array.from({ length: PARAMETERS }, (_, i) => `$${String(i + 1)}`).join(',')})`,
+}
+
+/** How often unresolved items are looked at for their deadline. */
+const DEADLINE_CHECK_MS = 100
+
+export class GroupCommit {
+  readonly #options: GroupCommitOptions
+  #ready: Entry[] = []
+  /** Purses and keys of which an item is ready or sent, each with the items that wait for it. */
+  readonly #taken = new Map<string, Entry[]>()
+  readonly #busyConnections = new Set<LedgerConnection>()
+  #count = 0
+  #unresolved = 0
+  #cancelDeadlineCheck: (() => void) | undefined
+  #wakeIdle: (() => void)[] = []
+
+  constructor(options: GroupCommitOptions) {
+    this.#options = options
+  }
+
+  /** Items submitted and not yet told their outcome. */
+  get size(): number {
+    return this.#count
+  }
+
+  get available(): boolean {
+    return this.#options.connections.some((connection) => connection.up)
+  }
+
+  submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
+    this.#count++
+    this.#take({ owner, item, deadlineMs, unresolved: false })
+    this.flush()
+  }
+
+  /** Sends what is ready on every connection that is free. Called by itself; also when a connection has come up or gone. */
+  flush(): void {
+    for (const connection of this.#options.connections) {
+      if (this.#ready.length === 0) return
+      if (connection.up && !this.#busyConnections.has(connection)) void this.#send(connection, this.#nextBatch())
+    }
+    if (!this.available) this.#giveUpUnsent()
+  }
+
+  /** Resolves when every item has been told its outcome. */
+  async idle(): Promise<void> {
+    if (this.#count === 0) return
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#wakeIdle.push(() => {
+      resolve(undefined)
+    })
+    await promise
+  }
+
+  #take(entry: Entry): void {
+    const names = locksOf(entry.item)
+    for (const name of names) {
+      const waiting = this.#taken.get(name)
+      if (waiting !== undefined) {
+        waiting.push(entry)
+        return
+      }
+    }
+    for (const name of names) this.#taken.set(name, [])
+    this.#ready.push(entry)
+  }
+
+  #nextBatch(): Entry[] {
+    const { batchMax } = this.#options
+    if (this.#ready.length <= batchMax) {
+      const all = this.#ready
+      this.#ready = []
+      return all
+    }
+    return this.#ready.splice(0, batchMax)
+  }
+
+  async #send(connection: LedgerConnection, batch: Entry[]): Promise<void> {
+    this.#busyConnections.add(connection)
+    try {
+      await this.#commit(connection, batch)
+    } finally {
+      this.#busyConnections.delete(connection)
+      this.flush()
+    }
+  }
+
+  async #commit(connection: LedgerConnection, batch: Entry[]): Promise<void> {
+    const { clock, shard } = this.#options
+    const startedMs = clock.now()
+    try {
+      const items = batch.map((entry) => entry.item)
+      const { rows } = await connection.run<BatchRow>(COMMIT_BATCH, commitParameters(shard, startedMs, items))
+      assert(rows[0] !== undefined, 'commit_batch answers one row')
+      await this.#deliver(connection, batch, rows[0])
+      this.#options.onBatch?.(batch.length, clock.now() - startedMs)
+    } catch (error) {
+      await this.#recover(connection, batch, error)
+    }
+  }
+
+  async #deliver(connection: LedgerConnection, batch: Entry[], row: BatchRow): Promise<void> {
+    const outcomes = row.outcome.split(',')
+    assert(outcomes.length === batch.length, 'commit_batch answers each item')
+    const states = new PurseStates(row)
+    const duplicates: Entry[] = []
+    for (const [index, entry] of batch.entries()) {
+      const outcome = Number(outcomes[index])
+      if (outcome === 0) {
+        this.#settle(entry, { kind: 'won', purse: entry.item.movement === null ? undefined : states.at(index) })
+      } else if (outcome === 1) {
+        duplicates.push(entry)
+      } else {
+        const guard = COMMIT_GUARDS[outcome]
+        assert(guard !== undefined, `commit_batch knows outcome ${String(outcome)}`)
+        this.#settle(entry, { kind: 'refused', guard })
+      }
+    }
+    if (duplicates.length > 0) await this.#answerDuplicates(connection, duplicates)
+  }
+
+  /** The winner of a key became visible when our insert gave way to it: it is read in a statement of its own. */
+  async #answerDuplicates(connection: LedgerConnection, entries: Entry[]): Promise<void> {
+    try {
+      const stored = await readAnswers(
+        connection,
+        this.#options.shard,
+        entries.map((entry) => entry.item),
+      )
+      for (const entry of entries) {
+        const answer = stored.get(answerName(entry.item))
+        assert(answer !== undefined, 'a key that was taken has a row')
+        this.#settle(entry, { kind: 'duplicate', stored: answer })
+      }
+    } catch (error) {
+      await this.#recover(connection, entries, error)
+    }
+  }
+
+  async #recover(connection: LedgerConnection, batch: Entry[], error: unknown): Promise<void> {
+    const { log } = this.#options
+    if (error instanceof OutcomeUnknown || error instanceof NotConnected) {
+      log.warn({ count: batch.length, error: errorText(error) }, 'outcome of a batch is not known; it is sent again')
+      this.#resendLater(batch, error instanceof OutcomeUnknown)
+      return
+    }
+    const state = sqlState(error)
+    if (state === '40P01' || state === '40001') {
+      await this.#commit(connection, batch)
+    } else if (state !== undefined && CANNOT_WRITE.test(state)) {
+      log.error({ count: batch.length, error: errorText(error) }, 'the ledger takes no writes')
+      // An earlier attempt of an unresolved item may have been written all the same.
+      for (const entry of batch) this.#settle(entry, { kind: entry.unresolved ? 'unknown' : 'unavailable' })
+    } else if (batch.length > 1) {
+      log.error({ count: batch.length, error: errorText(error) }, 'a batch was refused; it is halved to find the item at fault')
+      const middle = batch.length >> 1
+      await this.#commit(connection, batch.slice(0, middle))
+      await this.#commit(connection, batch.slice(middle))
+    } else {
+      log.error({ error: errorText(error) }, 'an item was refused by the ledger')
+      for (const entry of batch) this.#settle(entry, { kind: 'fault', error: errorText(error) })
+    }
+  }
+
+  #resendLater(batch: Entry[], mayBeWritten: boolean): void {
+    for (const entry of batch) {
+      if (mayBeWritten && !entry.unresolved) {
+        entry.unresolved = true
+        this.#unresolved++
+      }
+    }
+    this.#ready = [...batch, ...this.#ready]
+    this.#watchDeadlines()
+  }
+
+  #giveUpUnsent(): void {
+    const given = this.#ready.filter((entry) => !entry.unresolved)
+    this.#ready = this.#ready.filter((entry) => entry.unresolved)
+    for (const entry of given) this.#settle(entry, { kind: 'unavailable' })
+    // What waited behind them is ready now, and no better off.
+    if (given.length > 0) this.#giveUpUnsent()
+  }
+
+  #watchDeadlines(): void {
+    if (this.#cancelDeadlineCheck !== undefined) return
+    this.#cancelDeadlineCheck = this.#options.clock.after(DEADLINE_CHECK_MS, () => {
+      this.#cancelDeadlineCheck = undefined
+      const now = this.#options.clock.now()
+      const late = this.#ready.filter((entry) => entry.unresolved && entry.deadlineMs <= now)
+      if (late.length > 0) {
+        this.#ready = this.#ready.filter((entry) => !late.includes(entry))
+        for (const entry of late) this.#settle(entry, { kind: 'unknown' })
+        this.flush()
+      }
+      if (this.#unresolved > 0) this.#watchDeadlines()
+    })
+  }
+
+  #settle(entry: Entry, outcome: CommitOutcome): void {
+    if (entry.unresolved) this.#unresolved--
+    this.#count--
+    entry.owner.committed(entry.item, outcome)
+    const next: Entry[] = []
+    for (const name of locksOf(entry.item)) {
+      next.push(...(this.#taken.get(name) ?? []))
+      this.#taken.delete(name)
+    }
+    for (const waiting of next) this.#take(waiting)
+    if (this.#count === 0) {
+      const wake = this.#wakeIdle
+      this.#wakeIdle = []
+      for (const resolve of wake) resolve()
+    }
+  }
+}
+
+/** 25006 read only, 53 out of disk, memory or connections, 55 not now, 58 input or output error (PostgreSQL manual, appendix A). */
+const CANNOT_WRITE = /^(25006|53|55|58)/
+
+/** At most one item a purse and one a key may be in a batch, or in two batches at once. */
+function locksOf(item: CommitItem): string[] {
+  const key = answerName(item)
+  return item.movement === null ? [key] : [String(item.movement.purseId), key]
+}
+
+/** The purse columns of a batch's answer, cut into values only where they are read. */
+class PurseStates {
+  readonly #columns: readonly string[][]
+
+  constructor(row: BatchRow) {
+    this.#columns = [
+      row.balance,
+      row.held,
+      row.version,
+      row.day,
+      row.spent_amount,
+      row.spent_count,
+      row.withdrawn_amount,
+      row.withdrawn_count,
+    ].map((column) => column.split(','))
+  }
+
+  at(index: number): PurseState {
+    const number = (column: number): number => Number(this.#columns[column]?.[index])
+    return {
+      balance: number(0),
+      held: number(1),
+      version: number(2),
+      day: this.#columns[3]?.[index] ?? '',
+      spentAmount: number(4),
+      spentCount: number(5),
+      withdrawnAmount: number(6),
+      withdrawnCount: number(7),
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/** The ledger as the rest of the switch sees it: group commit, and the look-ups that a decision may need. */
+import type { CardSnapshot } from '../card.ts'
+import type { Clock } from '../clock.ts'
+import type { CommittedPurse, EpochStore } from '../decision/hotState.ts'
+import type { OriginalSnapshot } from '../decision/original.ts'
+import type { Logger } from '../log.ts'
+import type { Terminal } from '../transaction/terminal.ts'
+import { readAnswers } from './answers.ts'
+import { readCards, readPurses } from './cards.ts'
+import type { CommitItem, StoredAnswer } from './commitItem.ts'
+import { LedgerConnection } from './connection.ts'
+import { epochStore } from './epochs.ts'
+import { GroupCommit, type CommitOwner, type GroupCommitOptions } from './groupCommit.ts'
+import { expiredHolds } from './holds.ts'
+import { originalsByKey, originalsByReference, type KeyQuestion, type ReferenceQuestion } from './originals.ts'
+import { ensurePartitions } from './partitions.ts'
+import { readTerminals } from './registry.ts'
+
+export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batchMax' | 'clock' | 'log' | 'onBatch'> {
+  readonly url: string
+  readonly connections: number
+  readonly statementMs: number
+  readonly reconnectMs: number
+  readonly onChange?: () => void
+}
+
+export class Ledger {
+  readonly #commits: readonly LedgerConnection[]
+  /** Look-ups never wait behind a commit. */
+  readonly #lookups: LedgerConnection
+  readonly #groupCommit: GroupCommit
+  readonly #shard: number
+  readonly epochs: EpochStore
+
+  constructor(options: LedgerOptions) {
+    const { url, statementMs, reconnectMs, shard } = options
+    const clock: Clock = options.clock
+    const log: Logger = options.log
+    const connect = (name: string): LedgerConnection =>
+      new LedgerConnection({
+        url,
+        statementMs,
+        reconnectMs,
+        clock,
+        log,
+        name,
+        onChange: () => {
+          this.#groupCommit.flush()
+          options.onChange?.()
+        },
+      })
+    this.#shard = shard
+    this.#commits = Array.from({ length: options.connections }, (_, index) => connect(`commit ${String(index + 1)}`))
+    this.#lookups = connect('look-up')
+    this.#groupCommit = new GroupCommit({ ...options, connections: this.#commits })
+    this.epochs = epochStore(this.#lookups)
+  }
+
+  /** Some connection can commit, and look-ups are answered. */
+  get available(): boolean {
+    return this.#groupCommit.available && this.#lookups.up
+  }
+
+  /** Items submitted and not yet told their outcome. */
+  get queued(): number {
+    return this.#groupCommit.size
+  }
+
+  async open(): Promise<void> {
+    await Promise.all([...this.#commits, this.#lookups].map((connection) => connection.open()))
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#commits, this.#lookups].map((connection) => connection.close()))
+  }
+
+  submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
+    this.#groupCommit.submit(owner, item, deadlineMs)
+  }
+
+  idle(): Promise<void> {
+    return this.#groupCommit.idle()
+  }
+
+  cards(tokens: readonly string[]): Promise<Map<string, CardSnapshot>> {
+    return readCards(this.#lookups, this.#shard, tokens)
+  }
+
+  purses(ids: readonly number[]): Promise<Map<number, CommittedPurse>> {
+    return readPurses(this.#lookups, this.#shard, ids)
+  }
+
+  originalsByKey(questions: readonly KeyQuestion[]): Promise<(OriginalSnapshot | undefined)[]> {
+    return originalsByKey(this.#lookups, this.#shard, questions)
+  }
+
+  originalsByReference(questions: readonly ReferenceQuestion[]): Promise<(OriginalSnapshot | undefined)[]> {
+    return originalsByReference(this.#lookups, this.#shard, questions)
+  }
+
+  answers(keys: readonly KeyQuestion[]): Promise<Map<string, StoredAnswer>> {
+    return readAnswers(this.#lookups, this.#shard, keys)
+  }
+
+  terminals(terminalIds: readonly string[]): Promise<Map<string, Terminal>> {
+    return readTerminals(this.#lookups, terminalIds)
+  }
+
+  expiredHolds(nowMs: number, countMax: number): Promise<KeyQuestion[]> {
+    return expiredHolds(this.#lookups, this.#shard, nowMs, countMax)
+  }
+
+  ensurePartitions(nowMs: number, retentionDays: number, aheadMonths: number): Promise<number> {
+    return ensurePartitions(this.#lookups, nowMs, retentionDays, aheadMonths)
+  }
+}

@@ -1,0 +1,95 @@
+-- Up Migration
+
+-- One row a decision, approved or declined. It is the idempotency record (unique key and stored answer), the outbox
+-- and the journal entry's head. `purse_version` is the purse's version after the posting, null where nothing was posted.
+-- Partitioned by the date in the key, so that uniqueness holds across midnight. One secondary index, no more.
+CREATE TABLE "authorization" (
+  purse_id bigint,
+  purse_version bigint,
+  body bigint,
+  requested bigint NOT NULL,
+  approved bigint NOT NULL,
+  available_after bigint,
+  held_after bigint,
+  from_suspense bigint,
+  merchant_id bigint,
+  decided_at timestamptz NOT NULL,
+  key_date date NOT NULL,
+  original_date date,
+  shard smallint NOT NULL,
+  mti smallint NOT NULL,
+  kind smallint NOT NULL,
+  key text NOT NULL,
+  response_code text NOT NULL,
+  reason text,
+  approval_code text,
+  card_token text,
+  terminal_id text,
+  rrn text,
+  original_key text,
+  PRIMARY KEY (shard, key_date, key)
+) PARTITION BY RANGE (key_date);
+
+CREATE INDEX authorization_purse ON "authorization" (purse_id) WHERE purse_id IS NOT NULL;
+
+-- One debit and one credit account a row; an account is a code of the chart and its owner (purse, merchant, terminal, or 0).
+CREATE TABLE transfer (
+  purse_id bigint NOT NULL,
+  purse_version bigint NOT NULL,
+  debit_owner bigint NOT NULL,
+  credit_owner bigint NOT NULL,
+  amount bigint NOT NULL CHECK (amount > 0),
+  key_date date NOT NULL,
+  shard smallint NOT NULL,
+  ordinal smallint NOT NULL,
+  debit_code smallint NOT NULL,
+  credit_code smallint NOT NULL,
+  unit smallint NOT NULL
+) PARTITION BY RANGE (key_date);
+
+-- What an approved authorization has set aside and not yet settled or released. Changes under the purse's lock only.
+CREATE TABLE hold (
+  shard smallint NOT NULL,
+  key_date date NOT NULL,
+  key text NOT NULL,
+  purse_id bigint NOT NULL,
+  amount bigint NOT NULL CHECK (amount > 0),
+  remaining bigint NOT NULL CHECK (remaining >= 0 AND remaining <= amount),
+  expires_at timestamptz NOT NULL,
+  PRIMARY KEY (shard, key_date, key)
+);
+CREATE INDEX hold_open ON hold (expires_at) WHERE remaining > 0;
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'the ledger is append only: % on % is refused', TG_OP, TG_TABLE_NAME;
+END
+$$;
+
+-- Creates the monthly partitions of the ledger from the month of `first_day` on. Safe to run at any time and twice.
+CREATE FUNCTION ensure_partitions(first_day date, months integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  parent text;
+  month date;
+  name text;
+  created integer := 0;
+BEGIN
+  PERFORM pg_advisory_xact_lock(8583, 1);
+  FOR i IN 0 .. months - 1 LOOP
+    month := (date_trunc('month', first_day) + make_interval(months => i))::date;
+    FOREACH parent IN ARRAY ARRAY['authorization', 'transfer'] LOOP
+      name := format('%s_%s', parent, to_char(month, 'YYYYMM'));
+      CONTINUE WHEN to_regclass(quote_ident(name)) IS NOT NULL;
+      EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', name, parent, month, (month + interval '1 month')::date);
+      EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', name);
+      created := created + 1;
+    END LOOP;
+  END LOOP;
+  RETURN created;
+END
+$$;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "authorization"
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transfer
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

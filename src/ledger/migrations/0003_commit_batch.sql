@@ -1,0 +1,154 @@
+-- Up Migration
+
+-- commit_batch: the one way into the ledger. Takes a batch of decisions as parallel arrays, judges each under its purse's lock and
+-- appends those whose guards hold. The caller sends at most one item a purse and one a key in a batch.
+--
+-- Parameters: p_shard, p_now, then an array a column (a null array is a column of nulls): see CommitItem in src/ledger/commitItem.ts.
+--   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to.
+-- Result: one row; each column lists a value an item, in the order of the items, separated by commas. `outcome` is
+--   0 won: the row is appended and the purse moved;   1 duplicate: the key was there, read what was answered;
+--   2 no such purse;   3 gate moved;   4 the original was touched meanwhile;   5 balance;   6 balance ceiling;
+--   7 the day's amount;   8 the day's count.     1 to 8: nothing was written for this item.
+--   The purse columns are its state after this batch and hold for outcome 0 only.
+-- Locks: purses ORDER BY shard, id FOR NO KEY UPDATE, before any key is inserted; keys in key order. So no two batches wait for each
+--   other in a circle. Each step is a statement of its own: it must see what others committed while the step before waited.
+CREATE FUNCTION commit_batch(
+  p_shard smallint,
+  p_now timestamptz,
+  p_key text[], p_key_date date[], p_mti smallint[], p_kind smallint[], p_body bigint[],
+  p_card text[], p_terminal text[], p_merchant bigint[], p_rrn text[],
+  p_requested bigint[], p_approved bigint[], p_response text[], p_reason text[], p_approval text[],
+  p_purse bigint[], p_gate bigint[], p_posts boolean[], p_delta bigint[], p_held_delta bigint[], p_balance_max bigint[],
+  p_day date[], p_limit smallint[], p_count_amount bigint[], p_count integer[], p_amount_max bigint[], p_count_max integer[],
+  p_original_key text[], p_original_date date[], p_linked integer[], p_suspense bigint[],
+  p_hold_expires timestamptz[], p_hold_used bigint[],
+  t_item integer[], t_debit_code smallint[], t_debit_owner bigint[], t_credit_code smallint[], t_credit_owner bigint[],
+  t_unit smallint[], t_amount bigint[],
+  OUT outcome text, OUT balance text, OUT held text, OUT version text, OUT day text,
+  OUT spent_amount text, OUT spent_count text, OUT withdrawn_amount text, OUT withdrawn_count text
+) LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+  v_outcome smallint[];
+  v_balance bigint[];
+  v_held bigint[];
+  v_version bigint[];
+  v_day date[];
+  v_spent_amount bigint[];
+  v_spent_count integer[];
+  v_withdrawn_amount bigint[];
+  v_withdrawn_count integer[];
+  v_won text[];
+BEGIN
+  -- Lock.
+  PERFORM 1 FROM purse WHERE shard = p_shard AND id = ANY (p_purse) ORDER BY shard, id FOR NO KEY UPDATE;
+
+  -- Judge. A day's counters start at zero on a later date; what is given back (negative) only ever lowers its own day.
+  SELECT array_agg(j.verdict ORDER BY j.ord),
+    array_agg(j.balance ORDER BY j.ord), array_agg(j.held ORDER BY j.ord), array_agg(j.version ORDER BY j.ord), array_agg(j.day ORDER BY j.ord),
+    array_agg(j.spent_amount ORDER BY j.ord), array_agg(j.spent_count ORDER BY j.ord),
+    array_agg(j.withdrawn_amount ORDER BY j.ord), array_agg(j.withdrawn_count ORDER BY j.ord)
+  INTO v_outcome, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount, v_withdrawn_count
+  FROM (
+    SELECT c.*,
+      (CASE
+        WHEN c.purse IS NULL THEN 0
+        WHEN c.version IS NULL THEN 2
+        WHEN c.gate <> c.expected_gate THEN 3
+        WHEN c.original_key IS NOT NULL AND c.linked <> (
+          SELECT count(*) FROM "authorization" l
+          WHERE l.shard = p_shard AND l.purse_id = c.purse AND l.original_key = c.original_key
+        ) THEN 4
+        WHEN c.balance < 0 OR c.held < 0 THEN 5
+        WHEN c.delta > 0 AND c.balance > c.balance_max THEN 6
+        WHEN CASE c.limit_group WHEN 1 THEN c.spent_amount WHEN 2 THEN c.withdrawn_amount END > c.amount_max THEN 7
+        WHEN CASE c.limit_group WHEN 1 THEN c.spent_count WHEN 2 THEN c.withdrawn_count END > c.count_max THEN 8
+        ELSE 0
+      END)::smallint AS verdict
+    FROM (
+      SELECT a.ord, a.purse, a.expected_gate, a.delta, a.balance_max, a.limit_group, a.amount_max, a.count_max, a.original_key, a.linked,
+        p.gate, p.balance + a.delta AS balance, p.held + a.held_delta AS held,
+        CASE WHEN a.posts THEN p.version + 1 ELSE p.version END AS version,
+        GREATEST(p.day, a.count_day) AS day,
+        CASE WHEN a.count_day > p.day THEN 0 ELSE p.spent_amount END + CASE WHEN a.limit_group = 1
+          THEN CASE WHEN a.count_amount >= 0 OR a.count_day = p.day THEN a.count_amount ELSE 0 END ELSE 0 END AS spent_amount,
+        CASE WHEN a.count_day > p.day THEN 0 ELSE p.spent_count END + CASE WHEN a.limit_group = 1
+          THEN CASE WHEN a.count_add >= 0 OR a.count_day = p.day THEN a.count_add ELSE 0 END ELSE 0 END AS spent_count,
+        CASE WHEN a.count_day > p.day THEN 0 ELSE p.withdrawn_amount END + CASE WHEN a.limit_group = 2
+          THEN CASE WHEN a.count_amount >= 0 OR a.count_day = p.day THEN a.count_amount ELSE 0 END ELSE 0 END AS withdrawn_amount,
+        CASE WHEN a.count_day > p.day THEN 0 ELSE p.withdrawn_count END + CASE WHEN a.limit_group = 2
+          THEN CASE WHEN a.count_add >= 0 OR a.count_day = p.day THEN a.count_add ELSE 0 END ELSE 0 END AS withdrawn_count
+      FROM unnest(p_purse, p_gate, p_posts, p_delta, p_held_delta, p_balance_max, p_day, p_limit, p_count_amount, p_count, p_amount_max,
+          p_count_max, p_original_key, p_linked, p_kind) WITH ORDINALITY
+        AS a(purse, expected_gate, posts, delta, held_delta, balance_max, count_day, limit_group, count_amount, count_add, amount_max,
+          count_max, original_key, linked, kind, ord)
+        LEFT JOIN purse p ON p.shard = p_shard AND p.id = a.purse
+    ) c
+  ) j;
+
+  -- Insert the keys, in key order.
+  WITH inserted AS (
+    INSERT INTO "authorization" (
+      purse_id, purse_version, body, requested, approved, available_after, held_after, from_suspense, merchant_id,
+      decided_at, key_date, original_date, shard, mti, kind, key, response_code, reason, approval_code,
+      card_token, terminal_id, rrn, original_key)
+    SELECT i.purse, CASE WHEN i.posts THEN i.version END, i.body, i.requested, i.approved, i.balance, i.held, i.suspense, i.merchant,
+      p_now, i.key_date, i.original_date, p_shard, i.mti, i.kind, i.key, i.response, i.reason, i.approval,
+      i.card, i.terminal, i.rrn, i.original_key
+    FROM unnest(v_outcome, v_balance, v_held, v_version, p_key, p_key_date, p_mti, p_kind, p_body, p_card, p_terminal, p_merchant, p_rrn,
+        p_requested, p_approved, p_response, p_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense)
+      AS i(outcome, balance, held, version, key, key_date, mti, kind, body, card, terminal, merchant, rrn,
+        requested, approved, response, reason, approval, purse, posts, original_key, original_date, suspense)
+    WHERE i.outcome = 0 ORDER BY i.key_date, i.key
+    ON CONFLICT (shard, key_date, key) DO NOTHING
+    RETURNING key
+  ) SELECT array_agg(key) INTO v_won FROM inserted;
+
+  -- Who lost its key? Rare, so the common case pays only for the count.
+  IF coalesce(cardinality(v_won), 0) <> (SELECT count(*) FROM unnest(v_outcome) AS o(verdict) WHERE o.verdict = 0) THEN
+    SELECT array_agg(CASE WHEN i.verdict = 0 AND NOT (i.key = ANY (coalesce(v_won, '{}'))) THEN 1::smallint ELSE i.verdict END ORDER BY i.ord)
+    INTO v_outcome
+    FROM unnest(v_outcome, p_key) WITH ORDINALITY AS i(verdict, key, ord);
+  END IF;
+
+  -- Move the purses of the winners.
+  UPDATE purse p SET
+    balance = i.balance, held = i.held, version = i.version, day = i.day,
+    spent_amount = GREATEST(i.spent_amount, 0), spent_count = GREATEST(i.spent_count, 0),
+    withdrawn_amount = GREATEST(i.withdrawn_amount, 0), withdrawn_count = GREATEST(i.withdrawn_count, 0)
+  FROM unnest(v_outcome, p_purse, p_posts, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount,
+      v_withdrawn_count) AS i(outcome, purse, posts, balance, held, version, day, spent_amount, spent_count, withdrawn_amount, withdrawn_count)
+  WHERE i.outcome = 0 AND i.posts AND p.shard = p_shard AND p.id = i.purse;
+
+  -- Their transfers.
+  INSERT INTO transfer (purse_id, purse_version, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
+  SELECT p_purse[t.item], v_version[t.item], t.debit_owner, t.credit_owner, t.amount, p_key_date[t.item], p_shard, t.ord, t.debit_code,
+    t.credit_code, t.unit
+  FROM unnest(t_item, t_debit_code, t_debit_owner, t_credit_code, t_credit_owner, t_unit, t_amount) WITH ORDINALITY
+    AS t(item, debit_code, debit_owner, credit_code, credit_owner, unit, amount, ord)
+  WHERE v_outcome[t.item] = 0;
+
+  -- Their holds: a new one, or what was used or released of the original's.
+  IF p_hold_expires IS NOT NULL THEN
+    INSERT INTO hold (shard, key_date, key, purse_id, amount, remaining, expires_at)
+    SELECT p_shard, i.key_date, i.key, i.purse, i.approved, i.approved, i.expires
+    FROM unnest(v_outcome, p_key_date, p_key, p_purse, p_approved, p_hold_expires) AS i(outcome, key_date, key, purse, approved, expires)
+    WHERE i.outcome = 0 AND i.expires IS NOT NULL;
+  END IF;
+  IF p_hold_used IS NOT NULL THEN
+    UPDATE hold h SET remaining = h.remaining - i.used
+    FROM unnest(v_outcome, p_hold_used, p_original_date, p_original_key) AS i(outcome, used, original_date, original_key)
+    WHERE i.outcome = 0 AND i.used > 0 AND h.shard = p_shard AND h.key_date = i.original_date AND h.key = i.original_key;
+  END IF;
+
+  outcome := array_to_string(v_outcome, ',');
+  balance := array_to_string(v_balance, ',', '');
+  held := array_to_string(v_held, ',', '');
+  version := array_to_string(v_version, ',', '');
+  day := array_to_string(v_day, ',', '');
+  spent_amount := array_to_string(v_spent_amount, ',', '');
+  spent_count := array_to_string(v_spent_count, ',', '');
+  withdrawn_amount := array_to_string(v_withdrawn_amount, ',', '');
+  withdrawn_count := array_to_string(v_withdrawn_count, ',', '');
+END
+$$;

@@ -1,0 +1,127 @@
+/** Finds the decisions that completions, refunds and reversals refer to, with all that has been linked to them since. */
+import type { OriginalSnapshot } from '../decision/original.ts'
+import type { LedgerConnection, Statement } from './connection.ts'
+
+interface OriginalRow {
+  readonly asked: string
+  readonly key: string
+  readonly key_date: string
+  readonly kind: number
+  readonly response_code: string
+  readonly card_token: string | null
+  readonly merchant_id: string | null
+  readonly terminal_id: string | null
+  readonly purse_id: string | null
+  readonly approved: string
+  readonly approval_code: string | null
+  readonly from_suspense: string | null
+  readonly day: string
+  readonly linked: string
+  readonly given_back: string
+  readonly given_back_to_suspense: string
+  readonly completed: boolean
+  readonly hold_remaining: string | null
+}
+
+/** What is linked to an original `a`: 8 refund, 10 reversal, 12 refund of a payment give back; 3 completes. See KIND. */
+const LINKED = `
+  LEFT JOIN LATERAL (
+    SELECT count(*) AS linked,
+      coalesce(sum(l.approved) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back,
+      coalesce(sum(l.from_suspense) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back_to_suspense,
+      coalesce(bool_or(l.kind = 3), false) AS completed
+    FROM "authorization" l WHERE l.shard = a.shard AND l.purse_id = a.purse_id AND l.original_key = a.key
+  ) l ON true
+  LEFT JOIN hold h ON h.shard = a.shard AND h.key_date = a.key_date AND h.key = a.key`
+
+const COLUMNS = `
+  a.key, a.key_date::text, a.kind, a.response_code, a.card_token, a.merchant_id, a.terminal_id, a.purse_id, a.approved,
+  a.approval_code, a.from_suspense, (a.decided_at AT TIME ZONE 'Africa/Cairo')::date::text AS day,
+  l.linked, l.given_back, l.given_back_to_suspense, l.completed, h.remaining AS hold_remaining`
+
+const BY_KEY: Statement = {
+  name: 'originals_by_key',
+  text: `
+    SELECT asked.ord AS asked, ${COLUMNS}
+    FROM unnest($2::date[], $3::text[]) WITH ORDINALITY AS asked(key_date, key, ord)
+    JOIN "authorization" a ON a.shard = $1 AND a.key_date = asked.key_date AND a.key = asked.key ${LINKED}`,
+}
+
+/** By DE 37 and DE 38 within one purse. The latest first: a completion carries the numbers of its authorization on. */
+const BY_REFERENCE: Statement = {
+  name: 'originals_by_reference',
+  text: `
+    SELECT asked.ord AS asked, ${COLUMNS}
+    FROM unnest($2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS asked(purse_id, rrn, approval_code, ord)
+    JOIN "authorization" a ON a.shard = $1 AND a.purse_id = asked.purse_id AND a.rrn = asked.rrn AND a.approval_code = asked.approval_code
+    ${LINKED}
+    ORDER BY asked.ord, a.decided_at DESC, a.purse_version DESC NULLS LAST`,
+}
+
+export interface KeyQuestion {
+  readonly key: string
+  readonly keyDate: string
+}
+
+export interface ReferenceQuestion {
+  readonly purseId: number
+  readonly rrn: string
+  readonly approvalCode: string
+  /** Kinds that may be meant. */
+  readonly kinds: readonly number[]
+}
+
+/** @returns an answer a question, undefined where there is none */
+export async function originalsByKey(
+  connection: LedgerConnection,
+  shard: number,
+  questions: readonly KeyQuestion[],
+): Promise<(OriginalSnapshot | undefined)[]> {
+  const { rows } = await connection.run<OriginalRow>(BY_KEY, [
+    shard,
+    questions.map((one) => one.keyDate),
+    questions.map((one) => one.key),
+  ])
+  const found = new Map(rows.map((row) => [Number(row.asked), snapshot(row)]))
+  return questions.map((_, index) => found.get(index + 1))
+}
+
+/** @returns an answer a question, undefined where there is none */
+export async function originalsByReference(
+  connection: LedgerConnection,
+  shard: number,
+  questions: readonly ReferenceQuestion[],
+): Promise<(OriginalSnapshot | undefined)[]> {
+  const { rows } = await connection.run<OriginalRow>(BY_REFERENCE, [
+    shard,
+    questions.map((one) => one.purseId),
+    questions.map((one) => one.rrn),
+    questions.map((one) => one.approvalCode),
+  ])
+  return questions.map((question, index) => {
+    const row = rows.find((candidate) => Number(candidate.asked) === index + 1 && question.kinds.includes(candidate.kind))
+    return row === undefined ? undefined : snapshot(row)
+  })
+}
+
+function snapshot(row: OriginalRow): OriginalSnapshot {
+  return {
+    key: row.key,
+    keyDate: row.key_date,
+    kind: row.kind,
+    responseCode: row.response_code,
+    cardToken: row.card_token,
+    merchantId: row.merchant_id === null ? null : Number(row.merchant_id),
+    terminalId: row.terminal_id,
+    purseId: row.purse_id === null ? null : Number(row.purse_id),
+    approved: Number(row.approved),
+    approvalCode: row.approval_code,
+    fromSuspense: Number(row.from_suspense ?? 0),
+    day: row.day,
+    linked: Number(row.linked),
+    givenBack: Number(row.given_back),
+    givenBackToSuspense: Number(row.given_back_to_suspense),
+    completed: row.completed,
+    holdRemaining: Number(row.hold_remaining ?? 0),
+  }
+}

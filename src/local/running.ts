@@ -1,0 +1,37 @@
+/** Where the local stack keeps its state, and what of it runs: so that other commands find it without any setting. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { commandLine } from './process.ts'
+
+export interface RunningStack {
+  readonly pid: number
+  readonly databaseUrl: string
+  readonly redisUrl: string
+  /** Ports by listener: `atm`, `pos`, `gateway`, `http`. */
+  readonly ports: Readonly<Record<string, number>>
+}
+
+/** The stack that `npm start` runs in this folder; undefined where none does. */
+export function runningStack(folder: string = stateFolder()): RunningStack | undefined {
+  try {
+    const stack = JSON.parse(readFileSync(runFile(folder), 'utf8')) as RunningStack
+    return isStart(stack.pid) ? stack : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** `.sarf/` in the project's folder, or what SARF_STATE names: a second stack in one folder needs a place of its own. */
+export function stateFolder(): string {
+  return process.env['SARF_STATE'] ?? fileURLToPath(new URL('../../.sarf', import.meta.url))
+}
+
+export function runFile(folder: string): string {
+  return join(folder, 'run.json')
+}
+
+/** Whether the process is `npm start`, and not one that got its number afterwards. */
+export function isStart(pid: number): boolean {
+  return commandLine(pid)?.includes('src/local/start.ts') ?? false
+}

@@ -1,0 +1,143 @@
+/** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
+import { answerMessage, type MessageParts } from './answerMessage.ts'
+import { Authorizer } from './authorize.ts'
+import { systemClock } from './clock.ts'
+import { ConfigError, loadConfig, type Config, type LinkConfig } from './config.ts'
+import { HotState } from './decision/hotState.ts'
+import { messageSpec } from './iso8583/messageSpec.ts'
+import { Ledger } from './ledger/ledger.ts'
+import { migrate } from './ledger/migrate.ts'
+import { Sweeper } from './ledger/sweeper.ts'
+import { createLogger, errorText, type Logger } from './log.ts'
+import { Metrics } from './metrics.ts'
+import { tombstoneOf } from './passage.ts'
+import { seedProgramme } from './programme/seed.ts'
+import { listen, type Listener } from './transport/listener.ts'
+
+export interface RunningSwitch {
+  readonly addresses: readonly { readonly name: string; readonly port: number }[]
+  /** No new work; resolves when everything in flight is committed and answered, or `drainMs` have passed. */
+  drain(): Promise<void>
+}
+
+/** Households of the demo programme that is made where there is none, outside production. */
+const DEMO_HOUSEHOLDS = 1000
+const PARTITION_CHECK_MS = 3_600_000
+/** There is one shard so far: see spec/adr/0003. */
+const SHARD = 0
+
+/** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
+export async function startSwitch(config: Config, log: Logger = createLogger(config.logLevel)): Promise<RunningSwitch> {
+  const clock = systemClock
+  await migrate(config.databaseUrl)
+  if (!config.production) {
+    await seedProgramme(config.databaseUrl, { households: DEMO_HOUSEHOLDS, lookupKey: config.lookupKey, nowMs: clock.now() })
+  }
+  const metrics = new Metrics()
+  const ledger = new Ledger({
+    ...config.ledger,
+    url: config.databaseUrl,
+    shard: SHARD,
+    clock,
+    log,
+    onBatch: metrics.batch('commit'),
+  })
+  const hotState = new HotState({ ...config.redis, url: config.redisUrl, shard: SHARD, epochs: ledger.epochs, clock, log })
+  await ledger.open()
+  await hotState.open()
+  const authorizer = new Authorizer({ config, ledger, hotState, clock, log, metrics })
+  const sweeper = new Sweeper({
+    config,
+    ledger,
+    hotState,
+    clock,
+    log,
+    voidOf: (key, keyDate) => tombstoneOf(key, keyDate, null, 'void'),
+  })
+  const stopPartitions = keepPartitions(ledger, config, log)
+  watchQueues(metrics, authorizer, ledger, hotState)
+
+  const listeners: Listener[] = []
+  const stop = async (): Promise<void> => {
+    for (const listener of listeners) listener.stopReading()
+    await Promise.race([
+      authorizer.idle(),
+      new Promise((resolve) =>
+        clock.after(config.drainMs, () => {
+          resolve(undefined)
+        }),
+      ),
+    ])
+    await Promise.all(listeners.map((listener) => listener.close()))
+    stopPartitions()
+    await sweeper.stop()
+    await Promise.all([hotState.close(), ledger.close()])
+  }
+  try {
+    const parts = { config, authorizer, clock, log }
+    for (const link of config.links) listeners.push(await listenOn(link, parts, config, log, metrics))
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  sweeper.start()
+  return {
+    addresses: config.links.map((link, index) => ({ name: link.name, port: listeners[index]?.port ?? link.port })),
+    drain: stop,
+  }
+}
+
+function listenOn(link: LinkConfig, parts: MessageParts, config: Config, log: Logger, metrics: Metrics): Promise<Listener> {
+  const spec = messageSpec(link.spec)
+  return listen({
+    host: config.host,
+    link,
+    limits: config.transport,
+    log,
+    metrics: metrics.ofLink(link.name),
+    onFrame: (payload, exchange) => {
+      answerMessage(parts, link, spec, payload, (outcome) => {
+        if (outcome.kind === 'answer') exchange.answer(outcome.bytes)
+        else if (outcome.kind === 'silent') exchange.silent()
+        else exchange.close(outcome.reason)
+      })
+    },
+  })
+}
+
+/** A new month's partitions are there well before its first key. */
+function keepPartitions(ledger: Ledger, config: Config, log: Logger): () => void {
+  let cancel: (() => void) | undefined
+  const check = (): void => {
+    ledger
+      .ensurePartitions(systemClock.now(), config.authorization.retentionDays, config.ledger.partitionsAheadMonths)
+      .catch((error: unknown) => {
+        log.error({ error: errorText(error) }, 'partitions could not be made; tried again')
+      })
+    cancel = systemClock.after(PARTITION_CHECK_MS, check)
+  }
+  check()
+  return () => cancel?.()
+}
+
+function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, hotState: HotState): void {
+  metrics.watch('sarf_under_way', 'Transactions that have not been answered yet', () => authorizer.underWay)
+  metrics.watch('sarf_ledger_queue', 'Items submitted to the ledger and not yet told their outcome', () => ledger.queued)
+  metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available))
+  metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up))
+  metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0)
+}
+
+if (import.meta.main) {
+  try {
+    const running = await startSwitch(loadConfig())
+    const stop = (): void => {
+      void running.drain().then(() => process.exit(0))
+    }
+    process.once('SIGTERM', stop)
+    process.once('SIGINT', stop)
+  } catch (error) {
+    process.stderr.write(`sarf: ${error instanceof ConfigError ? error.message : errorText(error)}\n`)
+    process.exit(1)
+  }
+}

@@ -1,0 +1,90 @@
+/** What the switch counts and times, in Prometheus's terms. Labels hold names from fixed lists only, never anything from a message. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { TransportMetrics } from './transport/metrics.ts'
+
+export interface AuthorizationMetrics {
+  /** @returns what a stage calls after each batch */
+  batch(stage: string): (size: number, elapsedMs: number) => void
+  answered(kind: string, responseCode: string, elapsedMs: number): void
+}
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+
+export class Metrics implements AuthorizationMetrics {
+  readonly registry = new Registry()
+  readonly #answers = this.#counter(
+    'sarf_messages_total',
+    'Transactions answered, by kind and response code (none: left unanswered)',
+    ['kind', 'code'],
+  )
+  readonly #duration = this.#histogram('sarf_authorization_seconds', 'From decoded message to answer', SECONDS, ['kind'])
+  readonly #stage = this.#histogram('sarf_stage_seconds', 'A batch in a stage', SECONDS, ['stage'])
+  readonly #size = this.#histogram('sarf_batch_size', 'Items in a batch', SIZES, ['stage'])
+  readonly #frames = this.#counter('sarf_frames_total', 'Frames by link and what became of them', ['link', 'result'])
+  readonly #connections = new Gauge({
+    name: 'sarf_connections',
+    help: 'Open connections by link',
+    labelNames: ['link'],
+    registers: [this.registry],
+  })
+
+  batch(stage: string): (size: number, elapsedMs: number) => void {
+    const seconds = this.#stage.labels(stage)
+    const items = this.#size.labels(stage)
+    return (size, elapsedMs) => {
+      seconds.observe(elapsedMs / 1000)
+      items.observe(size)
+    }
+  }
+
+  answered(kind: string, responseCode: string, elapsedMs: number): void {
+    this.#answers.inc({ kind, code: responseCode })
+    this.#duration.observe({ kind }, elapsedMs / 1000)
+  }
+
+  /** What the transport of a link counts. */
+  ofLink(link: string): TransportMetrics {
+    const frames = (result: string): (() => void) => {
+      const counter = this.#frames.labels(link, result)
+      return () => {
+        counter.inc()
+      }
+    }
+    const connections = this.#connections.labels(link)
+    const received = frames('received')
+    return {
+      connectionOpened: () => {
+        connections.inc()
+      },
+      connectionClosed: () => {
+        connections.dec()
+      },
+      frameReceived: received,
+      frameRejected: (reason) => {
+        this.#frames.inc({ link, result: reason })
+      },
+      answered: frames('answered'),
+    }
+  }
+
+  /** A value that is read when somebody asks. */
+  watch(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+
+  #counter(name: string, help: string, labelNames: string[]): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  #histogram(name: string, help: string, buckets: number[], labelNames: string[]): Histogram {
+    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] })
+  }
+}

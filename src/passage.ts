@@ -1,0 +1,195 @@
+/** One transaction on its way through the switch: what is known of it so far, and what it becomes for the ledger and for the answer. */
+import { assert } from './assert.ts'
+import type { CardSnapshot } from './card.ts'
+import type { Approval, Decision, DeclineReason } from './decision/decision.ts'
+import type { Reservation, Settlement } from './decision/hotState.ts'
+import type { OriginalSnapshot } from './decision/original.ts'
+import { NOTHING_TO_POST } from './decision/posting.ts'
+import type { CommitItem, CommitOutcome, PurseState, StoredAnswer } from './ledger/commitItem.ts'
+import type { CommitOwner } from './ledger/groupCommit.ts'
+import type { PurseSnapshot } from './purse/purse.ts'
+import { APPROVED, CODE_OF_REASON, PARTIALLY_APPROVED } from './response/responseCodes.ts'
+import type { AuthorizationResult } from './response/result.ts'
+import { approvalCodeFor } from './transaction/identity.ts'
+import type { Terminal } from './transaction/terminal.ts'
+import { isAdvice, KIND, type Transaction, type Unsupported } from './transaction/transaction.ts'
+
+/** Undefined: no answer must be sent, because the outcome is not known. */
+export type Respond = (result: AuthorizationResult | undefined) => void
+
+export class Passage implements CommitOwner {
+  readonly asked: Transaction | Unsupported
+  readonly receivedMs: number
+  readonly deadlineMs: number
+  readonly respond: Respond
+  readonly #onCommitted: (passage: Passage, item: CommitItem, outcome: CommitOutcome) => void
+
+  terminal: Terminal | undefined
+  card: CardSnapshot | undefined
+  original: OriginalSnapshot | undefined
+  /** Set when a guard has failed: what the purse really holds. */
+  purse: PurseSnapshot | undefined
+  decision: Decision | undefined
+  attempts = 0
+  /** Redis has set something aside under this key, which must be settled. */
+  reserved = false
+  /** An advice that is posted although its key was declined or voided before. */
+  forced = false
+  /** What was last submitted to the ledger: the decision itself, or the tombstone of an original that was never seen. */
+  submitted: 'decision' | 'tombstone' = 'decision'
+
+  constructor(
+    asked: Transaction | Unsupported,
+    receivedMs: number,
+    deadlineMs: number,
+    respond: Respond,
+    onCommitted: (passage: Passage, item: CommitItem, outcome: CommitOutcome) => void,
+  ) {
+    this.asked = asked
+    this.receivedMs = receivedMs
+    this.deadlineMs = deadlineMs
+    this.respond = respond
+    this.#onCommitted = onCommitted
+  }
+
+  get transaction(): Transaction {
+    assert(this.asked.kind !== 'unsupported', 'what is not supported is answered before it is looked at')
+    return this.asked
+  }
+
+  /** A forced advice has a key of its own, so that it too is posted once. */
+  get key(): string {
+    return this.forced ? `${this.transaction.key}|F` : this.transaction.key
+  }
+
+  committed(item: CommitItem, outcome: CommitOutcome): void {
+    this.#onCommitted(this, item, outcome)
+  }
+}
+
+/** What the ledger is to append for a decision. */
+export function commitItemOf(passage: Passage): CommitItem {
+  const { transaction, terminal, decision, original } = passage
+  assert(terminal !== undefined && decision !== undefined && decision.kind !== 'remember', 'only decisions are committed')
+  const approval = decision.kind === 'approve' ? decision : undefined
+  return {
+    ...(approval?.posting ?? NOTHING_TO_POST),
+    key: passage.key,
+    keyDate: transaction.keyDate,
+    mti: transaction.mti,
+    kind: transaction.kind === 'refund' && original?.kind === KIND.payment ? KIND.paymentRefund : KIND[transaction.kind],
+    body: transaction.body,
+    cardToken: transaction.cardToken,
+    terminalId: transaction.terminalId,
+    merchantId: terminal.merchant.id,
+    rrn: transaction.rrn,
+    requested: transaction.amount,
+    approved: approval?.approved ?? 0,
+    responseCode:
+      decision.kind === 'decline' ? CODE_OF_REASON[decision.reason] : decision.partial ? PARTIALLY_APPROVED : APPROVED,
+    reason: decision.kind === 'decline' ? decision.reason : null,
+    approvalCode: approval === undefined ? null : approvalCodeOf(passage),
+  }
+}
+
+/** Takes a key for good, so that whatever comes under it later is refused with `reason`. */
+export function tombstoneOf(
+  key: string,
+  keyDate: string,
+  cardToken: string | null,
+  reason: 'reversed_before' | 'void',
+): CommitItem {
+  return {
+    ...NOTHING_TO_POST,
+    key,
+    keyDate,
+    mti: 0,
+    kind: KIND.tombstone,
+    body: null,
+    cardToken,
+    terminalId: null,
+    merchantId: null,
+    rrn: null,
+    requested: 0,
+    approved: 0,
+    responseCode: CODE_OF_REASON[reason],
+    reason,
+    approvalCode: null,
+  }
+}
+
+/** A completion carries the number of its authorization on; a reversal has none of its own. */
+function approvalCodeOf(passage: Passage): string | null {
+  const { transaction, original, key } = passage
+  if (transaction.kind === 'reversal') return null
+  if (transaction.kind === 'completion') return original?.approvalCode ?? approvalCodeFor(key)
+  return approvalCodeFor(key)
+}
+
+/** What Redis is to set aside; undefined where the decision takes nothing from a purse. */
+export function reservationOf(passage: Passage, approval: Approval): Reservation | undefined {
+  const { movement } = approval.posting
+  if (movement === null || movement.delta >= 0) return undefined
+  const { transaction, key } = passage
+  const { purseId, gate, counter, delta } = movement
+  return { key, keyDate: transaction.keyDate, body: transaction.body, purseId, debit: -delta, gate, counter }
+}
+
+/** What Redis is to learn from a commit; undefined where it learns nothing. */
+export function settlementOf(passage: Passage, item: CommitItem, purse: PurseState | undefined): Settlement | undefined {
+  const { movement } = item
+  if (movement === null || (purse === undefined && !passage.reserved)) return undefined
+  const gate = movement.gate ?? 0
+  return {
+    key: item.key,
+    purseId: movement.purseId,
+    state: purse === undefined || item.transfers.length === 0 ? undefined : { ...purse, purseId: movement.purseId, gate },
+  }
+}
+
+export function resultOfCommit(passage: Passage, item: CommitItem, purse: PurseState | undefined): AuthorizationResult {
+  return {
+    responseCode: item.responseCode,
+    reason: item.reason ?? undefined,
+    approvalCode: item.approvalCode ?? undefined,
+    approved: item.approved,
+    balances: purse === undefined ? undefined : { available: purse.balance, ledger: purse.balance + purse.held },
+    rrn: passage.transaction.rrn,
+    replayed: false,
+  }
+}
+
+export function resultOfDecline(passage: Passage, reason: DeclineReason): AuthorizationResult {
+  return {
+    responseCode: CODE_OF_REASON[reason],
+    reason,
+    approvalCode: undefined,
+    approved: 0,
+    balances: undefined,
+    rrn: passage.asked.kind === 'unsupported' ? undefined : passage.asked.rrn,
+    replayed: false,
+  }
+}
+
+/**
+ * What the stored answer of a key means for a message that came under it again.
+ *
+ * @returns the answer; 'other_body' for another message under the same key; 'force' for an advice whose key holds no approval
+ */
+export function resultOfStored(passage: Passage, stored: StoredAnswer): AuthorizationResult | 'other_body' | 'force' {
+  const { transaction } = passage
+  const advice = isAdvice(transaction.mti) && transaction.kind !== 'reversal'
+  const approved = stored.responseCode === APPROVED || stored.responseCode === PARTIALLY_APPROVED
+  if (advice && !passage.forced && !approved && !isAdvice(stored.mti)) return 'force'
+  if (!advice && stored.body !== null && stored.body !== transaction.body) return 'other_body'
+  return {
+    responseCode: stored.responseCode,
+    reason: stored.reason ?? undefined,
+    approvalCode: stored.approvalCode ?? undefined,
+    approved: stored.approved,
+    balances:
+      stored.available === null ? undefined : { available: stored.available, ledger: stored.available + (stored.held ?? 0) },
+    rrn: stored.rrn ?? transaction.rrn,
+    replayed: true,
+  }
+}

@@ -1,0 +1,43 @@
+/** The chart of accounts: a code and its owner. What each is for is written in spec/ledger.md. */
+export interface Account {
+  readonly code: number
+  /** Purse, merchant or terminal id; 0 for accounts that there is only one of. */
+  readonly owner: number
+}
+
+export const ACCOUNT_CODE = {
+  bank: 1000,
+  atmCash: 1010,
+  cashAvailable: 2000,
+  cashHeld: 2001,
+  governmentPayee: 2215,
+  merchant: 2220,
+  suspense: 2900,
+} as const
+
+export const PURSE_KIND = { cash: 1 } as const
+
+export const bank: Account = { code: ACCOUNT_CODE.bank, owner: 0 }
+export const suspense: Account = { code: ACCOUNT_CODE.suspense, owner: 0 }
+
+export function atmCash(terminalId: number): Account {
+  return { code: ACCOUNT_CODE.atmCash, owner: terminalId }
+}
+
+/** What of a purse can be spent. */
+export function cashAvailable(purseId: number): Account {
+  return { code: ACCOUNT_CODE.cashAvailable, owner: purseId }
+}
+
+/** What authorizations have set aside of a purse. */
+export function cashHeld(purseId: number): Account {
+  return { code: ACCOUNT_CODE.cashHeld, owner: purseId }
+}
+
+export function governmentPayee(merchantId: number): Account {
+  return { code: ACCOUNT_CODE.governmentPayee, owner: merchantId }
+}
+
+export function merchantAccount(merchantId: number): Account {
+  return { code: ACCOUNT_CODE.merchant, owner: merchantId }
+}

@@ -1,0 +1,56 @@
+/** Builds the answer to a message: what the standard asks to be echoed, and what was decided. */
+import { formatAdditionalAmounts, type AdditionalAmount } from '../iso8583/additionalAmounts.ts'
+import { encode, type Encoded, type FieldValues } from '../iso8583/encode.ts'
+import type { Message } from '../iso8583/message.ts'
+import { responseMti } from '../iso8583/mti.ts'
+import { APPROVED, PARTIALLY_APPROVED } from './responseCodes.ts'
+import type { AuthorizationResult } from './result.ts'
+
+/** ISO 8583-1:1987 table 6, "echo": fields an answer carries as the request did. DE 37 and 38 are the result's. */
+const ECHOED = [
+  2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 23, 24, 25, 28, 29, 30, 31, 32, 33, 40, 41, 42, 49, 50, 51, 90, 95,
+] as const
+const NETWORK_ECHOED = [7, 11, 12, 13, 24, 32, 33, 41, 70] as const
+
+/** Account type (DE 54 positions 1 and 2) of the cash purse: 00, as DE 3 says "default". */
+const LEDGER_BALANCE = '01'
+const AVAILABLE_BALANCE = '02'
+
+export function answerTo(message: Message, result: AuthorizationResult): Encoded {
+  const fields = echo(message, ECHOED)
+  fields[39] = result.responseCode
+  fields[37] = result.rrn
+  const approved = result.responseCode === APPROVED || result.responseCode === PARTIALLY_APPROVED
+  if (approved && result.approvalCode !== undefined) fields[38] = result.approvalCode
+  // ISO 8583-1:1987 DE 4: with code 10 the answer carries the amount that was approved.
+  if (result.responseCode === PARTIALLY_APPROVED) fields[4] = String(result.approved).padStart(12, '0')
+  if (result.balances !== undefined) fields[54] = balanceField(message, result.balances)
+  return encode(message.spec, responseMti(message.mti), fields)
+}
+
+/** The answer to a message of class 8 (domain: network management). */
+export function networkAnswerTo(message: Message, responseCode: string): Encoded {
+  const fields = echo(message, NETWORK_ECHOED)
+  fields[39] = responseCode
+  return encode(message.spec, responseMti(message.mti), fields)
+}
+
+function echo(message: Message, numbers: readonly number[]): FieldValues {
+  const fields: FieldValues = []
+  for (const number of numbers) {
+    if (message.has(number)) fields[number] = message.text(number)
+  }
+  return fields
+}
+
+function balanceField(message: Message, balances: { readonly available: number; readonly ledger: number }): string {
+  const processingCode = message.text(3) ?? '000000'
+  const amount = (amountType: string, value: number): AdditionalAmount => ({
+    accountType: processingCode.slice(2, 4),
+    amountType,
+    currency: message.text(49) ?? '818',
+    sign: 'C',
+    amount: value,
+  })
+  return formatAdditionalAmounts([amount(LEDGER_BALANCE, balances.ledger), amount(AVAILABLE_BALANCE, balances.available)])
+}

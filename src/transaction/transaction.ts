@@ -1,0 +1,91 @@
+/**
+ * Typed transactions: one case a row of the programme's table. Past classification nobody reads data elements.
+ */
+import type { CardToken } from '../card.ts'
+import type { MinorUnits } from '../money.ts'
+
+/** Numbers under which the ledger stores what a row is. Never reused. */
+export const KIND = {
+  tombstone: 0,
+  purchase: 1,
+  authorization: 2,
+  completion: 3,
+  withdrawal: 4,
+  deposit: 5,
+  credit: 6,
+  payment: 7,
+  refund: 8,
+  balance: 9,
+  reversal: 10,
+  /** Release of an expired hold: by the switch itself. */
+  release: 11,
+  /** Refund of a government service payment: taken back from the payee, not from a merchant. */
+  paymentRefund: 12,
+} as const
+export type KindNumber = (typeof KIND)[keyof typeof KIND]
+
+/** What makes a message the same message: see `identify` for how keys are made. */
+export interface Identity {
+  readonly key: string
+  /** UTC date of the key's time: `2026-11-22`. */
+  readonly keyDate: string
+  /** 64-bit fingerprint of what may not change under the key, as a signed decimal. */
+  readonly body: string
+}
+
+/** What all transactions of a card have in common. */
+interface CardTransaction extends Identity {
+  readonly mti: number
+  readonly cardToken: CardToken
+  /** YYMM as the terminal read it. */
+  readonly expiry: string | undefined
+  readonly terminalId: string
+  readonly acceptorId: string | undefined
+  readonly amount: MinorUnits
+  readonly currency: string
+  /** Retrieval reference number: the terminal's, else made from the key. */
+  readonly rrn: string
+  readonly hasPin: boolean
+}
+
+export interface Purchase extends CardTransaction {
+  readonly kind: 'purchase' | 'authorization'
+  /** The terminal can hand out less than was asked for (DE 48 PC). */
+  readonly partialAccepted: boolean
+}
+
+export interface SimpleTransaction extends CardTransaction {
+  readonly kind: 'withdrawal' | 'deposit' | 'credit' | 'payment' | 'balance'
+}
+
+/** How a message names an earlier one: by its key (DE 90), or by DE 37 and DE 38. */
+export type OriginalReference =
+  | { readonly by: 'key'; readonly key: string; readonly keyDate: string }
+  | { readonly by: 'reference'; readonly rrn: string; readonly approvalCode: string }
+
+export interface FollowUp extends CardTransaction {
+  readonly kind: 'completion' | 'refund'
+  readonly original: OriginalReference
+}
+
+export interface Reversal extends CardTransaction {
+  readonly kind: 'reversal'
+  readonly original: OriginalReference & { readonly by: 'key' }
+  /** DE 95: what the transaction came to in the end; absent: nothing of it. */
+  readonly finalAmount: MinorUnits | undefined
+}
+
+export type Transaction = Purchase | SimpleTransaction | FollowUp | Reversal
+
+/** A message that is well formed and that the switch does not do. */
+export interface Unsupported {
+  readonly kind: 'unsupported'
+  readonly terminalId: string
+  readonly acceptorId: string | undefined
+}
+
+/** An advice tells what has happened already: it is posted, by force if need be (MTI function 2 and 3). */
+export function isAdvice(mti: number): boolean {
+  const messageFunction = Math.floor(mti / 10) % 10
+  return messageFunction === 2
+}

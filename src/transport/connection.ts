@@ -1,0 +1,271 @@
+/**
+ * One accepted connection. Its life:
+ *
+ *     reading <-> blocked         too much in flight or unsent: paused, goes on when both fell to half
+ *        |           |
+ *        +-----------+--> leaving     nothing more is read; answers in flight are still written
+ *                            |
+ *                        lingering    our side is ended; input is thrown away until the peer ends its side too, since
+ *                            |        closing over unread input would reset the connection and could destroy answers
+ *                         closed      that the peer has not read yet (RFC 1122 section 4.2.2.13)
+ *
+ * `hold()` stops the reading in any state without leaving it; a peer that ends its side first still gets its answers.
+ * All waits are ended by `sweep`, which the listener calls from its one timer.
+ */
+import type { Socket } from 'node:net'
+import type { LinkConfig, TransportLimits } from '../config.ts'
+import type { Exchange } from './exchange.ts'
+import { answerTpdu, frameBytes, type FrameLayout, FrameReader, writeFrame } from './framing.ts'
+import type { Logger } from './logger.ts'
+import type { RejectReason, TransportMetrics } from './metrics.ts'
+import type { Turn } from './turn.ts'
+
+/** What all connections of a listener share. */
+export interface ConnectionContext {
+  readonly link: LinkConfig
+  readonly layout: FrameLayout
+  readonly limits: TransportLimits
+  readonly log: Logger
+  readonly metrics: TransportMetrics | undefined
+  readonly turn: Turn
+  readonly onFrame: (payload: Buffer, exchange: Exchange) => void
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicMs: () => number
+}
+
+const NO_TPDU = Buffer.alloc(0)
+
+export class Connection {
+  readonly remote: string
+  readonly context: ConnectionContext
+  readonly #socket: Socket
+  readonly #reader: FrameReader
+  #inFlight = 0
+  #ready: PendingExchange[] = []
+  #readyBytes = 0
+  #blocked = false
+  #held = false
+  #leaving = false
+  #peerEnded = false
+  /** When the frame that is not complete began; undefined between frames. */
+  #frameSince: number | undefined
+  /** When a byte was last received or a write last finished. */
+  #movedAt: number
+  #lingerSince: number | undefined
+
+  constructor(socket: Socket, context: ConnectionContext) {
+    this.context = context
+    this.remote = `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`
+    this.#socket = socket
+    this.#reader = new FrameReader(context.layout, context.limits.frameBytesMax)
+    this.#movedAt = context.monotonicMs()
+    socket.on('data', (chunk: Buffer) => {
+      this.#received(chunk)
+    })
+    socket.on('end', () => {
+      this.#peerEnded = true
+      if (this.#reader.inFrame && !this.#leaving) this.#reject('frame-truncated', 'the peer ended its side within a frame')
+      this.#endWhenDone()
+    })
+    // A reset or a broken pipe is the peer's way to go; 'close' follows and cleans up.
+    socket.on('error', (error) => {
+      context.log.debug({ link: context.link.name, remote: this.remote, error: error.message }, 'connection failed')
+    })
+  }
+
+  /** Writes all answers of this turn in one call, then takes up what was left waiting for them. */
+  flush(): void {
+    if (this.#socket.destroyed) return
+    if (this.#ready.length > 0) this.#write()
+    this.#unblock()
+    this.#endWhenDone()
+  }
+
+  /** Reads nothing more, whatever has come in; answers are still written. */
+  hold(): void {
+    this.#held = true
+    this.#socket.pause()
+  }
+
+  /** Reads nothing more and ends the connection as soon as everything in flight was answered. */
+  leave(): void {
+    this.#leaving = true
+    this.#frameSince = undefined
+    this.#socket.pause()
+    this.#endWhenDone()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** Ends what has waited for too long. */
+  sweep(now: number): void {
+    const { limits } = this.context
+    const reading = !this.#blocked && !this.#held
+    if (this.#lingerSince !== undefined) {
+      if (now - this.#lingerSince > limits.partialFrameMs) this.destroy()
+    } else if (this.#frameSince !== undefined && reading && now - this.#frameSince > limits.partialFrameMs) {
+      this.#reject('partial-frame-deadline', `a frame was not complete after ${String(limits.partialFrameMs)} ms`)
+      if (this.#settled) this.destroy()
+    } else if (now - this.#movedAt > limits.idleMs && (this.#inFlight === 0 || this.#unsentBytes > 0)) {
+      this.context.log.debug({ link: this.context.link.name, remote: this.remote }, 'idle connection closed')
+      this.destroy()
+    }
+  }
+
+  /** Ends an exchange; `exchange.payload` is its answer if there is one. */
+  settle(exchange: PendingExchange): void {
+    this.#inFlight--
+    if (this.#socket.destroyed) return
+    if (exchange.payload !== undefined) {
+      this.#ready.push(exchange)
+      this.#readyBytes += frameBytes(this.context.layout, exchange.payload.length)
+      this.context.metrics?.answered()
+    }
+    this.context.turn.add(this)
+  }
+
+  refuseMessage(reason: string): void {
+    this.#reject('message', reason)
+  }
+
+  #received(chunk: Buffer): void {
+    this.#movedAt = this.context.monotonicMs()
+    if (this.#leaving) return
+    this.#reader.push(chunk)
+    this.#deliver()
+  }
+
+  #deliver(): void {
+    let delivered = false
+    while (this.#open) {
+      const frame = this.#reader.next()
+      if (frame === undefined) break
+      delivered = true
+      this.#exchange(frame)
+    }
+    const { error } = this.#reader
+    if (error !== undefined && !this.#leaving) this.#reject(error.code, error.detail)
+    if (this.#leaving) return
+    if (!this.#reader.inFrame) this.#frameSince = undefined
+    else if (delivered || this.#frameSince === undefined) this.#frameSince = this.#movedAt
+    if (!this.#open) {
+      this.#blocked = true
+      this.#socket.pause()
+    }
+  }
+
+  #exchange(frame: Buffer): void {
+    const { tpduBytes } = this.context.layout
+    this.#inFlight++
+    this.context.metrics?.frameReceived(frame.length)
+    const exchange = new PendingExchange(this, tpduBytes === 0 ? NO_TPDU : answerTpdu(frame))
+    try {
+      this.context.onFrame(tpduBytes === 0 ? frame : frame.subarray(tpduBytes), exchange)
+    } catch (error) {
+      this.context.log.error({ link: this.context.link.name, remote: this.remote, err: error }, 'fault while a frame was handled')
+      exchange.close('fault of the switch')
+    }
+  }
+
+  #write(): void {
+    const { layout } = this.context
+    // One buffer and one write: cheaper than a corked write of each header and payload.
+    const bytes = Buffer.allocUnsafe(this.#readyBytes)
+    let at = 0
+    for (const { payload, tpdu } of this.#ready) {
+      if (payload !== undefined) at = writeFrame(layout, bytes, at, payload, tpdu)
+    }
+    this.#ready = []
+    this.#readyBytes = 0
+    this.#socket.write(bytes, this.#written)
+  }
+
+  readonly #written = (): void => {
+    this.#movedAt = this.context.monotonicMs()
+    this.#unblock()
+    this.#endWhenDone()
+  }
+
+  #unblock(): void {
+    const { inFlightPerConnectionMax, unsentBytesMax } = this.context.limits
+    if (!this.#blocked || this.#held || this.#leaving) return
+    if (this.#inFlight > inFlightPerConnectionMax / 2 || this.#unsentBytes > unsentBytesMax / 2) return
+    this.#blocked = false
+    // While paused the peer could not complete its frame, so its time begins again.
+    this.#movedAt = this.context.monotonicMs()
+    if (this.#frameSince !== undefined) this.#frameSince = this.#movedAt
+    this.#deliver()
+    if (this.#open) this.#socket.resume()
+  }
+
+  #reject(reason: RejectReason, detail: string): void {
+    const { link, log, metrics } = this.context
+    metrics?.frameRejected(reason)
+    log.warn({ link: link.name, remote: this.remote, reason, detail }, 'connection closed after bad input')
+    this.leave()
+  }
+
+  #endWhenDone(): void {
+    const askedToEnd = this.#leaving || (this.#peerEnded && !this.#blocked && this.#reader.drained)
+    if (!askedToEnd || this.#lingerSince !== undefined || this.#inFlight > 0 || this.#ready.length > 0) return
+    this.#leaving = true
+    this.#lingerSince = this.context.monotonicMs()
+    this.#socket.end()
+    this.#socket.resume()
+  }
+
+  /** Whether another frame may be handed out. */
+  get #open(): boolean {
+    const { inFlightPerConnectionMax, unsentBytesMax } = this.context.limits
+    if (this.#held || this.#leaving || this.#socket.destroyed) return false
+    return this.#inFlight < inFlightPerConnectionMax && this.#unsentBytes <= unsentBytesMax
+  }
+
+  get #settled(): boolean {
+    return this.#inFlight === 0 && this.#unsentBytes === 0
+  }
+
+  get #unsentBytes(): number {
+    return this.#readyBytes + this.#socket.writableLength
+  }
+}
+
+class PendingExchange implements Exchange {
+  payload: Buffer | undefined = undefined
+  readonly tpdu: Buffer
+  readonly #connection: Connection
+  #ended = false
+
+  constructor(connection: Connection, tpdu: Buffer) {
+    this.#connection = connection
+    this.tpdu = tpdu
+  }
+
+  get link(): LinkConfig {
+    return this.#connection.context.link
+  }
+
+  get remote(): string {
+    return this.#connection.remote
+  }
+
+  answer(payload: Buffer): void {
+    if (this.#ended) return
+    this.payload = payload
+    this.silent()
+  }
+
+  silent(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#connection.settle(this)
+  }
+
+  close(reason: string): void {
+    if (this.#ended) return
+    this.#connection.refuseMessage(reason)
+    this.silent()
+  }
+}

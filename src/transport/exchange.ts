@@ -1,0 +1,20 @@
+import type { LinkConfig } from '../config.ts'
+
+/**
+ * One received frame, waiting for its answer. Exactly one of `answer`, `silent` and `close` ends it; what is called
+ * after that, or after the connection is gone, does nothing.
+ */
+export interface Exchange {
+  readonly link: LinkConfig
+  /** `address:port` of the sender, for logs. */
+  readonly remote: string
+  /** Sends the answer with all others of this turn of the event loop. `payload` must not change afterwards. */
+  answer(payload: Buffer): void
+  /** No answer will be sent; gives the place in flight free. */
+  silent(): void
+  /**
+   * Logs why, reads nothing more from this connection, and ends it when what else is in flight on it was answered.
+   * @param reason without card data
+   */
+  close(reason: string): void
+}

@@ -1,0 +1,199 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { LinkConfig, TransportLimits } from '../config.ts'
+import { Connection, type ConnectionContext } from './connection.ts'
+import type { Exchange } from './exchange.ts'
+import { frameLayout } from './framing.ts'
+import type { Logger } from './logger.ts'
+import type { TransportMetrics } from './metrics.ts'
+import { Turn } from './turn.ts'
+
+export interface ListenOptions {
+  readonly host: string
+  readonly link: LinkConfig
+  readonly limits: TransportLimits
+  readonly log: Logger
+  readonly metrics?: TransportMetrics
+  /** Called for every frame with the message in it, a view of what was received. Must not throw. */
+  readonly onFrame: (payload: Buffer, exchange: Exchange) => void
+}
+
+export interface Listener {
+  /** The port that is listened on, also where 0 was asked for. */
+  readonly port: number
+  readonly connections: number
+  /** No new connections and no new frames; what has come in and was not read stays unread. Answers are still sent. */
+  stopReading(): void
+  /**
+   * Ends every connection once its pending exchanges were answered and the peer has the answers.
+   * @param withinMs what is not done by then is destroyed; a second call with less time shortens the first
+   */
+  close(withinMs?: number): Promise<void>
+}
+
+const CLOSE_MS = 1000
+const SWEEP_MS_MAX = 1000
+const SWEEP_MS_MIN = 5
+/** Asks a silent peer for a sign of life, so that one that lost its power does not stay for ever. */
+const KEEP_ALIVE_MS = 60_000
+
+/**
+ * Listens on a link's port.
+ * @throws Error with one clear line if the port cannot be had
+ */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const { host, link } = options
+  // Half open: a peer that ends its side after its last request still gets the answers. TLS will only put another kind
+  // of server here; its sockets are of the same type.
+  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS })
+  const listener = new LinkListener(server, options)
+  await new Promise<void>((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void => {
+      reject(new Error(listenProblem(error, host, link), { cause: error }))
+    }
+    server.once('error', failed)
+    server.listen(link.port, host, () => {
+      server.off('error', failed)
+      resolve()
+    })
+  })
+  listener.begin()
+  return listener
+}
+
+class LinkListener implements Listener {
+  readonly #server: Server
+  readonly #options: ListenOptions
+  readonly #context: ConnectionContext
+  readonly #open = new Set<Connection>()
+  readonly #perAddress = new Map<string, number>()
+  /** Addresses whose refusal was logged. */
+  readonly #refused = new Set<string>()
+  readonly #closed: Promise<void>
+  #resolveClosed: () => void = () => undefined
+  #port = 0
+
+  constructor(server: Server, options: ListenOptions) {
+    const { link, limits, log, metrics, onFrame } = options
+    this.#server = server
+    this.#options = options
+    this.#context = {
+      link,
+      layout: frameLayout(link.framing),
+      limits,
+      log,
+      metrics,
+      turn: new Turn(),
+      onFrame,
+      monotonicMs: () => performance.now(),
+    }
+    this.#closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    server.once('close', () => {
+      this.#closedWhenEmpty()
+    })
+    server.on('connection', (socket) => {
+      this.#accept(socket)
+    })
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  get connections(): number {
+    return this.#open.size
+  }
+
+  begin(): void {
+    const { limits, link, log } = this.#options
+    this.#port = (this.#server.address() as AddressInfo).port
+    this.#server.on('error', (error) => {
+      log.error({ link: link.name, error: error.message }, 'listener failed')
+    })
+    const everyMs = Math.min(limits.partialFrameMs, limits.idleMs) / 4
+    const timer = setInterval(
+      () => {
+        const now = this.#context.monotonicMs()
+        for (const connection of this.#open) connection.sweep(now)
+      },
+      Math.max(SWEEP_MS_MIN, Math.min(SWEEP_MS_MAX, everyMs)),
+    )
+    void this.#closed.then(() => {
+      clearInterval(timer)
+    })
+  }
+
+  stopReading(): void {
+    if (this.#server.listening) this.#server.close()
+    for (const connection of this.#open) connection.hold()
+  }
+
+  async close(withinMs: number = CLOSE_MS): Promise<void> {
+    this.stopReading()
+    for (const connection of this.#open) connection.leave()
+    const timer = setTimeout(() => {
+      for (const connection of this.#open) connection.destroy()
+    }, withinMs)
+    await this.#closed
+    clearTimeout(timer)
+  }
+
+  #accept(socket: Socket): void {
+    const { limits, metrics } = this.#options
+    const address = socket.remoteAddress
+    const already = address === undefined ? 0 : (this.#perAddress.get(address) ?? 0)
+    if (address === undefined || already >= limits.connectionsPerAddressMax) {
+      // Without an address the peer has gone again already.
+      if (address !== undefined) this.#logRefusal(address)
+      socket.on('error', () => undefined)
+      socket.destroy()
+      return
+    }
+    this.#perAddress.set(address, already + 1)
+    const connection = new Connection(socket, this.#context)
+    this.#open.add(connection)
+    metrics?.connectionOpened()
+    socket.on('close', () => {
+      this.#open.delete(connection)
+      metrics?.connectionClosed()
+      this.#refused.delete(address)
+      const left = (this.#perAddress.get(address) ?? 1) - 1
+      if (left === 0) this.#perAddress.delete(address)
+      else this.#perAddress.set(address, left)
+      this.#closedWhenEmpty()
+    })
+  }
+
+  /** Once, until the address has a free place again: who is refused tries again and again. */
+  #logRefusal(address: string): void {
+    const { limits, link, log } = this.#options
+    if (this.#refused.has(address)) return
+    this.#refused.add(address)
+    log.warn(
+      { link: link.name, address, limit: limits.connectionsPerAddressMax },
+      'connections refused: too many from one address',
+    )
+  }
+
+  /** The server reports its end before its last sockets have. */
+  #closedWhenEmpty(): void {
+    if (!this.#server.listening && this.#open.size === 0) this.#resolveClosed()
+  }
+}
+
+function listenProblem(error: NodeJS.ErrnoException, host: string, link: LinkConfig): string {
+  const port = String(link.port)
+  const setting = `SARF_PORT_${link.name.toUpperCase().replaceAll('-', '_')}`
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `port ${port} is in use; stop what listens there or set ${setting}`
+    case 'EACCES':
+      return `port ${port} may not be opened by this user; set ${setting} to one above 1023`
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `${host} is not an address of this machine; set SARF_HOST`
+    default:
+      return `cannot listen on ${host}:${port}: ${error.message}`
+  }
+}

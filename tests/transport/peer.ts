@@ -1,0 +1,126 @@
+/** Helpers of the transport's tests: a bare socket as peer, and a listener that remembers what it was handed. */
+import { createConnection, type Socket } from 'node:net'
+import { afterEach, vi } from 'vitest'
+import type { LinkConfig, TransportLimits } from '../../src/config.ts'
+import { type Exchange } from '../../src/transport/exchange.ts'
+import type { Framing } from '../../src/transport/framing.ts'
+import { listen, type Listener } from '../../src/transport/listener.ts'
+import type { RejectReason } from '../../src/transport/metrics.ts'
+
+const limits: TransportLimits = {
+  frameBytesMax: 4096,
+  partialFrameMs: 10_000,
+  idleMs: 300_000,
+  connectionsPerAddressMax: 100,
+  inFlightPerConnectionMax: 100,
+  unsentBytesMax: 262_144,
+}
+
+export interface Pending {
+  readonly text: string
+  readonly exchange: Exchange
+}
+
+export interface TestListener {
+  readonly listener: Listener
+  readonly port: number
+  /** Frames handed out and not yet answered by `onFrame`, oldest first. */
+  readonly pending: Pending[]
+  readonly warnings: string[]
+  readonly rejected: RejectReason[]
+  readonly counted: { opened: number; closed: number; received: number; answered: number }
+}
+
+interface TestOptions {
+  framing?: Framing
+  port?: number
+  limits?: Partial<TransportLimits>
+  onFrame?: (payload: Buffer, exchange: Exchange) => void
+}
+
+const atTheEnd: (() => unknown)[] = []
+
+afterEach(async () => {
+  await Promise.all(atTheEnd.splice(0).map((stop) => stop()))
+})
+
+export async function startListener(options: TestOptions = {}): Promise<TestListener> {
+  const link: LinkConfig = {
+    name: 'atm',
+    port: options.port ?? 0,
+    spec: 'ascii',
+    framing: options.framing ?? 'length4',
+    keyTime: 'transmission',
+  }
+  const pending: Pending[] = []
+  const warnings: string[] = []
+  const rejected: RejectReason[] = []
+  const counted = { opened: 0, closed: 0, received: 0, answered: 0 }
+  const listener = await listen({
+    host: '127.0.0.1',
+    link,
+    limits: { ...limits, ...options.limits },
+    log: {
+      debug: () => undefined,
+      info: () => undefined,
+      warn: (fields) => warnings.push(JSON.stringify(fields)),
+      error: (fields) => warnings.push(JSON.stringify(fields)),
+    },
+    metrics: {
+      connectionOpened: () => counted.opened++,
+      connectionClosed: () => counted.closed++,
+      frameReceived: () => counted.received++,
+      frameRejected: (reason) => rejected.push(reason),
+      answered: () => counted.answered++,
+    },
+    onFrame:
+      options.onFrame ??
+      ((payload, exchange) => {
+        pending.push({ text: payload.toString('latin1'), exchange })
+      }),
+  })
+  atTheEnd.push(() => listener.close(0))
+  return { listener, port: listener.port, pending, warnings, rejected, counted }
+}
+
+export interface Peer {
+  readonly socket: Socket
+  /** Everything received so far. */
+  received(): string
+  /** Resolves when the listener has ended its side, or the connection is gone. */
+  readonly ended: Promise<void>
+  /** Why the connection broke, if it did not end in order. */
+  failure(): Error | undefined
+}
+
+export async function openPeer(port: number): Promise<Peer> {
+  const socket = createConnection({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
+  atTheEnd.push(() => socket.destroy())
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const ended = new Promise<void>((resolve) => {
+    socket.once('end', resolve)
+    socket.once('close', () => {
+      resolve()
+    })
+  })
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve)
+    socket.once('error', reject)
+  })
+  let failure: Error | undefined
+  socket.on('error', (error) => {
+    failure = error
+  })
+  return { socket, received: () => Buffer.concat(chunks).toString('latin1'), ended, failure: () => failure }
+}
+
+/** Waits for a state that the event loop has yet to bring about. */
+export async function until(reached: () => boolean): Promise<void> {
+  await vi.waitUntil(reached, { timeout: 10_000, interval: 2 })
+}
+
+/** A frame of the 4-digit framing. */
+export function framed(text: string): string {
+  return String(text.length).padStart(4, '0') + text
+}
