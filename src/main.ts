@@ -1,7 +1,7 @@
 /** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
-import { systemClock } from './clock.ts'
+import { systemClock, type Clock } from './clock.ts'
 import { ConfigError, loadConfig, type Config, type LinkConfig } from './config.ts'
 import { HotState } from './decision/hotState.ts'
 import { messageSpec } from './iso8583/messageSpec.ts'
@@ -20,6 +20,11 @@ export interface RunningSwitch {
   drain(): Promise<void>
 }
 
+export interface SwitchOptions {
+  readonly log?: Logger
+  readonly clock?: Clock
+}
+
 /** Households of the demo programme that is made where there is none, outside production. */
 const DEMO_HOUSEHOLDS = 1000
 const PARTITION_CHECK_MS = 3_600_000
@@ -27,8 +32,8 @@ const PARTITION_CHECK_MS = 3_600_000
 const SHARD = 0
 
 /** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
-export async function startSwitch(config: Config, log: Logger = createLogger(config.logLevel)): Promise<RunningSwitch> {
-  const clock = systemClock
+export async function startSwitch(config: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
+  const { clock = systemClock, log = createLogger(config.logLevel) } = options
   await migrate(config.databaseUrl)
   if (!config.production) {
     await seedProgramme(config.databaseUrl, { households: DEMO_HOUSEHOLDS, lookupKey: config.lookupKey, nowMs: clock.now() })
@@ -54,7 +59,7 @@ export async function startSwitch(config: Config, log: Logger = createLogger(con
     log,
     voidOf: (key, keyDate) => tombstoneOf(key, keyDate, null, 'void'),
   })
-  const stopPartitions = keepPartitions(ledger, config, log)
+  const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
 
   const listeners: Listener[] = []
@@ -106,15 +111,15 @@ function listenOn(link: LinkConfig, parts: MessageParts, config: Config, log: Lo
 }
 
 /** A new month's partitions are there well before its first key. */
-function keepPartitions(ledger: Ledger, config: Config, log: Logger): () => void {
+function keepPartitions(ledger: Ledger, config: Config, clock: Clock, log: Logger): () => void {
   let cancel: (() => void) | undefined
   const check = (): void => {
     ledger
-      .ensurePartitions(systemClock.now(), config.authorization.retentionDays, config.ledger.partitionsAheadMonths)
+      .ensurePartitions(clock.now(), config.authorization.retentionDays, config.ledger.partitionsAheadMonths)
       .catch((error: unknown) => {
         log.error({ error: errorText(error) }, 'partitions could not be made; tried again')
       })
-    cancel = systemClock.after(PARTITION_CHECK_MS, check)
+    cancel = clock.after(PARTITION_CHECK_MS, check)
   }
   check()
   return () => cancel?.()
