@@ -8,6 +8,7 @@
  * is down the same line runs without it, and the ledger's guards decide.
  */
 import { assert, assertNever } from './assert.ts'
+import type { CardSnapshot } from './card.ts'
 import { cairoDay, type Clock } from './clock.ts'
 import type { Config, ProgrammeParameters } from './config.ts'
 import { decide } from './decision/decide.ts'
@@ -20,7 +21,7 @@ import {
   type Settlement,
 } from './decision/hotState.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
-import type { PurseSnapshot } from './purse/purse.ts'
+import type { CardAndPurse } from './ledger/cards.ts'
 import type { CommitItem, CommitOutcome } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { TerminalRegistry } from './ledger/terminalRegistry.ts'
@@ -38,6 +39,7 @@ import {
   type Respond,
 } from './passage.ts'
 import type { AuthorizationResult } from './response/result.ts'
+import type { PurseSnapshot } from './purse/purse.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
 import { KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
@@ -149,9 +151,11 @@ export class Authorizer {
       if (missing.length === 0) return
       const epoch = hotState.epoch
       const found = await ledger.cards([...new Set(missing.map((passage) => passage.transaction.cardToken))])
-      if (epoch !== undefined && found.size > 0) await hotState.put(epoch, [...found.values()], []).catch(ifUnavailable([]))
+      const loaded = [...found.values()]
+      if (epoch !== undefined && loaded.length > 0)
+        await hotState.put(epoch, loaded.map(cardOf), loaded.map(purseOf)).catch(ifUnavailable([]))
       for (const passage of missing) {
-        passage.card = found.get(passage.transaction.cardToken)
+        passage.card = found.get(passage.transaction.cardToken)?.card
         if (passage.card === undefined) this.#declineNow(passage, 'card_unknown')
         else this.#loaded(passage)
       }
@@ -187,7 +191,17 @@ export class Authorizer {
     }
   }
 
+  /** A fault of ours costs its own message an answer of 96, no other message anything. */
   #decide(passage: Passage): void {
+    try {
+      this.#decideNow(passage)
+    } catch (error) {
+      this.#parts.log.error({ stage: 'decide', error: errorText(error) }, 'fault')
+      this.#declineNow(passage, 'fault')
+    }
+  }
+
+  #decideNow(passage: Passage): void {
     const { config, clock } = this.#parts
     const { terminal, card, purse, original, forced, transaction } = passage
     assert(terminal !== undefined && card !== undefined, 'terminal and card are known when a transaction is decided')
@@ -240,14 +254,15 @@ export class Authorizer {
     const { hotState, ledger } = this.#parts
     try {
       const epoch = hotState.epoch
-      const cards = await ledger.cards([...new Set(batch.map((passage) => passage.transaction.cardToken))])
-      const purses = [...(await ledger.purses([...new Set(batch.map(purseIdOf))])).values()]
+      const found = await ledger.cards([...new Set(batch.map((passage) => passage.transaction.cardToken))])
+      const loaded = [...found.values()]
+      const purses = loaded.map(purseOf)
       const reserved =
-        epoch === undefined ? undefined : await hotState.put(epoch, [...cards.values()], purses).catch(ifUnavailable(undefined))
+        epoch === undefined ? undefined : await hotState.put(epoch, loaded.map(cardOf), purses).catch(ifUnavailable(undefined))
       const snapshots = reserved ?? purses.map(unreserved)
       const byId = new Map(purses.map((purse, index) => [purse.purseId, snapshots[index]]))
       for (const passage of batch) {
-        passage.card = cards.get(passage.transaction.cardToken) ?? passage.card
+        passage.card = found.get(passage.transaction.cardToken)?.card ?? passage.card
         passage.purse = byId.get(purseIdOf(passage))
         this.#decide(passage)
       }
@@ -336,7 +351,11 @@ export class Authorizer {
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
     this.#underWay--
     this.#parts.metrics.answered(passage.asked.kind, result?.responseCode ?? 'none', this.#parts.clock.now() - passage.receivedMs)
-    passage.respond(result)
+    try {
+      passage.respond(result)
+    } catch (error) {
+      this.#parts.log.error({ stage: 'respond', error: errorText(error) }, 'fault')
+    }
     if (this.#underWay > 0) return
     const wake = this.#wakeIdle
     this.#wakeIdle = []
@@ -384,6 +403,14 @@ function purseIdOf(passage: Passage): number {
   assert(passage.card !== undefined, 'the card is known')
   const movement = passage.decision?.kind === 'approve' ? passage.decision.posting.movement : null
   return movement?.purseId ?? passage.card.cashPurse
+}
+
+function cardOf({ card }: CardAndPurse): CardSnapshot {
+  return card
+}
+
+function purseOf({ purse }: CardAndPurse): CommittedPurse {
+  return purse
 }
 
 function unreserved(purse: CommittedPurse): PurseSnapshot {

@@ -40,7 +40,16 @@ export function cairoDay(nowMs: number): string {
   return cachedDay
 }
 
+const DAY_MS = 86_400_000
+let cachedUtcDay = NaN
+let cachedUtcText = ''
+
 /** The UTC date of an instant (`2026-11-22`). */
 export function utcDay(nowMs: number): string {
-  return new Date(nowMs).toISOString().slice(0, 10)
+  const day = Math.floor(nowMs / DAY_MS)
+  if (day !== cachedUtcDay) {
+    cachedUtcText = new Date(nowMs).toISOString().slice(0, 10)
+    cachedUtcDay = day
+  }
+  return cachedUtcText
 }

@@ -169,8 +169,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const programme = read(ProgrammeSchema, programmeFile).versions.toSorted((a, b) => (a.validFrom < b.validFrom ? -1 : 1))
   const production = environment['NODE_ENV'] === 'production'
   const lookupKey = environment['SARF_LOOKUP_KEY'] ?? (production ? undefined : DEVELOPMENT_LOOKUP_KEY)
-  if (lookupKey === undefined || lookupKey.length < 32) {
-    throw new ConfigError('SARF_LOOKUP_KEY must be set to a secret of at least 32 characters; card tokens are made with it')
+  if (lookupKey === undefined || lookupKey.length < 32 || Buffer.byteLength(lookupKey) > 64) {
+    throw new ConfigError('SARF_LOOKUP_KEY must be set to a secret of 32 to 64 characters; card tokens are made with it')
   }
   return {
     ...settings,

@@ -13,6 +13,7 @@ const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
 export class Metrics implements AuthorizationMetrics {
   readonly registry = new Registry()
+  readonly #counts = new Map<string, (seconds: number) => void>()
   readonly #answers = this.#counter(
     'sarf_messages_total',
     'Transactions answered, by kind and response code (none: left unanswered)',
@@ -39,8 +40,19 @@ export class Metrics implements AuthorizationMetrics {
   }
 
   answered(kind: string, responseCode: string, elapsedMs: number): void {
-    this.#answers.inc({ kind, code: responseCode })
-    this.#duration.observe({ kind }, elapsedMs / 1000)
+    // Finding a labelled child costs more than counting, and there are few.
+    const name = kind + responseCode
+    let count = this.#counts.get(name)
+    if (count === undefined) {
+      const answers = this.#answers.labels(kind, responseCode)
+      const duration = this.#duration.labels(kind)
+      count = (seconds) => {
+        answers.inc()
+        duration.observe(seconds)
+      }
+      this.#counts.set(name, count)
+    }
+    count(elapsedMs / 1000)
   }
 
   /** What the transport of a link counts. */

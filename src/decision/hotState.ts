@@ -107,7 +107,7 @@ export class HotState {
   readonly #options: HotStateOptions
   readonly #redis: Redis
   #epoch: number | undefined
-  #agreeing = false
+  #agreement: Promise<void> | undefined
   #closed = false
 
   constructor(options: HotStateOptions) {
@@ -266,10 +266,17 @@ export class HotState {
     this.#options.onChange?.()
   }
 
-  /** Agrees with the ledger on the epoch of the Redis that is connected now; tries again until it succeeds or the connection goes. */
+  /** One agreement at a time: whoever asks meanwhile waits for it. */
   async #agree(): Promise<void> {
-    if (this.#agreeing || this.#closed || this.#epoch !== undefined) return
-    this.#agreeing = true
+    if (this.#closed || this.#epoch !== undefined) return
+    this.#agreement ??= this.#agreeOnce().finally(() => {
+      this.#agreement = undefined
+    })
+    await this.#agreement
+  }
+
+  /** Agrees with the ledger on the epoch of the Redis that is connected now; tries again until it succeeds or the connection goes. */
+  async #agreeOnce(): Promise<void> {
     try {
       const { shard, epochs, log } = this.#options
       for (const { source } of [RESERVE, PUT, EPOCH]) await this.#redis.script('LOAD', source)
@@ -292,8 +299,6 @@ export class HotState {
       this.#options.clock.after(this.#options.reconnectMs, () => {
         if (this.#redis.status === 'ready') void this.#agree()
       })
-    } finally {
-      this.#agreeing = false
     }
   }
 }

@@ -15,29 +15,34 @@ interface PurseRow {
   readonly withdrawn_count: number
 }
 
-interface CardRow {
+interface CardRow extends PurseRow {
   readonly token: string
   readonly masked: string
   readonly state: string
   readonly expiry: string
   readonly card_version: string
-  readonly cash_purse: string
-  readonly gate: string
 }
+
+/** A card and its cash purse, as they were at one instant. */
+export interface CardAndPurse {
+  readonly card: CardSnapshot
+  readonly purse: CommittedPurse
+}
+
+const PURSE_COLUMNS =
+  'p.id, p.version, p.balance, p.gate, p.day::text, p.spent_amount, p.spent_count, p.withdrawn_amount, p.withdrawn_count'
 
 const READ_CARDS: Statement = {
   name: 'read_cards',
   text: `
-    SELECT c.token, c.masked, c.state, c.expiry, c.version AS card_version, c.cash_purse, p.gate
+    SELECT c.token, c.masked, c.state, c.expiry, c.version AS card_version, ${PURSE_COLUMNS}
     FROM card c JOIN purse p ON p.shard = c.shard AND p.id = c.cash_purse
     WHERE c.shard = $1 AND c.token = ANY ($2::text[])`,
 }
 
 const READ_PURSES: Statement = {
   name: 'read_purses',
-  text: `
-    SELECT id, version, balance, gate, day::text, spent_amount, spent_count, withdrawn_amount, withdrawn_count
-    FROM purse WHERE shard = $1 AND id = ANY ($2::bigint[])`,
+  text: `SELECT ${PURSE_COLUMNS} FROM purse p WHERE p.shard = $1 AND p.id = ANY ($2::bigint[])`,
 }
 
 /** @returns cards by token; an unknown token is absent */
@@ -45,19 +50,22 @@ export async function readCards(
   connection: LedgerConnection,
   shard: number,
   tokens: readonly string[],
-): Promise<Map<string, CardSnapshot>> {
+): Promise<Map<string, CardAndPurse>> {
   const { rows } = await connection.run<CardRow>(READ_CARDS, [shard, tokens])
   return new Map(
     rows.map((row) => [
       row.token,
       {
-        token: row.token as CardToken,
-        masked: row.masked,
-        state: row.state as CardState,
-        expiry: row.expiry,
-        version: Number(row.card_version),
-        cashPurse: Number(row.cash_purse),
-        gate: Number(row.gate),
+        card: {
+          token: row.token as CardToken,
+          masked: row.masked,
+          state: row.state as CardState,
+          expiry: row.expiry,
+          version: Number(row.card_version),
+          cashPurse: Number(row.id),
+          gate: Number(row.gate),
+        },
+        purse: committedPurse(row),
       },
     ]),
   )
@@ -70,20 +78,19 @@ export async function readPurses(
   ids: readonly number[],
 ): Promise<Map<number, CommittedPurse>> {
   const { rows } = await connection.run<PurseRow>(READ_PURSES, [shard, ids])
-  return new Map(
-    rows.map((row) => [
-      Number(row.id),
-      {
-        purseId: Number(row.id),
-        version: Number(row.version),
-        balance: Number(row.balance),
-        gate: Number(row.gate),
-        day: row.day,
-        spentAmount: Number(row.spent_amount),
-        spentCount: row.spent_count,
-        withdrawnAmount: Number(row.withdrawn_amount),
-        withdrawnCount: row.withdrawn_count,
-      },
-    ]),
-  )
+  return new Map(rows.map((row) => [Number(row.id), committedPurse(row)]))
+}
+
+function committedPurse(row: PurseRow): CommittedPurse {
+  return {
+    purseId: Number(row.id),
+    version: Number(row.version),
+    balance: Number(row.balance),
+    gate: Number(row.gate),
+    day: row.day,
+    spentAmount: Number(row.spent_amount),
+    spentCount: row.spent_count,
+    withdrawnAmount: Number(row.withdrawn_amount),
+    withdrawnCount: row.withdrawn_count,
+  }
 }

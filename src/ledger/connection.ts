@@ -41,6 +41,8 @@ export class NotConnected extends Error {
 export class LedgerConnection {
   readonly #options: ConnectionOptions
   #client: Client | undefined
+  /** One statement at a time: the next is sent when this has settled. */
+  #busy: Promise<unknown> = Promise.resolve()
   #closed = false
   #cancelReconnect: (() => void) | undefined
 
@@ -88,7 +90,13 @@ export class LedgerConnection {
   /**
    * @throws NotConnected, OutcomeUnknown, or pg's DatabaseError: the server refused the statement and rolled it back
    */
-  async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<QueryResult<Row>> {
+  run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<QueryResult<Row>> {
+    const result = this.#busy.then(() => this.#runNow<Row>(statement, values))
+    this.#busy = result.catch(() => undefined)
+    return result
+  }
+
+  async #runNow<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<QueryResult<Row>> {
     const client = this.#client
     if (client === undefined) throw new NotConnected(`ledger connection ${this.#options.name} is down`)
     const { promise: overdue, reject } = Promise.withResolvers<never>()

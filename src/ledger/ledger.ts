@@ -1,12 +1,11 @@
 /** The ledger as the rest of the switch sees it: group commit, and the look-ups that a decision may need. */
-import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import type { CommittedPurse, EpochStore } from '../decision/hotState.ts'
 import type { OriginalSnapshot } from '../decision/original.ts'
 import type { Logger } from '../log.ts'
 import type { Terminal } from '../transaction/terminal.ts'
 import { readAnswers } from './answers.ts'
-import { readCards, readPurses } from './cards.ts'
+import { readCards, readPurses, type CardAndPurse } from './cards.ts'
 import type { CommitItem, StoredAnswer } from './commitItem.ts'
 import { LedgerConnection } from './connection.ts'
 import { epochStore } from './epochs.ts'
@@ -82,7 +81,7 @@ export class Ledger {
     return this.#groupCommit.idle()
   }
 
-  cards(tokens: readonly string[]): Promise<Map<string, CardSnapshot>> {
+  cards(tokens: readonly string[]): Promise<Map<string, CardAndPurse>> {
     return readCards(this.#lookups, this.#shard, tokens)
   }
 

@@ -4,7 +4,8 @@
  * Key: acquirer (DE 32 padded to 11, else the link's name), terminal (DE 41), time (DE 7, or DE 13 + DE 12 as the link says),
  * trace number (DE 11) and message class. The retrieval reference number is not in it: DE 90 must be able to rebuild it.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import { utcDay } from '../clock.ts'
 
 export interface KeyParts {
@@ -28,16 +29,16 @@ export function acquirerPart(acquirer: string | undefined, link: string): string
 
 /** 64 bits of SHA-256 over the parts that may not change under a key, as PostgreSQL's bigint. */
 export function bodyFingerprint(parts: readonly (string | undefined)[]): string {
-  const digest = createHash('sha256')
-    .update(parts.map((part) => part ?? '').join('\u001f'))
-    .digest()
-  return digest.readBigInt64BE(0).toString()
+  const digest = hash('sha256', parts.map((part) => part ?? '').join('\u001f'), 'hex')
+  return BigInt.asIntN(64, BigInt('0x' + digest.slice(0, 16))).toString()
 }
 
-/** Six letters or digits that follow from the key, so that whoever decides it again says the same (DE 38). */
+/**
+ * Six letters or digits that follow from the key (CRC-32 in base 36), so that whoever decides it again says the same. A reference, not a
+ * secret: it proves nothing (DE 38).
+ */
 export function approvalCodeFor(key: string): string {
-  const digest = createHash('sha256').update(key).digest()
-  return digest.readUIntBE(0, 6).toString(36).toUpperCase().slice(-6).padStart(6, '0')
+  return (crc32(key) % 36 ** 6).toString(36).toUpperCase().padStart(6, '0')
 }
 
 const DAY_MS = 86_400_000
