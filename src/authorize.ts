@@ -93,14 +93,16 @@ export class Authorizer {
     else this.#enter(passage)
   }
 
-  /** Resolves when everything submitted has been answered. */
+  /** Resolves when everything submitted has been answered and Redis has been told what became of it. */
   async idle(): Promise<void> {
-    if (this.#underWay === 0) return
-    const { promise, resolve } = Promise.withResolvers<undefined>()
-    this.#wakeIdle.push(() => {
-      resolve(undefined)
-    })
-    await promise
+    if (this.#underWay > 0) {
+      const { promise, resolve } = Promise.withResolvers<undefined>()
+      this.#wakeIdle.push(() => {
+        resolve(undefined)
+      })
+      await promise
+    }
+    await this.#reserving.idle()
   }
 
   /** Authenticate terminal: those that are not known, or not freshly, are looked up together. */

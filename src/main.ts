@@ -1,4 +1,5 @@
 /** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
+import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
 import { systemClock, type Clock } from './clock.ts'
@@ -63,8 +64,10 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   watchQueues(metrics, authorizer, ledger, hotState)
 
   const listeners: Listener[] = []
+  let http: HttpServer | undefined
   const stop = async (): Promise<void> => {
     for (const listener of listeners) listener.stopReading()
+    const httpClosed = http?.close(config.drainMs)
     await Promise.race([
       authorizer.idle(),
       new Promise((resolve) =>
@@ -73,7 +76,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
         }),
       ),
     ])
-    await Promise.all(listeners.map((listener) => listener.close()))
+    await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
     await sweeper.stop()
     await Promise.all([hotState.close(), ledger.close()])
@@ -81,13 +84,17 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   try {
     const parts = { config, authorizer, clock, log }
     for (const link of config.links) listeners.push(await listenOn(link, parts, config, log, metrics))
+    http = await startHttpServer({ ...parts, ledger, hotState, metrics })
   } catch (error) {
     await stop()
     throw error
   }
   sweeper.start()
   return {
-    addresses: config.links.map((link, index) => ({ name: link.name, port: listeners[index]?.port ?? link.port })),
+    addresses: [
+      ...config.links.map((link, index) => ({ name: link.name, port: listeners[index]?.port ?? link.port })),
+      { name: 'http', port: http.port },
+    ],
     drain: stop,
   }
 }

@@ -1,6 +1,5 @@
 /** What the switch counts and times, in Prometheus's terms. Labels hold names from fixed lists only, never anything from a message. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { TransportMetrics } from './transport/metrics.ts'
 
 export interface AuthorizationMetrics {
   /** @returns what a stage calls after each batch */
@@ -10,6 +9,15 @@ export interface AuthorizationMetrics {
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+
+/** What the transport counts of a link (src/transport/metrics.ts). */
+interface LinkMetrics {
+  connectionOpened(): void
+  connectionClosed(): void
+  frameReceived(bytes: number): void
+  frameRejected(reason: string): void
+  answered(): void
+}
 
 export class Metrics implements AuthorizationMetrics {
   readonly registry = new Registry()
@@ -56,7 +64,7 @@ export class Metrics implements AuthorizationMetrics {
   }
 
   /** What the transport of a link counts. */
-  ofLink(link: string): TransportMetrics {
+  ofLink(link: string): LinkMetrics {
     const frames = (result: string): (() => void) => {
       const counter = this.#frames.labels(link, result)
       return () => {

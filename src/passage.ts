@@ -178,9 +178,10 @@ export function resultOfDecline(passage: Passage, reason: DeclineReason): Author
  */
 export function resultOfStored(passage: Passage, stored: StoredAnswer): AuthorizationResult | 'other_body' | 'force' {
   const { transaction } = passage
-  const advice = isAdvice(transaction.mti) && transaction.kind !== 'reversal'
+  const advice = isAdvice(transaction.mti)
   const approved = stored.responseCode === APPROVED || stored.responseCode === PARTIALLY_APPROVED
-  if (advice && !passage.forced && !approved && !isAdvice(stored.mti)) return 'force'
+  // A reversal that was refused has nothing to post by force.
+  if (advice && transaction.kind !== 'reversal' && !passage.forced && !approved && !isAdvice(stored.mti)) return 'force'
   if (!advice && stored.body !== null && stored.body !== transaction.body) return 'other_body'
   return {
     responseCode: stored.responseCode,

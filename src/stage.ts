@@ -15,6 +15,7 @@ export class Stage<T> {
   #waiting: T[] = []
   #callsInFlight = 0
   #scheduled = false
+  #wakeIdle: (() => void)[] = []
 
   constructor(options: StageOptions<T>) {
     this.#options = options
@@ -22,6 +23,16 @@ export class Stage<T> {
 
   get size(): number {
     return this.#waiting.length
+  }
+
+  /** Resolves when nothing waits and no call is under way. */
+  async idle(): Promise<void> {
+    if (this.#waiting.length === 0 && this.#callsInFlight === 0) return
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#wakeIdle.push(() => {
+      resolve(undefined)
+    })
+    await promise
   }
 
   push(item: T): void {
@@ -51,6 +62,7 @@ export class Stage<T> {
       this.#callsInFlight--
       onBatch?.(batch.length, performance.now() - startedMs)
       if (this.#waiting.length > 0) this.#schedule()
+      else if (this.#callsInFlight === 0) for (const wake of this.#wakeIdle.splice(0)) wake()
     }
   }
 }

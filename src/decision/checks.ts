@@ -27,6 +27,7 @@ function amountReason(transaction: Transaction, parameters: ProgrammeParameters)
   if (transaction.amount === 0) return 'amount_invalid'
   const currency = currencyReason(transaction, parameters)
   if (currency !== undefined) return currency
+  if (transaction.kind === 'withdrawal' && transaction.amount % parameters.noteSize !== 0) return 'note_size'
   return transaction.amount > parameters.transactionAmountMax ? 'transaction_amount' : undefined
 }
 

@@ -56,7 +56,6 @@ function decidePurchase(transaction: Purchase, context: DecisionContext): Decisi
 function decideDebit(transaction: SimpleTransaction, context: DecisionContext): Decision {
   const refusal = firstReason(transaction, context)
   if (refusal !== undefined) return decline(refusal)
-  if (transaction.kind === 'withdrawal' && transaction.amount % context.parameters.noteSize !== 0) return decline('note_size')
   const shortfall = purseReason(transaction, context, limitGroup(transaction.kind))
   return shortfall === undefined ? debit(transaction, context, transaction.amount, false) : decline(shortfall)
 }

@@ -75,7 +75,11 @@ export function decideRefund(transaction: FollowUp, context: DecisionContext): D
   const original = ownOriginal(transaction, context, [KIND.purchase, KIND.completion, KIND.payment])
   if (original === undefined) return decline('original_not_found')
   if (transaction.amount > original.approved - original.givenBack) return decline('refund_exceeds_original')
-  return approval(transaction.amount, giveBack(original, transaction.amount, context, null))
+  const posting = giveBack(original, transaction.amount, context, null)
+  // A refund, unlike a reversal, depends on the card's state: the commit has to see that it still holds.
+  const { card } = context
+  if (posting.movement === null || original.purseId !== card.cashPurse) return approval(transaction.amount, posting)
+  return approval(transaction.amount, { ...posting, movement: { ...posting.movement, gate: card.gate } })
 }
 
 /** Idempotent: what was given back already is not given back again, however many messages ask for it. */

@@ -7,8 +7,8 @@
  * that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
  * dropped, cards and purses are loaded again when they are needed.
  *
- * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (hash: e epoch,
- * v version, b balance, g gate, d day, sa sc wa wc the day's counters, pd psa psc pwa pwc what is reserved of them).
+ * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (text, see
+ * reserve.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -68,11 +68,19 @@ export interface Reservation {
   } | null
 }
 
-/** The end of a reservation; `state` tells what the commit made of the purse, absent where it came to nothing. */
+/** The end of a reservation, where there is one; `state` tells what a commit made of the purse, absent where it came to nothing. */
 export interface Settlement {
   readonly key: string
   readonly purseId: number
   readonly state: CommittedPurse | undefined
+}
+
+/** A reservation that Redis holds. */
+export interface OpenReservation {
+  readonly key: string
+  readonly keyDate: string
+  readonly purseId: number
+  readonly madeMs: number
 }
 
 export type ReserveOutcome = 'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count'
@@ -190,9 +198,9 @@ export class HotState {
     const epoch = this.#currentEpoch()
     const keys = [this.#key('epoch'), this.#key('reservations')]
     const args = [String(epoch), String(settlements.length)]
-    for (const { key, purseId, state } of settlements) {
-      keys.push(this.#key(`purse:${String(purseId)}`))
-      args.push(key, state === undefined ? '' : stateText(state))
+    for (const settlement of settlements) {
+      keys.push(this.#key(`purse:${String(settlement.purseId)}`))
+      args.push(settlement.key, settlement.state === undefined ? '' : stateText(settlement.state))
     }
     for (const reservation of reservations) {
       keys.push(this.#key(`purse:${String(reservation.purseId)}`))
@@ -203,16 +211,16 @@ export class HotState {
   }
 
   /** Reservations made before `beforeMs` that nobody settled. */
-  async unsettled(beforeMs: number, countMax: number): Promise<{ key: string; keyDate: string; purseId: number }[]> {
+  async unsettled(beforeMs: number, countMax: number): Promise<OpenReservation[]> {
     this.#currentEpoch()
-    const found: { key: string; keyDate: string; purseId: number }[] = []
+    const found: OpenReservation[] = []
     let cursor = '0'
     do {
       const [next, entries] = await this.#guarded(this.#redis.hscan(this.#key('reservations'), cursor, 'COUNT', 500))
       cursor = next
       for (let i = 0; i + 1 < entries.length; i += 2) {
-        const [, ms, keyDate, purseId] = (entries[i + 1] ?? '').split('|')[1]?.split(',') ?? []
-        if (Number(ms) < beforeMs) found.push({ key: entries[i] ?? '', keyDate: keyDate ?? '', purseId: Number(purseId) })
+        const reservation = openReservation(entries[i] ?? '', entries[i + 1] ?? '')
+        if (reservation.madeMs < beforeMs) found.push(reservation)
       }
     } while (cursor !== '0' && found.length < countMax)
     return found.slice(0, countMax)
@@ -221,10 +229,11 @@ export class HotState {
   /** The purse as Redis holds it, for the auditor and for tests. */
   async purse(purseId: number): Promise<{ version: number; balance: number; reserved: number } | undefined> {
     const epoch = this.#currentEpoch()
-    const [e, version, balance, reserved] = await this.#guarded(
-      this.#redis.hmget(this.#key(`purse:${String(purseId)}`), 'e', 'v', 'b', 'pd'),
-    )
-    return e === String(epoch) ? { version: Number(version), balance: Number(balance), reserved: Number(reserved) } : undefined
+    const record = await this.#guarded(this.#redis.get(this.#key(`purse:${String(purseId)}`)))
+    const purse = record === null ? undefined : hotPurse(record)
+    return purse?.epoch === epoch
+      ? { version: purse.version, balance: purse.balance, reserved: purse.reserved[0] ?? 0 }
+      : undefined
   }
 
   #key(name: string): string {
@@ -316,10 +325,24 @@ function dayNumber(day: string): string {
   return day.slice(0, 4) + day.slice(5, 7) + day.slice(8, 10)
 }
 
+/** The committed state of a purse as text: see reserve.lua. */
 function stateText(purse: CommittedPurse): string {
-  const { version, balance, gate, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount } = purse
+  const { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount } = purse
   const counters = `${String(spentAmount)},${String(spentCount)},${String(withdrawnAmount)},${String(withdrawnCount)}`
-  return `${String(version)},${String(balance)},${String(gate)},${dayNumber(day)},${counters}`
+  return `${String(version)},${String(gate)},${String(balance)},${dayNumber(day)},${counters}`
+}
+
+/** A purse as Redis holds it: the reader of the text that reserve.lua and put.lua write. */
+export function hotPurse(record: string): { epoch: number; version: number; balance: number; reserved: number[] } {
+  const [state = '', reserved = ''] = record.split('|')
+  const [epoch, version, , balance] = state.split(',').map(Number)
+  return { epoch: epoch ?? 0, version: version ?? 0, balance: balance ?? 0, reserved: reserved.split(',').map(Number) }
+}
+
+/** An entry of the reservations as Redis holds it. */
+export function openReservation(key: string, text: string): OpenReservation {
+  const [, ms, keyDate = '', purseId] = text.split('|')[1]?.split(',') ?? []
+  return { key, keyDate, purseId: Number(purseId), madeMs: Number(ms) }
 }
 
 const COUNTER_GROUP = { spending: 1, withdrawal: 2 } as const

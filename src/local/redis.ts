@@ -2,9 +2,11 @@
  * A private Redis (or Valkey, its fork): the server from PATH on 127.0.0.1, with a password and without the system's
  * configuration file.
  *
- *   <directory>/appendonlydir   what it keeps
- *   <directory>/server.json     pid, port and password of the last start
+ *   <directory>/server.json   pid, port and password of the last start
  *   <directory>/redis.log
+ *
+ * It keeps nothing on disk: a Redis that was started again is another epoch of the hot state, and what it held is
+ * loaded from the ledger as it is needed.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -17,8 +19,7 @@ import { StartError } from './startError.ts'
 
 const SERVERS = ['redis-server', 'valkey-server']
 const POLL_MS = 20
-/** Reading a large append-only file back takes its time. */
-const READY_MS = 120_000
+const READY_MS = 30_000
 const STOP_MS = 5000
 const ATTEMPTS = 5
 
@@ -26,8 +27,6 @@ export interface RedisOptions {
   readonly directory: string
   /** Absent: any free one. */
   readonly port?: number
-  /** Forget what is there. */
-  readonly fresh?: boolean
   /** Absent: made up for this start. A server that is started again in another's place needs the same. */
   readonly password?: string
 }
@@ -39,14 +38,13 @@ export interface Redis {
   readonly pid: number
   /** Settles when the server has ended, whoever ended it. */
   readonly ended: Promise<void>
-  /** Writes what is left of the append-only file, then ends. */
   stop(): Promise<void>
   /** SIGKILL. */
   kill(): void
 }
 
 /**
- * Starts a Redis on what `directory` holds, ending a server that an earlier start left running there.
+ * Starts a Redis, ending a server that an earlier start left running there.
  *
  * @throws StartError
  */
@@ -55,7 +53,6 @@ export async function startRedis(options: RedisOptions): Promise<Redis> {
   const directory = resolve(options.directory)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   await endLeftover(directory)
-  if (options.fresh === true) rmSync(join(directory, 'appendonlydir'), { recursive: true, force: true })
   const password = options.password ?? randomBytes(18).toString('base64url')
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort())
@@ -173,8 +170,7 @@ function configuration(directory: string, port: number, password: string): strin
     `dir ${JSON.stringify(directory)}`,
     'daemonize no',
     'save ""',
-    'appendonly yes',
-    'appendfsync everysec',
+    'appendonly no',
     'maxmemory-policy noeviction',
     '',
   ].join('\n')

@@ -128,9 +128,9 @@ async function privatePostgres({ folder, fresh, servers, request }: Starting): P
   return first.url
 }
 
-async function privateRedis({ folder, fresh, servers, request }: Starting): Promise<string> {
+async function privateRedis({ folder, servers, request }: Starting): Promise<string> {
   const directory = join(folder, 'redis')
-  const first = await startRedis({ directory, fresh })
+  const first = await startRedis({ directory })
   let current = first
   servers.push({
     stop: () => current.stop(),

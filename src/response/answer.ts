@@ -12,9 +12,13 @@ const ECHOED = [
 ] as const
 const NETWORK_ECHOED = [7, 11, 12, 13, 24, 32, 33, 41, 70] as const
 
-/** Account type (DE 54 positions 1 and 2) of the cash purse: 00, as DE 3 says "default". */
+/** DE 54 positions 3 and 4. */
 const LEDGER_BALANCE = '01'
 const AVAILABLE_BALANCE = '02'
+
+/** DE 3 positions 1 and 2: withdrawal, deposit, balance inquiry. Their slips are the holder's; a shop's slip shows no balance. */
+const TELLS_BALANCE: readonly string[] = ['01', '21', '31']
+const DEPOSIT = '21'
 
 export function answerTo(message: Message, result: AuthorizationResult): Encoded {
   const fields = echo(message, ECHOED)
@@ -24,7 +28,7 @@ export function answerTo(message: Message, result: AuthorizationResult): Encoded
   if (approved && result.approvalCode !== undefined) fields[38] = result.approvalCode
   // ISO 8583-1:1987 DE 4: with code 10 the answer carries the amount that was approved.
   if (result.responseCode === PARTIALLY_APPROVED) fields[4] = String(result.approved).padStart(12, '0')
-  if (result.balances !== undefined) fields[54] = balanceField(message, result.balances)
+  if (result.balances !== undefined && tellsBalance(message, result)) fields[54] = balanceField(message, result.balances)
   return encode(message.spec, responseMti(message.mti), fields)
 }
 
@@ -43,10 +47,19 @@ function echo(message: Message, numbers: readonly number[]): FieldValues {
   return fields
 }
 
+function tellsBalance(message: Message, result: AuthorizationResult): boolean {
+  // The holder has to know why it was not the whole amount.
+  if (result.responseCode === PARTIALLY_APPROVED) return true
+  const isReversal = message.mti.charAt(1) === '4'
+  return !isReversal && TELLS_BALANCE.includes((message.text(3) ?? '').slice(0, 2))
+}
+
 function balanceField(message: Message, balances: { readonly available: number; readonly ledger: number }): string {
   const processingCode = message.text(3) ?? '000000'
+  // DE 3: the account debited is in positions 3 and 4, the one credited in 5 and 6.
+  const accountType = processingCode.startsWith(DEPOSIT) ? processingCode.slice(4, 6) : processingCode.slice(2, 4)
   const amount = (amountType: string, value: number): AdditionalAmount => ({
-    accountType: processingCode.slice(2, 4),
+    accountType,
     amountType,
     currency: message.text(49) ?? '818',
     sign: 'C',

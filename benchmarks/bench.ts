@@ -1,0 +1,149 @@
+/** `npm run -s bench`: the load generator. See --help. */
+import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { loadConfig, type LinkConfig } from '../src/config.ts'
+import { messageSpec } from '../src/iso8583/messageSpec.ts'
+import { StartError } from '../src/local/startError.ts'
+import { Interrupted, listenForStop, type StopRequest } from '../src/local/stopRequest.ts'
+import { verify, type Verification } from './support/check.ts'
+import { explain } from './support/explain.ts'
+import { liveLine } from './support/liveLine.ts'
+import { Load } from './support/load.ts'
+import { nextSecond } from './support/moment.ts'
+import { readOptions, type BenchOptions } from './support/options.ts'
+import { runPgbench } from './support/pgbench.ts'
+import { startPrivateStack, type PrivateStack } from './support/privateStack.ts'
+import { reportOf, reportText, type BenchReport } from './support/report.ts'
+
+const EXIT_FAILED = 1
+const EXIT_INTERRUPTED = 130
+
+const options = readOptions(process.argv.slice(2))
+const request = listenForStop()
+process.exit(await main())
+
+async function main(): Promise<number> {
+  try {
+    const report = options.target === undefined ? await benchPrivate(options) : await benchTarget(options, options.target)
+    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : reportText(report))
+    const { approvedNotInLedger, inLedgerNotApproved } = report.verified
+    const wrong = (approvedNotInLedger ?? 0) + (inLedgerNotApproved ?? 0)
+    return wrong === 0 && report.approved > 0 ? 0 : EXIT_FAILED
+  } catch (error) {
+    if (error instanceof Interrupted) return EXIT_INTERRUPTED
+    note(explain(error))
+    return EXIT_FAILED
+  }
+}
+
+async function benchPrivate(options: BenchOptions): Promise<BenchReport> {
+  const profileDirectory = options.profile ? join(tmpdir(), `sarf-profile-${String(process.pid)}`) : undefined
+  const stack = await startPrivateStack({
+    households: options.cards,
+    keep: options.keep,
+    onStep: (text) => {
+      request.throwIfAsked()
+      note(text)
+    },
+    profileDirectory,
+  })
+  try {
+    const before = options.pgbench ? await pgbench(stack, request) : undefined
+    const link = linkOf(options)
+    const load = new Load({ ...loadOptions(options, link), host: '127.0.0.1', port: stack.ports[link.name] ?? 0 })
+    const ran = await run(load, options, stack)
+    await stack.stopSwitch()
+    const report = reportOf(options, load.measurement, await check(stack.databaseUrl, load, ran.startedMs))
+    if (before !== undefined) compare(report, before, await pgbench(stack, request))
+    return report
+  } finally {
+    await stack.stop()
+    if (profileDirectory !== undefined) note(`CPU profile of the switch: ${profileDirectory}`)
+    if (options.keep) note(`kept: ${stack.directory}`)
+  }
+}
+
+async function benchTarget(options: BenchOptions, target: { host: string; port: number }): Promise<BenchReport> {
+  const load = new Load({ ...loadOptions(options, linkOf(options)), ...target })
+  const { startedMs } = await run(load, options, undefined)
+  const verification = options.database === undefined ? undefined : await check(options.database, load, startedMs)
+  if (verification === undefined) note('not verified against the ledger: --database is not given')
+  return reportOf(options, load.measurement, verification)
+}
+
+async function run(load: Load, options: BenchOptions, stack: PrivateStack | undefined): Promise<{ startedMs: number }> {
+  request.throwIfAsked()
+  await load.open()
+  void request.asked.then(() => load.stop())
+  note(`${String(options.warmup)} s warm-up, then ${String(options.seconds)} s`)
+  const startedMs = stack === undefined ? await nextSecond() : Date.now()
+  const own = process.cpuUsage()
+  const before = stack?.cpu() ?? {}
+  const stopLive = process.stderr.isTTY ? liveLine(load) : undefined
+  await load.run()
+  stopLive?.()
+  const seconds = (Date.now() - startedMs) / 1000
+  const { user, system } = process.cpuUsage(own)
+  const after = stack?.cpu() ?? {}
+  const parts = Object.entries(after).map(([name, value]): [string, number] => [name, value - (before[name] ?? 0)])
+  const shares = [['generator', (user + system) / 1_000_000] as const, ...parts]
+  note(`CPU in ${seconds.toFixed(1)} s: ${shares.map(([name, value]) => `${name} ${value.toFixed(1)} s`).join(', ')}`)
+  await load.close()
+  request.throwIfAsked()
+  if (load.connectionsLost > 0) note(`connections lost: ${String(load.connectionsLost)}`)
+  const early = load.measurement.errorsInAll - load.measurement.errors
+  if (early > 0) note(`errors in the warm-up, not counted: ${String(early)}`)
+  return { startedMs }
+}
+
+async function check(databaseUrl: string, load: Load, startedMs: number): Promise<Verification> {
+  const startedAt = performance.now()
+  const verification = await verify(databaseUrl, load.journal, startedMs)
+  note(`ledger read and compared in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+  if (verification.unanswered > 0) note(`approved in the ledger, answer never received: ${String(verification.unanswered)}`)
+  return verification
+}
+
+async function pgbench(stack: PrivateStack, request: StopRequest): Promise<number> {
+  request.throwIfAsked()
+  note('pgbench TPC-B, 10 s')
+  const tps = await runPgbench(stack.databaseUrl)
+  note(`pgbench: ${tps.toFixed(0)} transactions/s`)
+  return tps
+}
+
+function compare(report: BenchReport, before: number, after: number): void {
+  const mean = (before + after) / 2
+  note(
+    `${report.approvedTps.toFixed(0)} approved/s are ${(report.approvedTps / mean).toFixed(2)} times pgbench's ${mean.toFixed(0)} ` +
+      `(before ${before.toFixed(0)}, after ${after.toFixed(0)})`,
+  )
+}
+
+function loadOptions(options: BenchOptions, link: LinkConfig) {
+  return {
+    framing: link.framing,
+    spec: messageSpec(options.spec),
+    connections: options.connections,
+    inFlight: options.inFlight,
+    rate: options.rate,
+    seconds: options.seconds,
+    warmupSeconds: options.warmup,
+    mix: options.mix,
+    households: options.cards,
+    seed: options.seed,
+  }
+}
+
+/** The first link of the configuration that speaks the dialect. */
+function linkOf(options: BenchOptions): LinkConfig {
+  const { links } = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1' })
+  const link = links.find((candidate) => candidate.spec === options.spec)
+  if (link === undefined) throw new StartError(`no link of config/sarf.json speaks ${options.spec}`)
+  return link
+}
+
+/** On stderr: stdout belongs to the report. */
+function note(text: string): void {
+  process.stderr.write(`bench: ${text}\n`)
+}

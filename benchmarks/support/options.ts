@@ -1,0 +1,113 @@
+/** The command line of the load generator. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { SPEC_NAMES, type SpecName } from '../../src/iso8583/messageSpec.ts'
+import { FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
+import { MIX_NAMES, MIXES, type MixName } from './mix.ts'
+
+export interface BenchOptions {
+  readonly connections: number
+  readonly inFlight: number
+  /** Undefined: closed loop. */
+  readonly rate: number | undefined
+  readonly seconds: number
+  readonly warmup: number
+  readonly mix: MixName
+  readonly spec: SpecName
+  readonly cards: number
+  readonly seed: number
+  readonly target: { readonly host: string; readonly port: number } | undefined
+  readonly database: string | undefined
+  readonly json: boolean
+  readonly profile: boolean
+  readonly keep: boolean
+  readonly pgbench: boolean
+}
+
+const IN_FLIGHT_CLOSED = 4
+const IN_FLIGHT_OPEN = 64
+const CARDS_PRIVATE = 100_000
+/** What `npm start` seeds. */
+const CARDS_TARGET = 1000
+
+interface RawOptions extends Omit<BenchOptions, 'inFlight' | 'cards'> {
+  readonly inFlight?: number
+  readonly cards?: number
+}
+
+/** Ends the process where --help was asked for or an option is wrong. */
+export function readOptions(argv: readonly string[]): BenchOptions {
+  const command = new Command('bench')
+    .description('Load the switch over TCP, measure it, and check its answers against the ledger.')
+    .option('--connections <count>', 'TCP connections, each a terminal', count(1, 10_000), 64)
+    .option(
+      '--in-flight <count>',
+      `messages in flight a connection; closed loop: always so many (default: ${IN_FLIGHT_CLOSED}), open loop: at most so many (default: ${IN_FLIGHT_OPEN})`,
+      count(1, 10_000),
+    )
+    .option('--rate <messages>', 'open loop: so many messages a second, due at even intervals', count(1, 1_000_000))
+    .option('--seconds <seconds>', 'measured time', count(1, 86_400), 10)
+    .option('--warmup <seconds>', 'load before it, which is checked but not counted', count(0, 3600), 3)
+    .addOption(new Option('--mix <name>', 'what is sent, see below').choices(MIX_NAMES).default('purchase'))
+    .addOption(new Option('--spec <name>', 'dialect; it also picks the link').choices(SPEC_NAMES).default('ascii'))
+    .option('--cards <count>', `households in the programme (default: ${CARDS_PRIVATE}, with --target ${CARDS_TARGET})`, cards)
+    .option('--seed <number>', 'of the random choice of cards and amounts', count(0, 2_147_483_647), 1)
+    .option('--target <host:port>', 'a switch that runs already, instead of a stack of its own', target)
+    .option('--database <url>', 'with --target: its Postgres, for the check against the ledger')
+    .option('--json', 'print one JSON object on stdout and nothing else', false)
+    .option('--profile', 'write a CPU profile of the switch (.cpuprofile)', false)
+    .option('--keep', "keep the stack's directory", false)
+    .option('--pgbench', 'run stock pgbench (TPC-B) on the same Postgres before and after, and print the ratio', false)
+    .addHelpText('after', explanations())
+  const raw = command.parse(argv, { from: 'user' }).opts<RawOptions>()
+  if (raw.target !== undefined && (raw.pgbench || raw.profile || raw.keep)) {
+    command.error('error: --pgbench, --profile and --keep are for a stack of its own, not for --target')
+  }
+  if (raw.target === undefined && raw.database !== undefined) command.error('error: --database is for --target')
+  return {
+    ...raw,
+    rate: raw.rate,
+    target: raw.target,
+    database: raw.database,
+    inFlight: raw.inFlight ?? (raw.rate === undefined ? IN_FLIGHT_CLOSED : IN_FLIGHT_OPEN),
+    cards: raw.cards ?? (raw.target === undefined ? CARDS_PRIVATE : CARDS_TARGET),
+  }
+}
+
+function explanations(): string {
+  return `
+Mixes:
+${MIX_NAMES.map((name) => `  ${name.padEnd(11)} ${MIXES[name].explanation}`).join('\n')}
+
+Figures:
+  A message belongs to the measured time by when it was due: in a closed loop when it was sent, in an open loop when the rate
+  asked for it, sent or not. sent = approved + declined + errors. An error is a message without an answer; it counts in the
+  latency with the time that was waited, and keeps its place in flight. tps and approvedTps are of the answers that came
+  within the measured time.
+  verified.approvedNotInLedger   approvals the client saw that the ledger does not hold exactly so: key, code, purse, amount
+                                 and a transfer of it
+  verified.inLedgerNotApproved   approvals in the ledger, of these terminals and since the start, that the client saw
+                                 answered otherwise or did not ask for
+  Both are over the whole run, warm-up included; null where the ledger cannot be read.
+
+Exit codes: 0; 1 if a verified count is not 0 or nothing was approved; 130 interrupted.`
+}
+
+function count(least: number, most: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || number < least || number > most) {
+      throw new InvalidArgumentError(`A whole number from ${String(least)} to ${String(most)}.`)
+    }
+    return number
+  }
+}
+
+function cards(value: string): number {
+  return count(FIRST_PLAIN_HOUSEHOLD, 100_000_000)(value)
+}
+
+function target(value: string): { host: string; port: number } {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(value) ?? []
+  if (host === undefined || Number(port) > 65535) throw new InvalidArgumentError('Host and port: 127.0.0.1:8583.')
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
+}

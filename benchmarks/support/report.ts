@@ -1,0 +1,82 @@
+/** What a run came to, for people and for scripts. */
+import type { Histogram } from 'hdr-histogram-js'
+import type { Verification } from './check.ts'
+import type { Measurement } from './measurement.ts'
+import type { BenchOptions } from './options.ts'
+
+/** The keys are a promise to scripts: no more and no fewer. */
+export interface BenchReport {
+  readonly mix: string
+  readonly seconds: number
+  readonly connections: number
+  readonly inFlight: number
+  readonly rate: number | null
+  readonly sent: number
+  readonly approved: number
+  readonly declined: number
+  readonly errors: number
+  readonly tps: number
+  readonly approvedTps: number
+  readonly latencyMs: Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
+  readonly responseCodes: Readonly<Record<string, number>>
+  readonly verified: { readonly approvedNotInLedger: number | null; readonly inLedgerNotApproved: number | null }
+}
+
+export function reportOf(
+  options: Pick<BenchOptions, 'mix' | 'connections' | 'inFlight' | 'rate'>,
+  measurement: Measurement,
+  verification: Verification | undefined,
+): BenchReport {
+  const { seconds, latency } = measurement
+  return {
+    mix: options.mix,
+    seconds: rounded(seconds),
+    connections: options.connections,
+    inFlight: options.inFlight,
+    rate: options.rate ?? null,
+    sent: measurement.sent,
+    approved: measurement.approved,
+    declined: measurement.declined,
+    errors: measurement.errors,
+    tps: rounded(measurement.answersInTime / seconds),
+    approvedTps: rounded(measurement.approvalsInTime / seconds),
+    latencyMs: {
+      p50: percentileMs(latency, 50),
+      p90: percentileMs(latency, 90),
+      p99: percentileMs(latency, 99),
+      p999: percentileMs(latency, 99.9),
+      max: rounded(latency.maxValue / 1000),
+    },
+    responseCodes: Object.fromEntries([...measurement.responseCodes].sort(([a], [b]) => (a < b ? -1 : 1))),
+    verified: {
+      approvedNotInLedger: verification?.approvedNotInLedger ?? null,
+      inLedgerNotApproved: verification?.inLedgerNotApproved ?? null,
+    },
+  }
+}
+
+export function percentileMs(latency: Histogram, percentile: number): number {
+  return latency.totalCount === 0 ? 0 : rounded(latency.getValueAtPercentile(percentile) / 1000)
+}
+
+export function reportText(report: BenchReport): string {
+  const { latencyMs: ms, verified } = report
+  const loop = report.rate === null ? 'closed loop' : `open loop, ${String(report.rate)} messages/s`
+  const codes = Object.entries(report.responseCodes).map(([code, count]) => `${code}: ${String(count)}`)
+  const known = verified.approvedNotInLedger !== null
+  return [
+    `${report.mix}, ${loop}, ${String(report.connections)} connections with ${report.rate === null ? '' : 'up to '}${String(report.inFlight)} in flight, ${String(report.seconds)} s`,
+    `  messages   ${String(report.sent)} sent: ${String(report.approved)} approved, ${String(report.declined)} declined, ${String(report.errors)} errors`,
+    `  codes      ${codes.join(', ')}`,
+    `  rate       ${String(report.tps)} answers/s, ${String(report.approvedTps)} approved/s`,
+    `  latency    p50 ${String(ms.p50)} ms, p90 ${String(ms.p90)}, p99 ${String(ms.p99)}, p99.9 ${String(ms.p999)}, max ${String(ms.max)}`,
+    known
+      ? `  verified   ${String(verified.approvedNotInLedger)} approved and not in the ledger, ${String(verified.inLedgerNotApproved)} in the ledger and not approved`
+      : '  verified   not: the ledger cannot be read from here; give --database',
+    '',
+  ].join('\n')
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100
+}

@@ -1,0 +1,104 @@
+/** For whoever runs the switch: is it alive, can it work, what does it measure. */
+import type { FastifyInstance } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { Counter, collectDefaultMetrics } from 'prom-client'
+import type { Metrics } from '../metrics.ts'
+import { jsonResponse } from './problem.ts'
+
+export interface HealthParts {
+  readonly ledger: { readonly available: boolean }
+  readonly hotState: { readonly up: boolean }
+  readonly metrics: Pick<Metrics, 'registry'>
+}
+
+const LEDGER_DOWN = 'Postgres cannot be reached or takes no writes: all is answered 91'
+const REDIS_DOWN = 'Redis cannot be reached: decisions come from Postgres alone, slower'
+
+const AliveSchema = Type.Object({ alive: Type.Boolean() }, { examples: [{ alive: true }] })
+const PartSchema = Type.Object({ up: Type.Boolean(), detail: Type.Optional(Type.String()) })
+const ReadySchema = Type.Object(
+  {
+    ready: Type.Boolean(),
+    degraded: Type.Boolean({ description: 'Ready, but something is missing' }),
+    parts: Type.Object({ ledger: PartSchema, redis: PartSchema }),
+  },
+  {
+    examples: [
+      { ready: true, degraded: false, parts: { ledger: { up: true }, redis: { up: true } } },
+      { ready: true, degraded: true, parts: { ledger: { up: true }, redis: { up: false, detail: REDIS_DOWN } } },
+    ],
+  },
+)
+
+/** Not limited: an orchestrator that asks often must not be told to ask less. */
+const config = { rateLimit: false } as const
+
+export function healthRoutes(app: FastifyInstance, parts: HealthParts): void {
+  app.get('/healthz', { config, schema: healthSchema }, () => ({ alive: true }))
+
+  app.get('/readyz', { config, schema: readySchema }, (_request, reply) => {
+    const ready = readiness(parts)
+    void reply.code(ready.ready ? 200 : 503).send(ready)
+  })
+
+  const { registry } = parts.metrics
+  collectDefaultMetrics({ register: registry })
+  const requests = new Counter({
+    name: 'sarf_http_requests_total',
+    help: 'HTTP requests by route and status',
+    labelNames: ['route', 'status'],
+    registers: [registry],
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    // The route, not the path: labels come from a fixed list.
+    requests.inc({ route: request.routeOptions.url ?? 'none', status: reply.statusCode })
+    done()
+  })
+  app.get('/metrics', { config, schema: metricsSchema }, async (_request, reply) =>
+    reply.type(registry.contentType).send(await registry.metrics()),
+  )
+}
+
+/** Without Redis the switch decides from the ledger; without the ledger it can decide nothing. */
+function readiness({ ledger, hotState }: HealthParts): Static<typeof ReadySchema> {
+  const [ledgerUp, redisUp] = [ledger.available, hotState.up]
+  return {
+    ready: ledgerUp,
+    degraded: ledgerUp && !redisUp,
+    parts: {
+      ledger: ledgerUp ? { up: true } : { up: false, detail: LEDGER_DOWN },
+      redis: redisUp ? { up: true } : { up: false, detail: REDIS_DOWN },
+    },
+  }
+}
+
+const healthSchema = {
+  summary: 'Is the process alive?',
+  tags: ['operation'],
+  response: { 200: jsonResponse('It is', AliveSchema) },
+}
+
+const readySchema = {
+  summary: 'Can it decide?',
+  description: 'Says which part is missing. Without Redis it is ready but degraded.',
+  tags: ['operation'],
+  response: {
+    200: jsonResponse('It can', ReadySchema),
+    503: jsonResponse('It cannot: see `parts`', ReadySchema),
+  },
+}
+
+const metricsSchema = {
+  summary: "Measurements in Prometheus's text format",
+  tags: ['operation'],
+  response: {
+    200: {
+      description: 'Messages by kind and code, latency by stage, batch sizes, queues, connections, Redis, Postgres, the process',
+      content: {
+        'text/plain': {
+          schema: Type.String({ examples: ['sarf_messages_total{kind="purchase",code="00"} 1042'] }),
+        },
+      },
+    },
+  },
+}

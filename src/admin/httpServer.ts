@@ -1,0 +1,97 @@
+/** The HTTP server: transactions for callers who have no terminal link, health and measurements for operators. */
+import helmet from '@fastify/helmet'
+import rateLimit from '@fastify/rate-limit'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { MessageParts } from '../answerMessage.ts'
+import type { Config } from '../config.ts'
+import { apiDocs } from './apiDocs.ts'
+import { authorizationRoute } from './authorizationRoute.ts'
+import { answerClientError, answerFrameworkError, handleErrors } from './errorHandling.ts'
+import { healthRoutes, type HealthParts } from './healthRoutes.ts'
+import { iso8583Route } from './iso8583Route.ts'
+import { plainProblem, sendProblem } from './problem.ts'
+
+export interface HttpServerParts extends MessageParts, HealthParts {
+  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey'>
+}
+
+export interface HttpServer {
+  readonly port: number
+  /** Takes no new work; resolves when what is in flight has been answered. After `withinMs` the connections are dropped. */
+  close(withinMs: number): Promise<void>
+}
+
+/** @throws the error of the port that could not be had */
+export async function startHttpServer(parts: HttpServerParts): Promise<HttpServer> {
+  const { config, clock } = parts
+  const app = createApp(config.http)
+  let stopping = false
+  app.addHook('onRequest', (_request, reply, next) => {
+    if (stopping) sendProblem(reply, plainProblem(503, 'The switch is stopping. Nothing was posted.'))
+    else next()
+  })
+  app.addHook('onSend', (_request, reply, _payload, next) => {
+    // A connection that is kept alive would keep the server from closing.
+    if (stopping) void reply.header('connection', 'close')
+    next()
+  })
+  handleErrors(app, parts.log, config.http.bodyBytesMax)
+  await protect(app, config.http.requestsPerMinutePerAddress)
+  await apiDocs(app)
+  healthRoutes(app, parts)
+  iso8583Route(app, parts, config.http)
+  authorizationRoute(app, parts)
+  try {
+    await app.listen({ host: config.host, port: config.http.port })
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+  return {
+    port: portOf(app) ?? config.http.port,
+    async close(withinMs) {
+      stopping = true
+      const cancel = clock.after(withinMs, () => {
+        app.server.closeAllConnections()
+      })
+      await app.close()
+      cancel()
+    },
+  }
+}
+
+function portOf(app: FastifyInstance): number | undefined {
+  const address = app.server.address()
+  return address === null || typeof address === 'string' ? undefined : address.port
+}
+
+function createApp(settings: HttpServerParts['config']['http']): FastifyInstance {
+  return Fastify({
+    bodyLimit: settings.bodyBytesMax,
+    /** For the whole of a request to arrive. */
+    requestTimeout: settings.requestMs,
+    // Ours is a problem (RFC 9457).
+    return503OnClosing: false,
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
+    // As strict as a message: nothing is converted or left out; one error is enough, and names its schema.
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        discriminator: true,
+        verbose: true,
+        keywords: ['x-examples'],
+      },
+    },
+  })
+}
+
+async function protect(app: FastifyInstance, requestsPerMinutePerAddress: number): Promise<void> {
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+  })
+  if (requestsPerMinutePerAddress > 0) {
+    await app.register(rateLimit, { max: requestsPerMinutePerAddress, timeWindow: '1 minute' })
+  }
+}

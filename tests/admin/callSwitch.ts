@@ -1,0 +1,90 @@
+/** Calls of a test to the HTTP server, and servers to call. */
+import { randomUUID } from 'node:crypto'
+import { startHttpServer, type HttpServer, type HttpServerParts } from '../../src/admin/httpServer.ts'
+import type { Authorizer } from '../../src/authorize.ts'
+import { systemClock, utcDay } from '../../src/clock.ts'
+import { loadConfig } from '../../src/config.ts'
+import { freePort } from '../../src/local/ports.ts'
+import { silentLogger } from '../../src/log.ts'
+import { Metrics } from '../../src/metrics.ts'
+import { startTestSwitch, type TestSwitch } from '../support/switch.ts'
+
+export interface Called {
+  readonly status: number
+  readonly headers: Headers
+  /** Without its parameters. */
+  readonly type: string
+  readonly text: string
+  readonly json: Record<string, unknown>
+}
+
+/** A whole switch, and the URL of its HTTP server. */
+export async function startHttpSwitch(): Promise<{ running: TestSwitch; url: string }> {
+  const port = await freePort()
+  const running = await startTestSwitch({ configure: (config) => ({ ...config, http: { ...config.http, port } }) })
+  return { running, url: `http://127.0.0.1:${String(port)}` }
+}
+
+/** The server alone, over an authorizer that does what the test says. */
+export async function startServerOver(
+  submit: Authorizer['submit'],
+  change: (parts: HttpServerParts) => Partial<HttpServerParts> = () => ({}),
+): Promise<HttpServer & { readonly url: string }> {
+  const config = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1', SARF_PORT_HTTP: '0' })
+  const parts: HttpServerParts = {
+    config,
+    authorizer: { submit } as unknown as Authorizer,
+    ledger: { available: true },
+    hotState: { up: true },
+    metrics: new Metrics(),
+    clock: systemClock,
+    log: silentLogger,
+  }
+  const server = await startHttpServer({ ...parts, ...change(parts) })
+  return { ...server, url: `http://127.0.0.1:${String(server.port)}` }
+}
+
+export async function call(url: string, init?: RequestInit): Promise<Called> {
+  const response = await fetch(url, init)
+  const text = await response.text()
+  const type = response.headers.get('content-type')?.split(';')[0] ?? ''
+  return {
+    status: response.status,
+    headers: response.headers,
+    type,
+    text,
+    json: type.endsWith('json') ? (JSON.parse(text) as Record<string, unknown>) : {},
+  }
+}
+
+/** A key that no other call has, dated today. */
+export function newKey(nowMs = Date.now()): string {
+  return `${utcDay(nowMs).replaceAll('-', '')}-${randomUUID()}`
+}
+
+export function authorize(url: string, body: unknown, key: string = newKey()): Promise<Called> {
+  return call(`${url}/v1/authorizations`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+}
+
+/** The answer's bytes, where there are any. */
+export async function sendBytes(
+  url: string,
+  bytes: Uint8Array,
+  spec?: string,
+): Promise<{ status: number; type: string; bytes: Buffer }> {
+  const query = spec === undefined ? '' : `?spec=${spec}`
+  const response = await fetch(`${url}/iso8583${query}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: Buffer.from(bytes),
+  })
+  return {
+    status: response.status,
+    type: response.headers.get('content-type') ?? '',
+    bytes: Buffer.from(await response.arrayBuffer()),
+  }
+}

@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto'
+import { createConnection, type Socket } from 'node:net'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { amount, compose, startTestSwitch, until, type TestLink, type TestSwitch } from '../support/switch.ts'
+import { expectCleanBooks, purseOf } from './books.ts'
+
+let running: TestSwitch
+let good: TestLink
+const sockets: Socket[] = []
+
+beforeAll(async () => {
+  running = await startTestSwitch()
+  good = await running.connect('pos')
+})
+
+afterAll(async () => {
+  for (const socket of sockets) socket.destroy()
+  await expectCleanBooks(running)
+})
+
+/** A bare connection; `closed` once the switch has ended it. */
+async function open(name: string): Promise<{ socket: Socket; closed: () => boolean }> {
+  const socket = createConnection({ host: running.config.host, port: running.portOf(name), noDelay: true })
+  sockets.push(socket)
+  let closed = false
+  socket.on('error', () => undefined)
+  socket.on('close', () => (closed = true))
+  socket.resume()
+  await new Promise((resolve) => socket.once('connect', resolve))
+  return { socket, closed: () => closed }
+}
+
+/** While something happens on other connections, this one buys. */
+async function expectGoodService(): Promise<void> {
+  const card = await running.openCard({ balance: 1000 })
+  const answers = await Promise.all(Array.from({ length: 10 }, () => good.ask('0200', { 2: card.pan, 4: amount(100) })))
+  expect(new Set(answers.map((answer) => answer.text(39)))).toEqual(new Set(['00']))
+  expect(await purseOf(running, card)).toEqual({ balance: 0, held: 0 })
+}
+
+it.each(['atm', 'pos', 'gateway'])('bytes without sense on the %s link end their own connection only', async (name) => {
+  const peers = await Promise.all(Array.from({ length: 20 }, () => open(name)))
+  for (const { socket } of peers) socket.write(Buffer.concat([Buffer.from([0xff, 0xff]), randomBytes(3000)]))
+  await Promise.all([expectGoodService(), until(() => peers.every(({ closed }) => closed()))])
+})
+
+it.each<[string, Buffer]>([
+  ['atm', Buffer.concat([Buffer.from([0, 64]), randomBytes(64)])],
+  ['pos', Buffer.concat([Buffer.from([0, 64]), Buffer.from('6000010002', 'hex'), randomBytes(59)])],
+  ['gateway', Buffer.concat([Buffer.from('0064'), randomBytes(64)])],
+])('a frame of noise on the %s link closes it', async (name, frame) => {
+  const { socket, closed } = await open(name)
+  socket.write(frame)
+  await until(closed)
+  await expectGoodService()
+})
+
+it('half a frame keeps nobody else waiting, and is nothing when its connection ends', async () => {
+  const card = await running.openCard({ balance: 1000 })
+  const link = await running.connect('atm')
+  const payload = link.encode(compose(running.clock, '0200', { 2: card.pan, 4: amount(100) }))
+  const frame = Buffer.concat([Buffer.from([0, payload.length]), payload])
+  for (const end of [1, 2, 10, frame.length - 1]) {
+    const { socket } = await open('atm')
+    socket.write(frame.subarray(0, end))
+    await expectGoodService()
+    socket.destroy()
+  }
+  expect(await purseOf(running, card)).toEqual({ balance: 1000, held: 0 })
+})
+
+it('a frame that comes byte by byte is answered', async () => {
+  const card = await running.openCard({ balance: 1000 })
+  const link = await running.connect('atm')
+  const payload = link.encode(compose(running.clock, '0200', { 2: card.pan, 4: amount(100) }))
+  const { socket } = await open('atm')
+  const received: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => received.push(chunk))
+  for (const byte of Buffer.concat([Buffer.from([0, payload.length]), payload])) {
+    socket.write(Buffer.of(byte))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await until(() => Buffer.concat(received).includes('0210'))
+  expect(await purseOf(running, card)).toEqual({ balance: 900, held: 0 })
+})
+
+it('a purchase whose sender is gone is decided all the same, and its repeat is answered', async () => {
+  const card = await running.openCard({ balance: 1000 })
+  const link = await running.connect('pos')
+  const sent = compose(running.clock, '0200', { 2: card.pan, 4: amount(100) })
+  link.client.send(link.encode(sent))
+  await link.client.close()
+  expect((await good.send({ ...sent, mti: '0201' })).text(39)).toBe('00')
+  expect(await purseOf(running, card)).toEqual({ balance: 900, held: 0 })
+})
+
+it('answers come to whoever asked, however many links use the same trace numbers', async () => {
+  const cards = await Promise.all(Array.from({ length: 3 }, () => running.openCard({ balance: 1000 })))
+  const links = await Promise.all(cards.map(() => running.connect('pos')))
+  const answers = await Promise.all(
+    cards.map((card, i) => links[i]!.ask('0200', { 2: card.pan, 4: amount(100 + i), 11: '000007', 41: `POS0000${i + 1}` })),
+  )
+  expect(answers.map((answer) => [answer.text(2), answer.text(4), answer.text(39)])).toEqual(
+    cards.map((card, i) => [card.pan, amount(100 + i), '00']),
+  )
+})

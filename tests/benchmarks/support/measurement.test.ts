@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest'
+import { Measurement } from '../../../benchmarks/support/measurement.ts'
+import { reportOf } from '../../../benchmarks/support/report.ts'
+
+const OPTIONS = { mix: 'purchase', connections: 2, inFlight: 3, rate: undefined } as const
+
+it('a message belongs to the measured time by when it was due, an answer by when it came', () => {
+  const measurement = new Measurement(1000, 3000)
+  for (const dueMs of [999, 1000, 2999, 3000]) measurement.due(dueMs)
+  measurement.answered(999, 1500, '00')
+  measurement.answered(1000, 1010, '51')
+  measurement.answered(2999, 3500, '00')
+  const report = reportOf(OPTIONS, measurement, undefined)
+  expect(report).toMatchObject({ sent: 2, approved: 1, declined: 1, errors: 0, tps: 1, approvedTps: 0.5 })
+  expect(report.responseCodes).toEqual({ '00': 1, '51': 1 })
+  expect(report.latencyMs.max).toBeCloseTo(501, 0)
+})
+
+it('what was never answered is an error and counts with the time that was waited', () => {
+  const measurement = new Measurement(0, 1000)
+  measurement.due(100)
+  measurement.lost(100, 9100)
+  const report = reportOf(OPTIONS, measurement, undefined)
+  expect(report).toMatchObject({ sent: 1, approved: 0, declined: 0, errors: 1 })
+  expect(report.latencyMs.p50).toBeGreaterThanOrEqual(9000)
+})
+
+it('the report has the keys that were promised and no others', () => {
+  const report = reportOf(OPTIONS, new Measurement(0, 1000), { approvedNotInLedger: 0, inLedgerNotApproved: 0, unanswered: 4 })
+  expect(Object.keys(report)).toEqual(
+    'mix seconds connections inFlight rate sent approved declined errors tps approvedTps latencyMs responseCodes verified'.split(
+      ' ',
+    ),
+  )
+  expect(report).toMatchObject({ rate: null, latencyMs: { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 } })
+  expect(report.verified).toEqual({ approvedNotInLedger: 0, inLedgerNotApproved: 0 })
+})

@@ -1,0 +1,322 @@
+/** A switch in this process on a database and a Redis of its own, and what a test needs to talk to it: terminals, cards, a clock to set. */
+import { randomInt } from 'node:crypto'
+import { Pool } from 'pg'
+import { afterAll, vi } from 'vitest'
+import { cardToken, luhnCheckDigit, maskPan, type CardState } from '../../src/card.ts'
+import { utcDay, type Clock } from '../../src/clock.ts'
+import { loadConfig, type Config } from '../../src/config.ts'
+import { decode } from '../../src/iso8583/decode.ts'
+import { encode, type FieldValues } from '../../src/iso8583/encode.ts'
+import type { Message } from '../../src/iso8583/message.ts'
+import { messageSpec } from '../../src/iso8583/messageSpec.ts'
+import { formatOriginalData } from '../../src/iso8583/originalData.ts'
+import { silentLogger } from '../../src/log.ts'
+import { startSwitch, type RunningSwitch } from '../../src/main.ts'
+import { demoTerminal } from '../../src/programme/demo.ts'
+import { connect, type Client } from '../../src/transport/client.ts'
+import { createDatabase, createRedisServer } from './stack.ts'
+
+/** Runs with the system's time, shifted as a test asks. */
+export class TestClock implements Clock {
+  #shiftMs = 0
+
+  now(): number {
+    return Date.now() + this.#shiftMs
+  }
+
+  after(delayMs: number, run: () => void): () => void {
+    const timer = setTimeout(run, delayMs)
+    return () => {
+      clearTimeout(timer)
+    }
+  }
+
+  /** @param instant ISO 8601, or milliseconds since 1970 */
+  moveTo(instant: string | number): void {
+    this.#shiftMs = (typeof instant === 'number' ? instant : Date.parse(instant)) - Date.now()
+  }
+}
+
+export type TestRedis = Awaited<ReturnType<typeof createRedisServer>>
+
+export interface SwitchSettings {
+  /** Time at the start; absent: now. */
+  readonly at?: string
+  /** Called with the configuration, to change it. */
+  readonly configure?: (config: Config) => Config
+}
+
+/** A card that only this test uses, with a purse of its own. */
+export interface TestCard {
+  readonly pan: string
+  readonly purseId: number
+  readonly token: string
+}
+
+/** What goes out; `fields` by data element number. */
+export interface Sent {
+  readonly mti: string
+  readonly fields: Readonly<Record<number, string>>
+}
+
+/** Overrides by data element number; undefined leaves a field out. */
+export type Fields = Readonly<Record<number, string | undefined>>
+
+export interface TestSwitch {
+  readonly config: Config
+  readonly clock: TestClock
+  readonly redis: TestRedis
+  readonly databaseUrl: string
+  /** Where a link listens now. */
+  portOf(link: string): number
+  /** Connects to a link by its name. */
+  connect(link: string): Promise<TestLink>
+  /** A card with a purse, its opening balance posted as the seed does it. */
+  openCard(options?: { balance?: number; state?: CardState; expiry?: string }): Promise<TestCard>
+  sql<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>
+  /** Drains it and starts another one on the same database and Redis. */
+  restart(): Promise<void>
+}
+
+/** Links wait for no port of their own; terminals are looked up anew for each message, so that a test may change them. */
+export async function startTestSwitch(settings: SwitchSettings = {}): Promise<TestSwitch> {
+  const [databaseUrl, redis] = await Promise.all([createDatabase(), createRedisServer()])
+  const loaded = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url, SARF_PORT_HTTP: '0' })
+  const defaults: Config = {
+    ...loaded,
+    links: loaded.links.map((link) => ({ ...link, port: 0 })),
+    registry: { ...loaded.registry, freshMs: 0 },
+  }
+  const config = settings.configure?.(defaults) ?? defaults
+  const clock = new TestClock()
+  if (settings.at !== undefined) clock.moveTo(settings.at)
+  const sql = new Pool({ connectionString: databaseUrl, max: 2 })
+  // A test may end the connections of this database; its own is not spared.
+  sql.on('error', () => undefined)
+  let running: RunningSwitch = await startSwitch(config, { log: silentLogger, clock })
+  const links: TestLink[] = []
+  ends.push(async () => {
+    for (const link of links) link.client.destroy()
+    await running.drain()
+    await sql.end()
+  })
+  const portOf = (name: string): number => {
+    const address = running.addresses.find((candidate) => candidate.name === name)
+    if (address === undefined) throw new RangeError(`no link ${name}`)
+    return address.port
+  }
+  return {
+    config,
+    clock,
+    redis,
+    databaseUrl,
+    portOf,
+    async connect(name) {
+      const link = await TestLink.open(config, clock, name, portOf(name))
+      links.push(link)
+      return link
+    },
+    openCard: (options = {}) => openCard(sql, config, clock, options),
+    sql: async <Row extends object>(text: string, values: readonly unknown[] = []) =>
+      (await sql.query<Row & Record<string, unknown>>(text, [...values])).rows,
+    async restart() {
+      for (const link of links.splice(0)) link.client.destroy()
+      await running.drain()
+      running = await startSwitch(config, { log: silentLogger, clock })
+    },
+  }
+}
+
+const ends: (() => Promise<void>)[] = []
+afterAll(async () => {
+  for (const end of ends.splice(0)) await end()
+})
+
+/** A connection that pairs answers with what was asked, by MTI and trace number, oldest first. */
+export class TestLink {
+  readonly name: string
+  readonly client: Client
+  /** Settles when the connection is gone. */
+  readonly closed: Promise<void>
+  readonly #spec: ReturnType<typeof messageSpec>
+  readonly #clock: Clock
+  readonly #waiting = new Map<string, ((answer: Message | undefined) => void)[]>()
+
+  static async open(config: Config, clock: Clock, name: string, port: number): Promise<TestLink> {
+    const link = config.links.find((candidate) => candidate.name === name)
+    if (link === undefined) throw new RangeError(`no link ${name}`)
+    const received: { link?: TestLink } = {}
+    const { promise: closed, resolve } = Promise.withResolvers<undefined>()
+    const client = await connect({
+      host: config.host,
+      port,
+      framing: link.framing,
+      onPayload: (payload) => received.link?.take(payload),
+      onClose: () => {
+        received.link?.drop()
+        resolve(undefined)
+      },
+    })
+    return (received.link = new TestLink(name, client, closed, messageSpec(link.spec), clock))
+  }
+
+  private constructor(
+    name: string,
+    client: Client,
+    closed: Promise<undefined>,
+    spec: ReturnType<typeof messageSpec>,
+    clock: Clock,
+  ) {
+    this.name = name
+    this.client = client
+    this.closed = closed.then(() => undefined)
+    this.#spec = spec
+    this.#clock = clock
+  }
+
+  /** Composes, sends and waits. @throws Error where the connection closes instead */
+  async ask(mti: string, overrides: Fields): Promise<Message> {
+    return (await this.exchange(mti, overrides)).answer
+  }
+
+  /** The same, with what was sent: for tests that refer to it later. */
+  async exchange(mti: string, overrides: Fields): Promise<{ sent: Sent; answer: Message }> {
+    const sent = compose(this.#clock, mti, overrides)
+    return { sent, answer: await this.send(sent) }
+  }
+
+  /** Sends what was composed before; the same again is a repeat. @throws Error where the connection closes instead */
+  async send(sent: Sent): Promise<Message> {
+    const encoded = encode(this.#spec, sent.mti, fieldValues(sent.fields))
+    if (!encoded.ok) throw new Error(`cannot be encoded: ${encoded.error.path} ${encoded.error.expected}`)
+    const answer = await this.sendBytes(encoded.bytes, answerName(sent.mti, sent.fields[11]))
+    if (answer === undefined) throw new Error('the connection was closed')
+    return answer
+  }
+
+  /** @returns the answer with that name (see `answerName`), undefined where the connection closes instead */
+  sendBytes(bytes: Uint8Array, name: string): Promise<Message | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Message | undefined>()
+    this.#waiting.set(name, [...(this.#waiting.get(name) ?? []), resolve])
+    this.client.send(bytes)
+    return promise
+  }
+
+  encode(sent: Sent): Buffer {
+    const encoded = encode(this.#spec, sent.mti, fieldValues(sent.fields))
+    if (!encoded.ok) throw new Error(`cannot be encoded: ${encoded.error.path}`)
+    return encoded.bytes
+  }
+
+  take(payload: Buffer): void {
+    const decoded = decode(this.#spec, Buffer.from(payload))
+    if (!decoded.ok) throw new Error(`the switch sent what cannot be decoded: ${decoded.error.path} ${decoded.error.expected}`)
+    const { message } = decoded
+    this.#waiting.get(`${message.mti}|${message.text(11) ?? ''}`)?.shift()?.(message)
+  }
+
+  drop(): void {
+    for (const queue of this.#waiting.values()) for (const resolve of queue.splice(0)) resolve(undefined)
+  }
+}
+
+/** The name an answer is found by: MTI of the answer and trace number. */
+export function answerName(mti: string, stan: string | undefined): string {
+  return `${mti.slice(0, 2)}${String(Number(mti.charAt(2)) + 1)}${String(Number(mti.charAt(3)) & ~1)}|${stan ?? ''}`
+}
+
+export const ACQUIRER = '818001'
+let stan = randomInt(900_000)
+
+/** Fills in what every transaction carries: DE 3, 4, 7, 11, 32, 41 and 42 of the first shop, 49. */
+export function compose(clock: Clock, mti: string, overrides: Fields): Sent {
+  stan = (stan % 999_999) + 1
+  const pos = demoTerminal('pos')
+  const network = mti.charAt(1) === '8'
+  const usual: Fields = {
+    7: new Date(clock.now()).toISOString().replace(/\D/g, '').slice(4, 14),
+    11: String(stan).padStart(6, '0'),
+    ...(network ? {} : { 3: '000000', 4: '000000001000', 32: ACQUIRER, 41: pos.terminalId, 49: '818' }),
+  }
+  const all = { ...usual, ...overrides }
+  return {
+    mti,
+    fields: Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)),
+  }
+}
+
+/** DE 41 and 42 of the first terminal of a class. */
+export function at(terminalClass: string): Fields {
+  const { terminalId, acceptorId } = demoTerminal(terminalClass)
+  return { 41: terminalId, 42: acceptorId }
+}
+
+/** DE 4. */
+export function amount(minorUnits: number): string {
+  return String(minorUnits).padStart(12, '0')
+}
+
+/** DE 90 that names `sent`. */
+export function originalOf(sent: Sent): string {
+  return formatOriginalData({
+    mti: sent.mti,
+    stan: sent.fields[11] ?? '',
+    transmissionTime: sent.fields[7] ?? '',
+    acquirerId: sent.fields[32] ?? '',
+    forwarderId: '',
+  })
+}
+
+/** Waits for what the switch has yet to bring about. */
+export async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
+  await vi.waitUntil(reached, { timeout: 20_000, interval: 5 })
+}
+
+function fieldValues(fields: Readonly<Record<number, string>>): FieldValues {
+  const values: FieldValues = []
+  for (const [de, text] of Object.entries(fields)) values[Number(de)] = text
+  return values
+}
+
+const FIRST_OWN_HOUSEHOLD = 500_001
+let household = FIRST_OWN_HOUSEHOLD
+
+async function openCard(
+  sql: Pool,
+  config: Config,
+  clock: Clock,
+  { balance = 100_000, state = 'ACTIVE', expiry = '2912' }: { balance?: number; state?: CardState; expiry?: string },
+): Promise<TestCard> {
+  const id = household++
+  const payload = `981802${String(id).padStart(9, '0')}`
+  const pan = payload + luhnCheckDigit(payload)
+  const purseId = id * 10 + 1
+  const token = cardToken(pan, config.lookupKey)
+  const version = balance > 0 ? 1 : 0
+  await sql.query('INSERT INTO household (shard, id, governorate) VALUES (0, $1, 1)', [id])
+  await sql.query('INSERT INTO purse (shard, id, kind, unit, household_id, balance, version) VALUES (0, $1, 1, 1, $2, $3, $4)', [
+    purseId,
+    id,
+    balance,
+    version,
+  ])
+  await sql.query(
+    'INSERT INTO card (shard, token, masked, household_id, cash_purse, state, expiry) VALUES (0, $1, $2, $3, $4, $5, $6)',
+    [token, maskPan(pan), id, purseId, state, expiry],
+  )
+  if (balance > 0) {
+    const now = clock.now()
+    const opening = [purseId, balance, new Date(now).toISOString(), utcDay(now), `opening|${String(purseId)}`]
+    await sql.query(
+      `INSERT INTO "authorization" (purse_id, purse_version, requested, approved, available_after, held_after, decided_at, key_date, shard, mti,
+         kind, key, response_code) VALUES ($1, 1, $2, $2, $2, 0, $3, $4, 0, 0, 6, $5, '00')`,
+      opening,
+    )
+    await sql.query(
+      `INSERT INTO transfer (purse_id, purse_version, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
+       VALUES ($1, 1, 0, $1, $2, $3, 0, 1, 1000, 2000, 1)`,
+      [purseId, balance, utcDay(now)],
+    )
+  }
+  return { pan, purseId, token }
+}
