@@ -65,7 +65,15 @@ const SettingsSchema = Type.Object(
       closed,
     ),
     redis: Type.Object(
-      { batchMax: count(1, 4096), callsInFlightMax: count(1, 64), callMs: count(10, 60_000), reconnectMs: count(10, 60_000) },
+      {
+        /** Items of a batch; Lua's stack bounds it. */
+        batchMax: count(1, 1000),
+        callsInFlightMax: count(1, 64),
+        callMs: count(10, 60_000),
+        reconnectMs: count(10, 60_000),
+        /** Cards that are loaded in the background into a Redis that is new or has lost everything. */
+        preloadMax: count(0, 100_000_000),
+      },
       closed,
     ),
     ledger: Type.Object(
@@ -80,7 +88,7 @@ const SettingsSchema = Type.Object(
       closed,
     ),
     sweeper: Type.Object(
-      { everyMs: count(10, 3_600_000), reservationAgeMs: count(10, 86_400_000), batchMax: count(1, 4096) },
+      { everyMs: count(10, 3_600_000), reservationAgeMs: count(10, 86_400_000), batchMax: count(1, 1000) },
       closed,
     ),
     /** Terminals and merchants are cached in the process and read again when older than `freshMs`. */

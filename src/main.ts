@@ -8,6 +8,7 @@ import { HotState } from './decision/hotState.ts'
 import { messageSpec } from './iso8583/messageSpec.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { migrate } from './ledger/migrate.ts'
+import { preload } from './ledger/preload.ts'
 import { Sweeper } from './ledger/sweeper.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
@@ -48,7 +49,17 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     log,
     onBatch: metrics.batch('commit'),
   })
-  const hotState = new HotState({ ...config.redis, url: config.redisUrl, shard: SHARD, epochs: ledger.epochs, clock, log })
+  const hotState = new HotState({
+    ...config.redis,
+    url: config.redisUrl,
+    shard: SHARD,
+    epochs: ledger.epochs,
+    clock,
+    log,
+    onNewEpoch: () => {
+      void preload({ ledger, hotState, log, pageMax: config.redis.batchMax, cardsMax: config.redis.preloadMax })
+    },
+  })
   await ledger.open()
   await hotState.open()
   const authorizer = new Authorizer({ config, ledger, hotState, clock, log, metrics })

@@ -113,10 +113,16 @@ function giveBack(original: WithPurse, amount: number, context: DecisionContext,
   }
 }
 
-/** A credit is undone: from what is available as far as it goes, the rest from suspense. */
+/**
+ * A credit is undone: from what is available as far as it goes, the rest from suspense. Of a refund that suspense had a part in, the purse
+ * gives back no more than it got.
+ */
 function takeBack(original: WithPurse, amount: number, context: DecisionContext): Posting {
   const contra = contraOf(original, context)
-  const { covered, uncovered } = cover(amount, context)
+  const purseGot = original.approved - original.fromSuspense
+  const purseGaveBack = original.givenBack - original.givenBackToSuspense
+  const { covered } = cover(Math.min(amount, purseGot - purseGaveBack), context)
+  const uncovered = amount - covered
   return {
     ...NOTHING_TO_POST,
     original: guardOf(original),

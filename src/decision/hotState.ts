@@ -7,7 +7,7 @@
  * that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
  * dropped, cards and purses are loaded again when they are needed.
  *
- * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (text, see
+ * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
  * reserve.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
 import { createHash } from 'node:crypto'
@@ -26,7 +26,8 @@ export interface HotStateOptions {
   readonly epochs: EpochStore
   readonly clock: Clock
   readonly log: Logger
-  readonly onChange?: () => void
+  /** Called when Redis is up with an epoch that it has just been told: it holds nothing yet. */
+  readonly onNewEpoch?: () => void
 }
 
 /** Where the ledger keeps which Redis an epoch belongs to. */
@@ -189,23 +190,20 @@ export class HotState {
       ...purses.map((purse) => this.#key(`purse:${String(purse.purseId)}`)),
     ]
     const records = cards.map((card) => `${String(epoch)}:${String(card.version)}:${JSON.stringify(card)}`)
-    const reply = await this.#run(PUT, keys, [String(epoch), String(cards.length), ...records, ...purses.map(stateText)])
+    const reply = await this.#run(PUT, keys, [String(epoch), JSON.stringify(purses.map(stateList)), ...records])
     return (reply as number[][]).map((pending, index) => withoutReserved(purses[index], pending))
   }
 
   /** Settles and reserves in one atomic step. @returns an outcome a reservation */
   async reserve(settlements: readonly Settlement[], reservations: readonly Reservation[]): Promise<ReserveOutcome[]> {
     const epoch = this.#currentEpoch()
+    const nowMs = this.#options.clock.now()
     const keys = [this.#key('epoch'), this.#key('reservations')]
-    const args = [String(epoch), String(settlements.length)]
-    for (const settlement of settlements) {
-      keys.push(this.#key(`purse:${String(settlement.purseId)}`))
-      args.push(settlement.key, settlement.state === undefined ? '' : stateText(settlement.state))
-    }
-    for (const reservation of reservations) {
-      keys.push(this.#key(`purse:${String(reservation.purseId)}`))
-      args.push(reservation.key, reservationText(reservation, this.#options.clock.now()))
-    }
+    for (const { purseId } of settlements) keys.push(this.#key(`purse:${String(purseId)}`))
+    for (const { purseId } of reservations) keys.push(this.#key(`purse:${String(purseId)}`))
+    const settled = settlements.map(({ key, state }) => (state === undefined ? [key] : [key, ...stateList(state)]))
+    const reserved = reservations.map((reservation) => reservationList(reservation, nowMs))
+    const args = [String(epoch), JSON.stringify(settled), JSON.stringify(reserved)]
     const reply = await this.#run(RESERVE, keys, args)
     return (reply as number[]).map((code) => RESERVE_OUTCOMES[code] ?? 'absent')
   }
@@ -216,12 +214,9 @@ export class HotState {
     const found: OpenReservation[] = []
     let cursor = '0'
     do {
-      const [next, entries] = await this.#guarded(this.#redis.hscan(this.#key('reservations'), cursor, 'COUNT', 500))
-      cursor = next
-      for (let i = 0; i + 1 < entries.length; i += 2) {
-        const reservation = openReservation(entries[i] ?? '', entries[i + 1] ?? '')
-        if (reservation.madeMs < beforeMs) found.push(reservation)
-      }
+      const [next, entries] = await this.#guarded(this.#redis.hscanBuffer(this.#key('reservations'), cursor, 'COUNT', 500))
+      cursor = next.toString()
+      found.push(...openReservations(entries).filter((reservation) => reservation.madeMs < beforeMs))
     } while (cursor !== '0' && found.length < countMax)
     return found.slice(0, countMax)
   }
@@ -229,7 +224,7 @@ export class HotState {
   /** The purse as Redis holds it, for the auditor and for tests. */
   async purse(purseId: number): Promise<{ version: number; balance: number; reserved: number } | undefined> {
     const epoch = this.#currentEpoch()
-    const record = await this.#guarded(this.#redis.get(this.#key(`purse:${String(purseId)}`)))
+    const record = await this.#guarded(this.#redis.getBuffer(this.#key(`purse:${String(purseId)}`)))
     const purse = record === null ? undefined : hotPurse(record)
     return purse?.epoch === epoch
       ? { version: purse.version, balance: purse.balance, reserved: purse.reserved[0] ?? 0 }
@@ -272,7 +267,6 @@ export class HotState {
     if (this.#epoch === undefined) return
     this.#epoch = undefined
     this.#options.log.warn({ reason }, 'hot state is down')
-    this.#options.onChange?.()
   }
 
   /** One agreement at a time: whoever asks meanwhile waits for it. */
@@ -302,7 +296,7 @@ export class HotState {
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
-      this.#options.onChange?.()
+      if (known !== String(epoch)) this.#options.onNewEpoch?.()
     } catch (error) {
       this.#options.log.warn({ error: errorText(error) }, 'cannot agree on the epoch of Redis')
       this.#options.clock.after(this.#options.reconnectMs, () => {
@@ -321,39 +315,64 @@ function infoField(info: string, name: string): string {
   return new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? ''
 }
 
-function dayNumber(day: string): string {
-  return day.slice(0, 4) + day.slice(5, 7) + day.slice(8, 10)
+function dayNumber(day: string): number {
+  return Number(day.slice(0, 4) + day.slice(5, 7) + day.slice(8, 10))
 }
 
-/** The committed state of a purse as text: see reserve.lua. */
-function stateText(purse: CommittedPurse): string {
+function dayText(day: number): string {
+  const digits = String(day)
+  return `${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6, 8)}`
+}
+
+/** The committed state of a purse as reserve.lua and put.lua take it. */
+function stateList(purse: CommittedPurse): number[] {
   const { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount } = purse
-  const counters = `${String(spentAmount)},${String(spentCount)},${String(withdrawnAmount)},${String(withdrawnCount)}`
-  return `${String(version)},${String(gate)},${String(balance)},${dayNumber(day)},${counters}`
-}
-
-/** A purse as Redis holds it: the reader of the text that reserve.lua and put.lua write. */
-export function hotPurse(record: string): { epoch: number; version: number; balance: number; reserved: number[] } {
-  const [state = '', reserved = ''] = record.split('|')
-  const [epoch, version, , balance] = state.split(',').map(Number)
-  return { epoch: epoch ?? 0, version: version ?? 0, balance: balance ?? 0, reserved: reserved.split(',').map(Number) }
-}
-
-/** An entry of the reservations as Redis holds it. */
-export function openReservation(key: string, text: string): OpenReservation {
-  const [, ms, keyDate = '', purseId] = text.split('|')[1]?.split(',') ?? []
-  return { key, keyDate, purseId: Number(purseId), madeMs: Number(ms) }
+  return [version, gate, balance, dayNumber(day), spentAmount, spentCount, withdrawnAmount, withdrawnCount]
 }
 
 const COUNTER_GROUP = { spending: 1, withdrawal: 2 } as const
 
-function reservationText(reservation: Reservation, nowMs: number): string {
-  const { debit, gate, counter, body, keyDate, purseId } = reservation
-  const limits = counter
-    ? `${String(COUNTER_GROUP[counter.group])},${String(counter.amount)},${String(counter.count)},${String(counter.amountMax ?? NO_CEILING)},` +
-      `${String(counter.countMax ?? NO_CEILING)},${dayNumber(counter.day)}`
-    : '0,0,0,0,0,0'
-  return `${String(debit)},${String(gate ?? 0)},${limits}|${body},${String(nowMs)},${keyDate},${String(purseId)}`
+function reservationList(reservation: Reservation, nowMs: number): (number | string)[] {
+  const { key, debit, gate, counter, body, keyDate, purseId } = reservation
+  const limits =
+    counter === null
+      ? [0, 0, 0, 0, 0, 0]
+      : [
+          COUNTER_GROUP[counter.group],
+          counter.amount,
+          counter.count,
+          counter.amountMax ?? NO_CEILING,
+          counter.countMax ?? NO_CEILING,
+          dayNumber(counter.day),
+        ]
+  return [key, debit, gate ?? 0, ...limits, nowMs, dayNumber(keyDate), purseId, body]
+}
+
+const DOUBLE_BYTES = 8
+const PURSE_DOUBLES = 14
+const FIRST_RESERVED = 9
+
+/** A purse as reserve.lua packs it. */
+export function hotPurse(record: Buffer): { epoch: number; version: number; balance: number; reserved: number[] } {
+  const [epoch = 0, version = 0, , balance = 0, ...rest] = doubles(record, PURSE_DOUBLES)
+  return { epoch, version, balance, reserved: rest.slice(FIRST_RESERVED - 4) }
+}
+
+const RESERVATION_DOUBLES = 7
+
+/** Keys and values of the reservations as reserve.lua packs them. */
+export function openReservations(entries: readonly Buffer[]): OpenReservation[] {
+  const found: OpenReservation[] = []
+  for (let i = 0; i + 1 < entries.length; i += 2) {
+    const [, , , , madeMs = 0, keyDate = 0, purseId = 0] = doubles(entries[i + 1] ?? Buffer.alloc(0), RESERVATION_DOUBLES)
+    found.push({ key: entries[i]?.toString() ?? '', keyDate: dayText(keyDate), purseId, madeMs })
+  }
+  return found
+}
+
+function doubles(packed: Buffer, count: number): number[] {
+  if (packed.length < count * DOUBLE_BYTES) throw new HotStateUnavailable('Redis holds a record of another form')
+  return Array.from({ length: count }, (_, index) => packed.readDoubleLE(index * DOUBLE_BYTES))
 }
 
 function withoutReserved(purse: CommittedPurse | undefined, pending: readonly number[]): PurseSnapshot {

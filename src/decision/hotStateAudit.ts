@@ -1,7 +1,7 @@
 /** Reads everything that Redis holds of a shard, for the auditor: on a connection of its own, changing nothing. */
 import { Redis } from 'ioredis'
 import { errorText } from '../log.ts'
-import { hotPurse, HotStateUnavailable, openReservation, type OpenReservation } from './hotState.ts'
+import { hotPurse, HotStateUnavailable, openReservations, type OpenReservation } from './hotState.ts'
 
 /** A purse as Redis holds it. */
 export interface HotPurse {
@@ -69,11 +69,9 @@ export class HotStateAudit {
     const found: OpenReservation[] = []
     let cursor = '0'
     do {
-      const [next, entries] = await guarded(this.#redis.hscan(this.#key('reservations'), cursor, 'COUNT', PAGE))
-      cursor = next
-      for (let i = 0; i + 1 < entries.length; i += 2) {
-        found.push(openReservation(entries[i] ?? '', entries[i + 1] ?? ''))
-      }
+      const [next, entries] = await guarded(this.#redis.hscanBuffer(this.#key('reservations'), cursor, 'COUNT', PAGE))
+      cursor = next.toString()
+      found.push(...openReservations(entries))
     } while (cursor !== '0')
     return found
   }
@@ -96,7 +94,7 @@ export class HotStateAudit {
   /** Those of the purses that Redis holds in this epoch. */
   async pursesById(epoch: number, ids: readonly number[]): Promise<HotPurse[]> {
     if (ids.length === 0) return []
-    const records = await guarded(this.#redis.mget(ids.map((id) => this.#key(`purse:${String(id)}`))))
+    const records = await guarded(this.#redis.mgetBuffer(ids.map((id) => this.#key(`purse:${String(id)}`))))
     return records.flatMap((record, index) => {
       const purse = record === null ? undefined : hotPurse(record)
       return purse?.epoch === epoch ? [{ purseId: ids[index] ?? 0, ...purse }] : []

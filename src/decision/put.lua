@@ -2,48 +2,48 @@
 -- what is reserved.
 --
 -- KEYS  1 epoch   2.. cards, then purses
--- ARGV  1 epoch that was known before the ledger was read   2 number of cards
---       then one a key: card 'epoch:version:json', purse its committed state (see reserve.lua)
+-- ARGV  1 epoch that was known before the ledger was read   2 JSON: the purses' committed states
+--       { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount }   3.. the cards, 'epoch:version:json'
 -- Result -1: another epoch, nothing was done; else a list, for each purse what is reserved of it:
 --   { debit, spentAmount, spentCount, withdrawnAmount, withdrawnCount }
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
-local epoch, cards, items = ARGV[1], tonumber(ARGV[2]), #KEYS - 1
-if items == 0 then return {} end
-local match = string.match
+local PURSE = '<dddddddddddddd' -- see reserve.lua
+local epoch, states, cards = tonumber(ARGV[1]), cjson.decode(ARGV[2]), #ARGV - 2
+if #KEYS == 1 then return {} end
 
 local keys = {}
-for i = 1, items do keys[i] = KEYS[i + 1] end
+for i = 2, #KEYS do keys[i - 1] = KEYS[i] end
 local known = redis.call('MGET', unpack(keys))
 
 local writes, pending = {}, {}
-local function write(key, text)
-  writes[#writes + 1] = key
-  writes[#writes + 1] = text
-end
-
 for i = 1, cards do
-  local known_epoch, known_version = match(known[i] or '', '^(%d+):(%d+):')
-  local version = match(ARGV[i + 2], '^%d+:(%d+):')
-  if known_epoch ~= epoch or tonumber(known_version) <= tonumber(version) then write(keys[i], ARGV[i + 2]) end
+  local known_epoch, known_version = string.match(known[i] or '', '^(%d+):(%d+):')
+  local version = string.match(ARGV[i + 2], '^%d+:(%d+):')
+  if known_epoch ~= ARGV[1] or tonumber(known_version) <= tonumber(version) then
+    writes[#writes + 1] = keys[i]
+    writes[#writes + 1] = ARGV[i + 2]
+  end
 end
 
-for i = cards + 1, items do
-  local state = ARGV[i + 2]
-  local known_epoch, known_version, known_gate, reserved = match(known[i] or '', '^(%d+),(%d+),(%d+),.*|(.*)$')
-  if known_epoch ~= epoch then
-    reserved = '0,0,0,0,0'
-    write(keys[i], epoch .. ',' .. state .. '|' .. reserved)
-  else
-    local version, gate, rest = match(state, '^(%d+),(%d+),(.*)$')
-    local later = tonumber(version) > tonumber(known_version)
-    if later or (version == known_version and tonumber(gate) > tonumber(known_gate)) then
-      if tonumber(gate) < tonumber(known_gate) then gate = known_gate end
-      write(keys[i], epoch .. ',' .. version .. ',' .. gate .. ',' .. rest .. '|' .. reserved)
-    end
+for i, state in ipairs(states) do
+  local text = known[cards + i]
+  local purse = text and { struct.unpack(PURSE, text) }
+  local changed
+  if not purse or purse[1] ~= epoch then
+    purse = { epoch, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    for field = 1, 8 do purse[field + 1] = state[field] end
+    changed = true
+  elseif state[1] > purse[2] or (state[1] == purse[2] and state[2] > purse[3]) then
+    local gate = math.max(purse[3], state[2])
+    for field = 1, 8 do purse[field + 1] = state[field] end
+    purse[3] = gate
+    changed = true
   end
-  local list = {}
-  for number in string.gmatch(reserved, '%d+') do list[#list + 1] = tonumber(number) end
-  pending[i - cards] = list
+  if changed then
+    writes[#writes + 1] = keys[cards + i]
+    writes[#writes + 1] = struct.pack(PURSE, unpack(purse, 1, 14))
+  end
+  pending[i] = { purse[10], purse[11], purse[12], purse[13], purse[14] }
 end
 
 if #writes > 0 then redis.call('MSET', unpack(writes)) end

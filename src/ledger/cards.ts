@@ -40,6 +40,14 @@ const READ_CARDS: Statement = {
     WHERE c.shard = $1 AND c.token = ANY ($2::text[])`,
 }
 
+const READ_CARD_PAGE: Statement = {
+  name: 'read_card_page',
+  text: `
+    SELECT c.token, c.masked, c.state, c.expiry, c.version AS card_version, ${PURSE_COLUMNS}
+    FROM card c JOIN purse p ON p.shard = c.shard AND p.id = c.cash_purse
+    WHERE c.shard = $1 AND c.token > $2 ORDER BY c.token LIMIT $3`,
+}
+
 const READ_PURSES: Statement = {
   name: 'read_purses',
   text: `SELECT ${PURSE_COLUMNS} FROM purse p WHERE p.shard = $1 AND p.id = ANY ($2::bigint[])`,
@@ -51,7 +59,20 @@ export async function readCards(
   shard: number,
   tokens: readonly string[],
 ): Promise<Map<string, CardAndPurse>> {
-  const { rows } = await connection.run<CardRow>(READ_CARDS, [shard, tokens])
+  return cardsOf((await connection.run<CardRow>(READ_CARDS, [shard, tokens])).rows)
+}
+
+/** @returns the next cards behind a token, in the order of tokens */
+export async function readCardPage(
+  connection: LedgerConnection,
+  shard: number,
+  after: string,
+  countMax: number,
+): Promise<Map<string, CardAndPurse>> {
+  return cardsOf((await connection.run<CardRow>(READ_CARD_PAGE, [shard, after, countMax])).rows)
+}
+
+function cardsOf(rows: readonly CardRow[]): Map<string, CardAndPurse> {
   return new Map(
     rows.map((row) => [
       row.token,

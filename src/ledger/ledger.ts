@@ -5,7 +5,7 @@ import type { OriginalSnapshot } from '../decision/original.ts'
 import type { Logger } from '../log.ts'
 import type { Terminal } from '../transaction/terminal.ts'
 import { readAnswers } from './answers.ts'
-import { readCards, readPurses, type CardAndPurse } from './cards.ts'
+import { readCardPage, readCards, readPurses, type CardAndPurse } from './cards.ts'
 import type { CommitItem, StoredAnswer } from './commitItem.ts'
 import { LedgerConnection } from './connection.ts'
 import { epochStore } from './epochs.ts'
@@ -20,7 +20,6 @@ export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batch
   readonly connections: number
   readonly statementMs: number
   readonly reconnectMs: number
-  readonly onChange?: () => void
 }
 
 export class Ledger {
@@ -45,7 +44,6 @@ export class Ledger {
         name,
         onChange: () => {
           this.#groupCommit.flush()
-          options.onChange?.()
         },
       })
     this.#shard = shard
@@ -83,6 +81,10 @@ export class Ledger {
 
   cards(tokens: readonly string[]): Promise<Map<string, CardAndPurse>> {
     return readCards(this.#lookups, this.#shard, tokens)
+  }
+
+  cardPage(after: string, countMax: number): Promise<Map<string, CardAndPurse>> {
+    return readCardPage(this.#lookups, this.#shard, after, countMax)
   }
 
   purses(ids: readonly number[]): Promise<Map<number, CommittedPurse>> {

@@ -102,6 +102,18 @@ describe('a reversal', () => {
     expect(await purseOf(running, card)).toEqual({ balance: 400, held: 0 })
   })
 
+  it('of a refund that suspense had a part in brings purse and suspense back to where they were', async () => {
+    const card = await running.openCard({ balance: 1000 })
+    const { sent } = await pos.exchange('0100', { 2: card.pan, 4: amount(600) })
+    const completion = await pos.exchange('0220', { 2: card.pan, 4: amount(1500), 90: originalOf(sent) })
+    const refund = await pos.exchange('0200', { 2: card.pan, 3: '200000', 4: amount(700), 90: originalOf(completion.sent) })
+    expect(await booked(running, refund.sent)).toMatchObject({ transfers: ['2220 -> 2900: 500', '2220 -> 2000: 200'] })
+    const reversal = reversalOf(refund.sent, card)
+    expect((await pos.send(reversal)).text(39)).toBe('00')
+    expect(await booked(running, reversal)).toMatchObject({ transfers: ['2000 -> 2220: 200', '2900 -> 2220: 500'] })
+    expect(await purseOf(running, card)).toEqual({ balance: 0, held: 0 })
+  })
+
   it('of a deposit that was spent meanwhile takes the rest from suspense', async () => {
     const card = await running.openCard({ balance: 0 })
     const { sent } = await pos.exchange('0200', { 2: card.pan, 3: '210000', 4: amount(1000), ...at('post-office') })

@@ -186,3 +186,29 @@ it('deciding twice says the same', () => {
     }),
   )
 })
+
+it('the reversal of a refund takes from the purse exactly what the refund gave it', () => {
+  fc.assert(
+    fc.property(money, original, (amount, bought) => {
+      const drawn = {
+        amount,
+        finalAmount: undefined,
+        partialAccepted: false,
+        state: 'ACTIVE',
+        purse: undefined,
+        forced: false,
+      } as const
+      const refund = approvalOf({ ...drawn, kind: 'refund', original: bought })
+      if (refund === undefined || bought === undefined) return
+      const { approved, posting } = refund
+      const reversal = approvalOf({
+        ...drawn,
+        kind: 'reversal',
+        original: originalSnapshot({ kind: KIND.refund, approved, fromSuspense: posting.fromSuspense ?? 0 }),
+      })
+      expect((reversal?.posting.movement?.delta ?? 0) + (posting.movement?.delta ?? 0)).toBe(0)
+      expect(reversal?.posting.fromSuspense).toBe(posting.fromSuspense)
+    }),
+    { numRuns: 3000 },
+  )
+})

@@ -139,6 +139,18 @@ describe('a reversal', () => {
     ])
   })
 
+  it('of a refund that suspense had a part in takes from the purse what the purse got', () => {
+    const refund = { kind: KIND.refund, approved: 600, fromSuspense: 250 }
+    expect(transfersOf(decide(transactionOf('reversal'), contextOf('reversal', { original: refund })))).toEqual([
+      '2000/71 -> 2220/5: 350',
+      '2900/0 -> 2220/5: 250',
+    ])
+    const rest = { ...refund, givenBack: 400, givenBackToSuspense: 50 }
+    expect(transfersOf(decide(transactionOf('reversal'), contextOf('reversal', { original: rest })))).toEqual([
+      '2900/0 -> 2220/5: 200',
+    ])
+  })
+
   it('lowers the day it was counted on, its number only where nothing is left of it', () => {
     const counter = (situation: Situation, finalAmount?: number) => {
       const decision = reversed(situation, finalAmount)

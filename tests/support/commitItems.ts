@@ -1,5 +1,5 @@
 /** A ledger with purses of known balances, and decisions to commit to it, without the switch around them. */
-import { Client, type QueryResultRow } from 'pg'
+import { Pool, type QueryResultRow } from 'pg'
 import { afterAll } from 'vitest'
 import { systemClock, utcDay } from '../../src/clock.ts'
 import { NOTHING_TO_POST, type DayCounter, type PurseMovement } from '../../src/decision/posting.ts'
@@ -37,8 +37,9 @@ export interface TestLedger {
 
 export async function createLedger(): Promise<TestLedger> {
   const url = await createDatabase()
-  const client = new Client({ connectionString: url })
-  await client.connect()
+  const client = new Pool({ connectionString: url, max: 4 })
+  // The database is dropped under it where a test leaves a connection behind.
+  client.on('error', () => undefined)
   ends.push(() => client.end())
   await client.query(`SELECT ensure_partitions($1::date - 400, 15)`, [TODAY])
   await client.query(
@@ -60,7 +61,7 @@ export async function createLedger(): Promise<TestLedger> {
     ends.push(() => connection.close())
     return connection
   }
-  let own: LedgerConnection | undefined
+  let own: Promise<LedgerConnection> | undefined
   const ledger: TestLedger = {
     url,
     connect,
@@ -72,8 +73,11 @@ export async function createLedger(): Promise<TestLedger> {
       return id
     },
     async commit(items, connection) {
-      own ??= await connect()
-      const { rows } = await (connection ?? own).run<{ outcome: string }>(COMMIT_BATCH, commitParameters(0, Date.now(), items))
+      own ??= connect()
+      const { rows } = await (connection ?? (await own)).run<{ outcome: string }>(
+        COMMIT_BATCH,
+        commitParameters(0, Date.now(), items),
+      )
       return rows[0]!.outcome.split(',').map(Number)
     },
   }
