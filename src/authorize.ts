@@ -11,6 +11,7 @@ import { assert, assertNever } from './assert.ts'
 import type { CardSnapshot } from './card.ts'
 import { cairoDay, type Clock } from './clock.ts'
 import type { Config, ProgrammeParameters } from './config.ts'
+import { terminalReason } from './decision/checks.ts'
 import { decide } from './decision/decide.ts'
 import type { DeclineReason } from './decision/decision.ts'
 import {
@@ -42,7 +43,7 @@ import type { AuthorizationResult } from './response/result.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
-import { KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
+import { isAdvice, KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
 
 export interface AuthorizerParts {
   readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme'>
@@ -128,10 +129,6 @@ export class Authorizer {
     const { terminal } = entry
     passage.terminal = terminal
     if (terminal === undefined) this.#declineNow(passage, 'terminal_unknown')
-    else if (asked.acceptorId !== undefined && asked.acceptorId !== terminal.merchant.acceptorId)
-      this.#declineNow(passage, 'merchant_unknown')
-    else if (terminal.merchant.state !== 'ACTIVE') this.#declineNow(passage, 'merchant_suspended')
-    else if (terminal.state !== 'ACTIVE') this.#declineNow(passage, 'terminal_suspended')
     else if (asked.kind === 'unsupported') this.#declineNow(passage, 'unsupported')
     else if (!this.#isRetained(asked.keyDate)) this.#declineNow(passage, 'stale')
     else this.#loading.push(passage)
@@ -158,7 +155,7 @@ export class Authorizer {
         await hotState.put(epoch, loaded.map(cardOf), loaded.map(purseOf)).catch(ifUnavailable([]))
       for (const passage of missing) {
         passage.card = found.get(passage.transaction.cardToken)?.card
-        if (passage.card === undefined) this.#declineNow(passage, 'card_unknown')
+        if (passage.card === undefined) this.#declineNow(passage, reasonWithoutCard(passage))
         else this.#loaded(passage)
       }
     } catch (error) {
@@ -242,6 +239,9 @@ export class Authorizer {
       const outcome = outcomes[index] ?? 'absent'
       if (outcome === 'reserved' || outcome === 'kept') {
         passage.reserved = true
+        this.#commit(passage)
+      } else if (outcome === 'other_body' && isAdvice(passage.transaction.mti)) {
+        // Never 94 for an advice: the ledger's unique key decides.
         this.#commit(passage)
       } else if (outcome === 'other_body') {
         this.#declineNow(passage, 'other_body')
@@ -374,6 +374,12 @@ function parametersOn(programme: readonly ProgrammeParameters[], day: string): P
   const parameters = programme.findLast((version) => version.validFrom <= day) ?? programme[0]
   assert(parameters !== undefined, 'the programme has parameters')
   return parameters
+}
+
+/** Nothing can be committed without a card; what is wrong with the terminal still comes first. */
+function reasonWithoutCard(passage: Passage): DeclineReason {
+  assert(passage.terminal !== undefined, 'the terminal is known when cards are loaded')
+  return terminalReason(passage.transaction, passage.terminal) ?? 'card_unknown'
 }
 
 function originalOf(passage: Passage): OriginalReference {

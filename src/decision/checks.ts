@@ -1,5 +1,6 @@
 /** Checks that need nothing but the transaction, its card and its place, in the order of the programme's rules. */
 import type { ProgrammeParameters } from '../config.ts'
+import type { Terminal } from '../transaction/terminal.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 import { cardReason } from './cardChecks.ts'
 import type { DecisionContext } from './context.ts'
@@ -12,6 +13,8 @@ export function firstReason(transaction: Transaction, context: DecisionContext):
 
 export function placeReason(transaction: Transaction, context: DecisionContext): DeclineReason | undefined {
   const { terminal, parameters, card, day } = context
+  const ofTerminal = terminalReason(transaction, terminal)
+  if (ofTerminal !== undefined) return ofTerminal
   const ofCard = cardReason(card, transaction, day)
   if (ofCard !== undefined) return ofCard
   if (transaction.kind === 'reversal') return undefined
@@ -21,6 +24,15 @@ export function placeReason(transaction: Transaction, context: DecisionContext):
     return 'merchant_category'
   if (transaction.kind === 'payment' && !parameters.merchantCategories.payment.includes(category)) return 'payee_unknown'
   return undefined
+}
+
+/** What the registry says of the terminal and its merchant. A reversal sets right what has happened already, wherever it comes from. */
+export function terminalReason(transaction: Transaction, terminal: Terminal): DeclineReason | undefined {
+  const { merchant } = terminal
+  if (transaction.acceptorId !== undefined && transaction.acceptorId !== merchant.acceptorId) return 'merchant_unknown'
+  if (transaction.kind === 'reversal') return undefined
+  if (merchant.state !== 'ACTIVE') return 'merchant_suspended'
+  return terminal.state === 'ACTIVE' ? undefined : 'terminal_suspended'
 }
 
 function amountReason(transaction: Transaction, parameters: ProgrammeParameters): DeclineReason | undefined {

@@ -13,7 +13,7 @@ import {
   type Account,
 } from '../purse/chart.ts'
 import { KIND, type FollowUp, type Reversal } from '../transaction/transaction.ts'
-import { currencyReason, firstReason, placeReason } from './checks.ts'
+import { currencyReason, firstReason, placeReason, terminalReason } from './checks.ts'
 import type { DecisionContext } from './context.ts'
 import { decline, type Approval, type Decision } from './decision.ts'
 import type { OriginalSnapshot } from './original.ts'
@@ -84,6 +84,8 @@ export function decideRefund(transaction: FollowUp, context: DecisionContext): D
 
 /** Idempotent: what was given back already is not given back again, however many messages ask for it. */
 export function decideReversal(transaction: Reversal, context: DecisionContext): Decision {
+  const refusal = terminalReason(transaction, context.terminal)
+  if (refusal !== undefined) return decline(refusal)
   const { original } = context
   if (original === undefined) return { kind: 'remember' }
   if (original.kind === KIND.tombstone) return approval(0, NOTHING_TO_POST)

@@ -1,5 +1,5 @@
 -- put: takes over cards and purses that were read from the ledger. What Redis knows better already (a later version) stays, and so does
--- what is reserved.
+-- what is reserved. Of the same version the ledger's word counts: it is the truth.
 --
 -- KEYS  1 epoch   2.. cards, then purses
 -- ARGV  1 epoch that was known before the ledger was read   2 JSON: the purses' committed states
@@ -33,7 +33,7 @@ for i, state in ipairs(states) do
     purse = { epoch, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
     for field = 1, 8 do purse[field + 1] = state[field] end
     changed = true
-  elseif state[1] > purse[2] or (state[1] == purse[2] and state[2] > purse[3]) then
+  elseif state[1] >= purse[2] then
     local gate = math.max(purse[3], state[2])
     for field = 1, 8 do purse[field + 1] = state[field] end
     purse[3] = gate

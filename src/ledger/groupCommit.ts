@@ -257,7 +257,12 @@ export class GroupCommit {
   #settle(entry: Entry, outcome: CommitOutcome): void {
     if (entry.unresolved) this.#unresolved--
     this.#count--
-    entry.owner.committed(entry.item, outcome)
+    try {
+      entry.owner.committed(entry.item, outcome)
+    } catch (error) {
+      // Told once, whatever it makes of it: the batch goes on.
+      this.#options.log.error({ error: errorText(error) }, 'fault')
+    }
     const next: Entry[] = []
     for (const name of locksOf(entry.item)) {
       next.push(...(this.#taken.get(name) ?? []))

@@ -23,14 +23,23 @@ interface OriginalRow {
   readonly hold_remaining: string | null
 }
 
-/** What is linked to an original `a`: 8 refund, 10 reversal, 12 refund of a payment give back; 3 completes. See KIND. */
+/**
+ * What is linked to an original `a` (numbers: see KIND): 8 refund, 10 reversal, 12 refund of a payment give back, less what of a refund was
+ * reversed itself; 3 completes, once and for all.
+ */
 const LINKED = `
   LEFT JOIN LATERAL (
     SELECT count(*) AS linked,
-      coalesce(sum(l.approved) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back,
-      coalesce(sum(l.from_suspense) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back_to_suspense,
+      coalesce(sum(l.approved - r.approved) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back,
+      coalesce(sum(greatest(coalesce(l.from_suspense, 0) - r.from_suspense, 0)) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back_to_suspense,
       coalesce(bool_or(l.kind = 3), false) AS completed
-    FROM "authorization" l WHERE l.shard = a.shard AND l.purse_id = a.purse_id AND l.original_key = a.key
+    FROM "authorization" l
+    CROSS JOIN LATERAL (
+      SELECT coalesce(sum(v.approved), 0) AS approved, coalesce(sum(v.from_suspense), 0) AS from_suspense
+      FROM "authorization" v
+      WHERE l.kind IN (8, 12) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key
+    ) r
+    WHERE l.shard = a.shard AND l.purse_id = a.purse_id AND l.original_key = a.key
   ) l ON true
   LEFT JOIN hold h ON h.shard = a.shard AND h.key_date = a.key_date AND h.key = a.key`
 
