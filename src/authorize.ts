@@ -129,8 +129,8 @@ export class Authorizer {
     const { terminal } = entry
     passage.terminal = terminal
     if (terminal === undefined) this.#declineNow(passage, 'terminal_unknown')
-    else if (asked.kind === 'unsupported') this.#declineNow(passage, 'unsupported')
-    else if (!this.#isRetained(asked.keyDate)) this.#declineNow(passage, 'stale')
+    else if (asked.kind === 'unsupported') this.#declineNow(passage, terminalReason(asked, terminal) ?? 'unsupported')
+    else if (!this.#isRetained(asked.keyDate)) this.#declineNow(passage, terminalReason(asked, terminal) ?? 'stale')
     else this.#loading.push(passage)
   }
 

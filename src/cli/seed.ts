@@ -19,13 +19,13 @@ export function seedCommand(): Command {
   command.action(async (options: SeedCommandOptions) => {
     try {
       const line = await seed(options)
-      const { writeOut, writeErr } = command.configureOutput()
+      const output = command.configureOutput()
       if (line !== undefined) {
-        writeOut?.(`${line}\n`)
+        output.writeOut?.(`${line}\n`)
         return
       }
       // Not by command.error: commander's own errors carry this code too, and mean wrong usage.
-      writeErr?.(`error: ${FULL}\n`)
+      output.writeErr?.(`error: ${FULL}\n`)
       process.exitCode = EXIT_FULL
     } catch (error) {
       if (error instanceof ConfigError || error instanceof UsageError)

@@ -1,7 +1,7 @@
 /** Checks that need nothing but the transaction, its card and its place, in the order of the programme's rules. */
 import type { ProgrammeParameters } from '../config.ts'
 import type { Terminal } from '../transaction/terminal.ts'
-import type { Transaction } from '../transaction/transaction.ts'
+import type { Transaction, Unsupported } from '../transaction/transaction.ts'
 import { cardReason } from './cardChecks.ts'
 import type { DecisionContext } from './context.ts'
 import type { DeclineReason } from './decision.ts'
@@ -27,7 +27,7 @@ export function placeReason(transaction: Transaction, context: DecisionContext):
 }
 
 /** What the registry says of the terminal and its merchant. A reversal sets right what has happened already, wherever it comes from. */
-export function terminalReason(transaction: Transaction, terminal: Terminal): DeclineReason | undefined {
+export function terminalReason(transaction: Transaction | Unsupported, terminal: Terminal): DeclineReason | undefined {
   const { merchant } = terminal
   if (transaction.acceptorId !== undefined && transaction.acceptorId !== merchant.acceptorId) return 'merchant_unknown'
   if (transaction.kind === 'reversal') return undefined

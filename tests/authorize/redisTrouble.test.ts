@@ -41,18 +41,20 @@ const hotPurse = (card: TestCard): string => `{0}:purse:${card.purseId}`
 /** Where each number of a purse's committed state stands in Redis: see src/decision/reserve.lua. */
 const PLACE = { balance: 3, spentAmount: 5, spentCount: 6 } as const
 
+const DOUBLE_BYTES = 8
+
 /** What Redis believes of a purse. */
 async function believed(card: TestCard): Promise<number[]> {
-  return ((await redis.get(hotPurse(card))) ?? '').split(/[,|]/).map(Number)
+  const record = (await redis.getBuffer(hotPurse(card))) ?? Buffer.alloc(0)
+  return Array.from({ length: record.length / DOUBLE_BYTES }, (_, index) => record.readDoubleLE(index * DOUBLE_BYTES))
 }
 
 /** Makes Redis believe something else. */
 async function mislead(card: TestCard, wrong: Partial<Record<keyof typeof PLACE, number>>): Promise<void> {
-  const [committed = '', reserved = ''] = ((await redis.get(hotPurse(card))) ?? '').split('|')
-  const numbers = committed.split(',')
-  expect(numbers).toHaveLength(9)
-  for (const [name, value] of Object.entries(wrong)) numbers[PLACE[name as keyof typeof PLACE]] = String(value)
-  await redis.set(hotPurse(card), `${numbers.join(',')}|${reserved}`)
+  const record = await redis.getBuffer(hotPurse(card))
+  if (record === null) throw new Error('Redis does not hold the purse')
+  for (const [name, value] of Object.entries(wrong)) record.writeDoubleLE(value, PLACE[name as keyof typeof PLACE] * DOUBLE_BYTES)
+  await redis.set(hotPurse(card), record)
 }
 
 /** Redis is used again: a purse that is spent from is in it. */
@@ -161,7 +163,7 @@ describe('Redis is wrong', () => {
 
   it('an older state of the purse comes back: nothing is overdrawn', async () => {
     const card = await knownCard(1000)
-    const old = (await redis.get(hotPurse(card))) ?? ''
+    const old = (await redis.getBuffer(hotPurse(card))) ?? ''
     expect(await purchase(card, 900)).toBe('00')
     await redis.set(hotPurse(card), old)
     expect([await purchase(card, 900), await purchase(card, 100)]).toEqual(['51', '00'])

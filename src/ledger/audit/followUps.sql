@@ -22,6 +22,11 @@ following AS (
   FROM "authorization" a
     LEFT JOIN "authorization" o ON o.shard = a.shard AND o.key_date = a.original_date AND o.key = a.original_key
   WHERE a.original_key IS NOT NULL
+),
+-- A refund that was reversed has given back that much less.
+reversed AS (
+  SELECT shard, original_date AS key_date, original_key AS key, sum(approved) AS approved, coalesce(sum(from_suspense), 0) AS from_suspense
+  FROM following WHERE kind = 10 GROUP BY shard, original_date, original_key
 )
 SELECT shard, original_date AS key_date, original_key AS key, original_kind AS kind, original_approved AS approved, given_back, completions,
   CASE
@@ -40,11 +45,13 @@ FROM (
     coalesce(min(f.original_from_suspense), 0) AS original_from_suspense,
     bool_or(f.purse_id IS DISTINCT FROM f.original_purse) AS foreign_purse, bool_or(r.kind IS NULL) AS unfit,
     count(*) FILTER (WHERE f.kind = 3) AS completions,
-    coalesce(sum(f.approved) FILTER (WHERE f.kind IN (8, 10, 12)), 0) AS given_back,
-    coalesce(sum(f.from_suspense) FILTER (WHERE f.kind IN (8, 10, 12)), 0) AS given_back_to_suspense,
+    coalesce(sum(f.approved - coalesce(v.approved, 0)) FILTER (WHERE f.kind IN (8, 10, 12)), 0) AS given_back,
+    coalesce(sum(greatest(coalesce(f.from_suspense, 0) - coalesce(v.from_suspense, 0), 0)) FILTER (WHERE f.kind IN (8, 10, 12)), 0)
+      AS given_back_to_suspense,
     coalesce(bool_or(f.kind IN (8, 10, 12) AND f.purse_version IS NOT NULL AND c.account IS DISTINCT FROM oc.account), false) AS other_account
   FROM following f
     LEFT JOIN rule r ON r.kind = f.kind AND r.original = f.original_kind
+    LEFT JOIN reversed v ON f.kind IN (8, 12) AND v.shard = f.shard AND v.key_date = f.key_date AND v.key = f.key
     LEFT JOIN contra c ON c.shard = f.shard AND c.key_date = f.key_date AND c.purse_id = f.purse_id AND c.purse_version = f.purse_version
     LEFT JOIN contra oc
       ON oc.shard = f.shard AND oc.key_date = f.o_key_date AND oc.purse_id = f.original_purse AND oc.purse_version = f.o_version
