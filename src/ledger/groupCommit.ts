@@ -38,6 +38,13 @@ interface Entry {
   readonly item: CommitItem
   readonly deadlineMs: number
   unresolved: boolean
+  settled: boolean
+}
+
+/** A key may have a row; if not, the outcome is `otherwise`. */
+interface Unsettled {
+  readonly entry: Entry
+  readonly otherwise: CommitOutcome | undefined
 }
 
 interface BatchRow {
@@ -87,7 +94,7 @@ export class GroupCommit {
 
   submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
     this.#count++
-    this.#take({ owner, item, deadlineMs, unresolved: false })
+    this.#take({ owner, item, deadlineMs, unresolved: false, settled: false })
     this.flush()
   }
 
@@ -161,37 +168,42 @@ export class GroupCommit {
     const outcomes = row.outcome.split(',')
     assert(outcomes.length === batch.length, 'commit_batch answers each item')
     const states = new PurseStates(row)
-    const duplicates: Entry[] = []
+    const known: Unsettled[] = []
     for (const [index, entry] of batch.entries()) {
       const outcome = Number(outcomes[index])
       if (outcome === 0) {
         this.#settle(entry, { kind: 'won', purse: entry.item.movement === null ? undefined : states.at(index) })
       } else if (outcome === 1) {
-        duplicates.push(entry)
+        known.push({ entry, otherwise: undefined })
       } else {
         const guard = COMMIT_GUARDS[outcome]
         assert(guard !== undefined, `commit_batch knows outcome ${String(outcome)}`)
-        this.#settle(entry, { kind: 'refused', guard })
+        const refused: CommitOutcome = { kind: 'refused', guard }
+        // Its first attempt may have been posted, and the guard have failed for that very reason.
+        if (entry.unresolved) known.push({ entry, otherwise: refused })
+        else this.#settle(entry, refused)
       }
     }
-    if (duplicates.length > 0) await this.#answerDuplicates(connection, duplicates)
+    if (known.length > 0) await this.#answerKnown(connection, known)
   }
 
   /** The winner of a key became visible when our insert gave way to it: it is read in a statement of its own. */
-  async #answerDuplicates(connection: LedgerConnection, entries: Entry[]): Promise<void> {
+  async #answerKnown(connection: LedgerConnection, known: Unsettled[]): Promise<void> {
+    const asked = known.map(({ entry }) => entry.item)
     try {
-      const stored = await readAnswers(
-        connection,
-        this.#options.shard,
-        entries.map((entry) => entry.item),
-      )
-      for (const entry of entries) {
+      const stored = await readAnswers(connection, this.#options.shard, asked)
+      for (const { entry, otherwise } of known) {
         const answer = stored.get(answerName(entry.item))
-        assert(answer !== undefined, 'a key that was taken has a row')
-        this.#settle(entry, { kind: 'duplicate', stored: answer })
+        const outcome: CommitOutcome | undefined = answer === undefined ? otherwise : { kind: 'duplicate', stored: answer }
+        assert(outcome !== undefined, 'a key that was taken has a row')
+        this.#settle(entry, outcome)
       }
     } catch (error) {
-      await this.#recover(connection, entries, error)
+      this.#options.log.warn({ count: known.length, error: errorText(error) }, 'stored answers cannot be read; asked again')
+      this.#resendLater(
+        known.map(({ entry }) => entry),
+        true,
+      )
     }
   }
 
@@ -221,13 +233,14 @@ export class GroupCommit {
   }
 
   #resendLater(batch: Entry[], mayBeWritten: boolean): void {
-    for (const entry of batch) {
+    const open = batch.filter((entry) => !entry.settled)
+    for (const entry of open) {
       if (mayBeWritten && !entry.unresolved) {
         entry.unresolved = true
         this.#unresolved++
       }
     }
-    this.#ready = [...batch, ...this.#ready]
+    this.#ready = [...open, ...this.#ready]
     this.#watchDeadlines()
   }
 
@@ -255,6 +268,8 @@ export class GroupCommit {
   }
 
   #settle(entry: Entry, outcome: CommitOutcome): void {
+    if (entry.settled) return
+    entry.settled = true
     if (entry.unresolved) this.#unresolved--
     this.#count--
     try {
@@ -282,8 +297,7 @@ const CANNOT_WRITE = /^(25006|53|55|58)/
 
 /** At most one item a purse and one a key may be in a batch, or in two batches at once. */
 function locksOf(item: CommitItem): string[] {
-  const key = answerName(item)
-  return item.movement === null ? [key] : [String(item.movement.purseId), key]
+  return item.movement === null ? [item.key] : [String(item.movement.purseId), item.key]
 }
 
 /** The purse columns of a batch's answer, cut into values only where they are read. */

@@ -38,8 +38,9 @@ const LINKED = `
       SELECT coalesce(sum(v.approved), 0) AS approved, coalesce(sum(v.from_suspense), 0) AS from_suspense
       FROM "authorization" v
       WHERE l.kind IN (8, 12) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key
+        AND v.original_date = l.key_date
     ) r
-    WHERE l.shard = a.shard AND l.purse_id = a.purse_id AND l.original_key = a.key
+    WHERE l.shard = a.shard AND l.purse_id = a.purse_id AND l.original_key = a.key AND l.original_date = a.key_date
   ) l ON true
   LEFT JOIN hold h ON h.shard = a.shard AND h.key_date = a.key_date AND h.key = a.key`
 

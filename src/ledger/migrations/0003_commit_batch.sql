@@ -58,6 +58,7 @@ BEGIN
         WHEN c.original_key IS NOT NULL AND c.linked <> (
           SELECT count(*) FROM "authorization" l
           WHERE l.shard = p_shard AND l.purse_id = c.purse AND l.original_key = c.original_key
+            AND l.original_date = c.original_date
         ) THEN 4
         WHEN c.balance < 0 OR c.held < 0 THEN 5
         WHEN c.delta > 0 AND c.balance > c.balance_max THEN 6
@@ -66,7 +67,7 @@ BEGIN
         ELSE 0
       END)::smallint AS verdict
     FROM (
-      SELECT a.ord, a.purse, a.expected_gate, a.delta, a.balance_max, a.limit_group, a.amount_max, a.count_max, a.original_key, a.linked,
+      SELECT a.ord, a.purse, a.expected_gate, a.delta, a.balance_max, a.limit_group, a.amount_max, a.count_max, a.original_key, a.original_date, a.linked,
         p.gate, p.balance + a.delta AS balance, p.held + a.held_delta AS held,
         CASE WHEN a.posts THEN p.version + 1 ELSE p.version END AS version,
         GREATEST(p.day, a.count_day) AS day,
@@ -79,9 +80,9 @@ BEGIN
         CASE WHEN a.count_day > p.day THEN 0 ELSE p.withdrawn_count END + CASE WHEN a.limit_group = 2
           THEN CASE WHEN a.count_add >= 0 OR a.count_day = p.day THEN a.count_add ELSE 0 END ELSE 0 END AS withdrawn_count
       FROM unnest(p_purse, p_gate, p_posts, p_delta, p_held_delta, p_balance_max, p_day, p_limit, p_count_amount, p_count, p_amount_max,
-          p_count_max, p_original_key, p_linked, p_kind) WITH ORDINALITY
+          p_count_max, p_original_key, p_original_date, p_linked, p_kind) WITH ORDINALITY
         AS a(purse, expected_gate, posts, delta, held_delta, balance_max, count_day, limit_group, count_amount, count_add, amount_max,
-          count_max, original_key, linked, kind, ord)
+          count_max, original_key, original_date, linked, kind, ord)
         LEFT JOIN purse p ON p.shard = p_shard AND p.id = a.purse
     ) c
   ) j;
