@@ -221,7 +221,7 @@ function read<const T extends Type.TSchema>(schema: T, file: string): Static<T> 
 }
 
 function check<const T extends Type.TSchema>(schema: T, value: unknown, origin: string): Static<T> {
-  if (Value.Check(schema, value)) return value as Static<T>
+  if (Value.Check(schema, value)) return value
   const first = Value.Errors(schema, value)[0]
   throw new ConfigError(`${origin}: ${first?.instancePath ?? '/'} ${first?.message ?? 'is not valid'}`)
 }

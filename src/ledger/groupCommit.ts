@@ -142,6 +142,8 @@ export class GroupCommit {
 
   async #send(connection: LedgerConnection, batch: Entry[]): Promise<void> {
     this.#busyConnections.add(connection)
+    // Every batch inserts its keys in one order, so that two of them cannot wait for each other in a circle.
+    batch.sort((a, b) => compare(answerName(a.item), answerName(b.item)))
     try {
       await this.#commit(connection, batch)
     } finally {
@@ -294,6 +296,10 @@ export class GroupCommit {
 
 /** 25006 read only, 53 out of disk, memory or connections, 55 not now, 58 input or output error (PostgreSQL manual, appendix A). */
 const CANNOT_WRITE = /^(25006|53|55|58)/
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
 
 /** At most one item a purse and one a key may be in a batch, or in two batches at once. */
 function locksOf(item: CommitItem): string[] {

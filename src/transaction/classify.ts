@@ -197,7 +197,7 @@ function finalAmount(message: Message): MinorUnits | undefined {
   const text = message.text(95)
   if (text === undefined) return undefined
   const parsed = parseReplacementAmounts(text)
-  return parsed.ok ? minorUnits(Number(parsed.value.transactionAmount)) : undefined
+  return parsed.ok ? minorUnits(parsed.value.transactionAmount) : undefined
 }
 
 function transaction(value: Transaction): Classified {

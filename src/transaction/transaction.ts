@@ -22,7 +22,6 @@ export const KIND = {
   /** Refund of a government service payment: taken back from the payee, not from a merchant. */
   paymentRefund: 12,
 } as const
-export type KindNumber = (typeof KIND)[keyof typeof KIND]
 
 /** What makes a message the same message: see `identify` for how keys are made. */
 export interface Identity {

@@ -1,7 +1,7 @@
 -- Up Migration
 
 -- commit_batch: the one way into the ledger. Takes a batch of decisions as parallel arrays, judges each under its purse's lock and
--- appends those whose guards hold. The caller sends at most one item a purse and one a key in a batch.
+-- appends those whose guards hold. The caller sends at most one item a purse and one a key in a batch, in the order of (date, key).
 --
 -- Parameters: p_shard, p_now, then an array a column (a null array is a column of nulls): see CommitItem in src/ledger/commitItem.ts.
 --   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to.
@@ -40,26 +40,21 @@ DECLARE
   v_withdrawn_count integer[];
   v_won text[];
 BEGIN
-  -- Lock.
-  PERFORM 1 FROM purse WHERE shard = p_shard AND id = ANY (p_purse) ORDER BY shard, id FOR NO KEY UPDATE;
-
-  -- Judge. A day's counters start at zero on a later date; what is given back (negative) only ever lowers its own day.
+  -- Lock and judge: a locked row is read as it is after the wait, whatever the statement's snapshot. A day's counters start at zero on a later date; what is given back (negative) only ever lowers its own day.
   SELECT array_agg(j.verdict ORDER BY j.ord),
     array_agg(j.balance ORDER BY j.ord), array_agg(j.held ORDER BY j.ord), array_agg(j.version ORDER BY j.ord), array_agg(j.day ORDER BY j.ord),
     array_agg(j.spent_amount ORDER BY j.ord), array_agg(j.spent_count ORDER BY j.ord),
     array_agg(j.withdrawn_amount ORDER BY j.ord), array_agg(j.withdrawn_count ORDER BY j.ord)
   INTO v_outcome, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount, v_withdrawn_count
   FROM (
+    WITH locked AS MATERIALIZED (
+      SELECT * FROM purse WHERE shard = p_shard AND id = ANY (p_purse) ORDER BY shard, id FOR NO KEY UPDATE
+    )
     SELECT c.*,
       (CASE
         WHEN c.purse IS NULL THEN 0
         WHEN c.version IS NULL THEN 2
         WHEN c.gate <> c.expected_gate THEN 3
-        WHEN c.original_key IS NOT NULL AND c.linked <> (
-          SELECT count(*) FROM "authorization" l
-          WHERE l.shard = p_shard AND l.purse_id = c.purse AND l.original_key = c.original_key
-            AND l.original_date = c.original_date
-        ) THEN 4
         WHEN c.balance < 0 OR c.held < 0 THEN 5
         WHEN c.delta > 0 AND c.balance > c.balance_max THEN 6
         WHEN CASE c.limit_group WHEN 1 THEN c.spent_amount WHEN 2 THEN c.withdrawn_amount END > c.amount_max THEN 7
@@ -67,7 +62,7 @@ BEGIN
         ELSE 0
       END)::smallint AS verdict
     FROM (
-      SELECT a.ord, a.purse, a.expected_gate, a.delta, a.balance_max, a.limit_group, a.amount_max, a.count_max, a.original_key, a.original_date, a.linked,
+      SELECT a.ord, a.purse, a.expected_gate, a.delta, a.balance_max, a.limit_group, a.amount_max, a.count_max,
         p.gate, p.balance + a.delta AS balance, p.held + a.held_delta AS held,
         CASE WHEN a.posts THEN p.version + 1 ELSE p.version END AS version,
         GREATEST(p.day, a.count_day) AS day,
@@ -80,14 +75,26 @@ BEGIN
         CASE WHEN a.count_day > p.day THEN 0 ELSE p.withdrawn_count END + CASE WHEN a.limit_group = 2
           THEN CASE WHEN a.count_add >= 0 OR a.count_day = p.day THEN a.count_add ELSE 0 END ELSE 0 END AS withdrawn_count
       FROM unnest(p_purse, p_gate, p_posts, p_delta, p_held_delta, p_balance_max, p_day, p_limit, p_count_amount, p_count, p_amount_max,
-          p_count_max, p_original_key, p_original_date, p_linked, p_kind) WITH ORDINALITY
+          p_count_max, p_kind) WITH ORDINALITY
         AS a(purse, expected_gate, posts, delta, held_delta, balance_max, count_day, limit_group, count_amount, count_add, amount_max,
-          count_max, original_key, original_date, linked, kind, ord)
-        LEFT JOIN purse p ON p.shard = p_shard AND p.id = a.purse
+          count_max, kind, ord)
+        LEFT JOIN locked p ON p.id = a.purse
     ) c
   ) j;
 
-  -- Insert the keys, in key order.
+  -- What follows an earlier approval: was that touched meanwhile? In a statement of its own, which sees what others committed while the purse
+  -- was waited for.
+  IF p_original_key IS NOT NULL THEN
+    SELECT array_agg(CASE WHEN i.verdict NOT IN (2, 3) AND i.linked <> (
+        SELECT count(*) FROM "authorization" l
+        WHERE l.shard = p_shard AND l.purse_id = i.purse AND l.original_key = i.original_key AND l.original_date = i.original_date
+      ) THEN 4::smallint ELSE i.verdict END ORDER BY i.ord)
+    INTO v_outcome
+    FROM unnest(v_outcome, p_purse, p_original_key, p_original_date, p_linked) WITH ORDINALITY
+      AS i(verdict, purse, original_key, original_date, linked, ord);
+  END IF;
+
+  -- Insert the keys, in key order: the caller's, which unnest keeps.
   WITH inserted AS (
     INSERT INTO "authorization" (
       purse_id, purse_version, body, requested, approved, available_after, held_after, from_suspense, merchant_id,
@@ -100,7 +107,7 @@ BEGIN
         p_requested, p_approved, p_response, p_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense)
       AS i(outcome, balance, held, version, key, key_date, mti, kind, body, card, terminal, merchant, rrn,
         requested, approved, response, reason, approval, purse, posts, original_key, original_date, suspense)
-    WHERE i.outcome = 0 ORDER BY i.key_date, i.key
+    WHERE i.outcome = 0
     ON CONFLICT (shard, key_date, key) DO NOTHING
     RETURNING key
   ) SELECT array_agg(key) INTO v_won FROM inserted;
