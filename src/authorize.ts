@@ -14,13 +14,7 @@ import type { Config, ProgrammeParameters } from './config.ts'
 import { terminalReason } from './decision/checks.ts'
 import { decide } from './decision/decide.ts'
 import type { DeclineReason } from './decision/decision.ts'
-import {
-  HotStateUnavailable,
-  type CommittedPurse,
-  type HotState,
-  type Reservation,
-  type Settlement,
-} from './decision/hotState.ts'
+import { HotStateUnavailable, type CommittedPurse, type HotState, type Settlement } from './decision/hotState.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
 import type { CardAndPurse } from './ledger/cards.ts'
 import type { CommitItem, CommitOutcome } from './ledger/commitItem.ts'
@@ -30,7 +24,13 @@ import { errorText, type Logger } from './log.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import {
   commitItemOf,
+  keyQuestion,
+  neededReservation,
+  originalOf,
   Passage,
+  purseIdOf,
+  reasonWithoutCard,
+  referenceQuestion,
   reservationOf,
   resultOfCommit,
   resultOfDecline,
@@ -43,7 +43,7 @@ import type { AuthorizationResult } from './response/result.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
-import { isAdvice, KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
+import { isAdvice, type Transaction, type Unsupported } from './transaction/transaction.ts'
 
 export interface AuthorizerParts {
   readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme'>
@@ -62,6 +62,7 @@ export class Authorizer {
   readonly #tracing: Stage<Passage>
   readonly #reserving: Stage<Passage | Settlement>
   readonly #refreshing: Stage<Passage>
+  readonly #correcting: Stage<{ readonly key: string; readonly purseId: number }>
   #underWay = 0
   #wakeIdle: (() => void)[] = []
 
@@ -75,6 +76,7 @@ export class Authorizer {
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
     this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
+    this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
     this.#terminals = new TerminalRegistry({ ...parts.config.registry, read: (ids) => parts.ledger.terminals(ids) })
   }
 
@@ -103,6 +105,7 @@ export class Authorizer {
       })
       await promise
     }
+    await this.#correcting.idle()
     await this.#reserving.idle()
   }
 
@@ -303,8 +306,12 @@ export class Authorizer {
       this.#tracing.push(passage)
       return
     }
-    const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
-    if (settlement !== undefined) this.#settle(settlement)
+    if (outcome.kind === 'duplicate' && item.movement !== null) {
+      this.#correct({ key: item.key, purseId: item.movement.purseId })
+    } else {
+      const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
+      if (settlement !== undefined) this.#settle(settlement)
+    }
     passage.reserved = false
     switch (outcome.kind) {
       case 'won':
@@ -335,6 +342,21 @@ export class Authorizer {
   #force(passage: Passage): void {
     passage.forced = true
     this.#tracing.push(passage)
+  }
+
+  /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */
+  #correct(stale: { readonly key: string; readonly purseId: number }): void {
+    if (this.#parts.hotState.up) this.#correcting.push(stale)
+  }
+
+  async #readCommitted(batch: { readonly key: string; readonly purseId: number }[]): Promise<void> {
+    try {
+      const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
+      for (const { key, purseId } of batch) this.#settle({ key, purseId, state: purses.get(purseId) })
+    } catch (error) {
+      // The reservation is left to the sweeper, which does the same.
+      this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
+    }
   }
 
   #settle(settlement: Settlement): void {
@@ -374,43 +396,6 @@ function parametersOn(programme: readonly ProgrammeParameters[], day: string): P
   const parameters = programme.findLast((version) => version.validFrom <= day) ?? programme[0]
   assert(parameters !== undefined, 'the programme has parameters')
   return parameters
-}
-
-/** Nothing can be committed without a card; what is wrong with the terminal still comes first. */
-function reasonWithoutCard(passage: Passage): DeclineReason {
-  assert(passage.terminal !== undefined, 'the terminal is known when cards are loaded')
-  return terminalReason(passage.transaction, passage.terminal) ?? 'card_unknown'
-}
-
-function originalOf(passage: Passage): OriginalReference {
-  const { transaction } = passage
-  assert('original' in transaction, 'only transactions that refer to another are traced')
-  return transaction.original
-}
-
-function keyQuestion(original: OriginalReference): { key: string; keyDate: string } {
-  assert(original.by === 'key', 'the original is named by its key')
-  return original
-}
-
-function referenceQuestion(passage: Passage): { purseId: number; rrn: string; approvalCode: string; kinds: readonly number[] } {
-  const original = originalOf(passage)
-  assert(original.by === 'reference' && passage.card !== undefined, 'the original is named by its numbers, on a known card')
-  const kinds = passage.transaction.kind === 'completion' ? [KIND.authorization] : [KIND.purchase, KIND.completion, KIND.payment]
-  return { purseId: passage.card.cashPurse, rrn: original.rrn, approvalCode: original.approvalCode, kinds }
-}
-
-function neededReservation(passage: Passage): Reservation {
-  assert(passage.decision?.kind === 'approve', 'only approvals reserve')
-  const reservation = reservationOf(passage, passage.decision)
-  assert(reservation !== undefined, 'only debits reserve')
-  return reservation
-}
-
-function purseIdOf(passage: Passage): number {
-  assert(passage.card !== undefined, 'the card is known')
-  const movement = passage.decision?.kind === 'approve' ? passage.decision.posting.movement : null
-  return movement?.purseId ?? passage.card.cashPurse
 }
 
 function cardOf({ card }: CardAndPurse): CardSnapshot {

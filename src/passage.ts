@@ -1,6 +1,7 @@
 /** One transaction on its way through the switch: what is known of it so far, and what it becomes for the ledger and for the answer. */
 import { assert } from './assert.ts'
 import type { CardSnapshot } from './card.ts'
+import { terminalReason } from './decision/checks.ts'
 import type { Approval, Decision, DeclineReason } from './decision/decision.ts'
 import type { Reservation, Settlement } from './decision/hotState.ts'
 import type { OriginalSnapshot } from './decision/original.ts'
@@ -12,7 +13,7 @@ import { APPROVED, CODE_OF_REASON, PARTIALLY_APPROVED } from './response/respons
 import type { AuthorizationResult } from './response/result.ts'
 import { approvalCodeFor } from './transaction/identity.ts'
 import type { Terminal } from './transaction/terminal.ts'
-import { isAdvice, KIND, type Transaction, type Unsupported } from './transaction/transaction.ts'
+import { isAdvice, KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
 
 /** Undefined: no answer must be sent, because the outcome is not known. */
 export type Respond = (result: AuthorizationResult | undefined) => void
@@ -193,4 +194,46 @@ export function resultOfStored(passage: Passage, stored: StoredAnswer): Authoriz
     rrn: stored.rrn ?? transaction.rrn,
     replayed: true,
   }
+}
+
+/** Nothing can be committed without a card; what is wrong with the terminal still comes first. */
+export function reasonWithoutCard(passage: Passage): DeclineReason {
+  assert(passage.terminal !== undefined, 'the terminal is known when cards are loaded')
+  return terminalReason(passage.transaction, passage.terminal) ?? 'card_unknown'
+}
+
+export function originalOf(passage: Passage): OriginalReference {
+  const { transaction } = passage
+  assert('original' in transaction, 'only transactions that refer to another are traced')
+  return transaction.original
+}
+
+export function keyQuestion(original: OriginalReference): { key: string; keyDate: string } {
+  assert(original.by === 'key', 'the original is named by its key')
+  return original
+}
+
+export function referenceQuestion(passage: Passage): {
+  purseId: number
+  rrn: string
+  approvalCode: string
+  kinds: readonly number[]
+} {
+  const original = originalOf(passage)
+  assert(original.by === 'reference' && passage.card !== undefined, 'the original is named by its numbers, on a known card')
+  const kinds = passage.transaction.kind === 'completion' ? [KIND.authorization] : [KIND.purchase, KIND.completion, KIND.payment]
+  return { purseId: passage.card.cashPurse, rrn: original.rrn, approvalCode: original.approvalCode, kinds }
+}
+
+export function neededReservation(passage: Passage): Reservation {
+  assert(passage.decision?.kind === 'approve', 'only approvals reserve')
+  const reservation = reservationOf(passage, passage.decision)
+  assert(reservation !== undefined, 'only debits reserve')
+  return reservation
+}
+
+export function purseIdOf(passage: Passage): number {
+  assert(passage.card !== undefined, 'the card is known')
+  const movement = passage.decision?.kind === 'approve' ? passage.decision.posting.movement : null
+  return movement?.purseId ?? passage.card.cashPurse
 }
