@@ -71,8 +71,9 @@ const SettingsSchema = Type.Object(
         callsInFlightMax: count(1, 64),
         callMs: count(10, 60_000),
         reconnectMs: count(10, 60_000),
-        /** Cards that are loaded in the background into a Redis that is new or has lost everything. */
+        /** Cards that are loaded into a Redis that is new or has lost everything; how long a start waits for it before it listens. */
         preloadMax: count(0, 100_000_000),
+        preloadMs: count(0, 600_000),
       },
       closed,
     ),

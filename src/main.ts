@@ -49,6 +49,9 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     log,
     onBatch: metrics.batch('commit'),
   })
+  let preloaded = Promise.resolve()
+  const hurryUntilMs = clock.now() + config.redis.preloadMs
+  let listening = false
   const hotState = new HotState({
     ...config.redis,
     url: config.redisUrl,
@@ -57,11 +60,14 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     clock,
     log,
     onNewEpoch: () => {
-      void preload({ ledger, hotState, log, pageMax: config.redis.batchMax, cardsMax: config.redis.preloadMax })
+      const hurry = (): boolean => !listening && clock.now() < hurryUntilMs
+      preloaded = preload({ ledger, hotState, log, clock, cardsMax: config.redis.preloadMax, hurry })
     },
   })
   await ledger.open()
   await hotState.open()
+  await Promise.race([preloaded, elapsed(clock, config.redis.preloadMs)])
+  listening = true
   const authorizer = new Authorizer({ config, ledger, hotState, clock, log, metrics })
   const sweeper = new Sweeper({
     config,
@@ -79,14 +85,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   const stop = async (): Promise<void> => {
     for (const listener of listeners) listener.stopReading()
     const httpClosed = http?.close(config.drainMs)
-    await Promise.race([
-      authorizer.idle(),
-      new Promise((resolve) =>
-        clock.after(config.drainMs, () => {
-          resolve(undefined)
-        }),
-      ),
-    ])
+    await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
     await sweeper.stop()
@@ -108,6 +107,15 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     ],
     drain: stop,
   }
+}
+
+/** Resolves after so many milliseconds. */
+function elapsed(clock: Clock, ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  clock.after(ms, () => {
+    resolve(undefined)
+  })
+  return promise
 }
 
 function listenOn(link: LinkConfig, parts: MessageParts, config: Config, log: Logger, metrics: Metrics): Promise<Listener> {

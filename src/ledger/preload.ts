@@ -1,7 +1,9 @@
 /**
- * Fills an empty Redis in the background, so that the first use of each card after a new epoch need not wait for the ledger. Nothing depends
- * on it: what is not there yet is loaded when it is needed. Page by page, one at a time, until everything or `cardsMax` cards are there.
+ * Fills an empty Redis, so that the first use of each card after a new epoch need not wait for the ledger. Nothing depends on it: what is not
+ * there yet is loaded when it is needed. Before the switch listens it hurries; while it serves, pages are small and each is followed by
+ * a pause as long as it took, so that messages hardly wait behind it.
  */
+import type { Clock } from '../clock.ts'
 import type { HotState } from '../decision/hotState.ts'
 import { errorText, type Logger } from '../log.ts'
 import type { Ledger } from './ledger.ts'
@@ -9,19 +11,25 @@ import type { Ledger } from './ledger.ts'
 export interface PreloadParts {
   readonly ledger: Ledger
   readonly hotState: HotState
+  readonly clock: Clock
   readonly log: Logger
-  readonly pageMax: number
   readonly cardsMax: number
+  /** Nobody is being served yet. */
+  readonly hurry: () => boolean
 }
 
-/** Ends when done, or as soon as Redis is down or has another epoch. Does not reject. */
-export async function preload({ ledger, hotState, log, pageMax, cardsMax }: PreloadParts): Promise<void> {
+const LARGE_PAGE = 500
+const SMALL_PAGE = 50
+
+/** Ends when all or `cardsMax` cards are there, or as soon as Redis is down or has another epoch. Does not reject. */
+export async function preload({ ledger, hotState, clock, log, cardsMax, hurry }: PreloadParts): Promise<void> {
   const { epoch } = hotState
   let after = ''
   let count = 0
   try {
     while (epoch !== undefined && hotState.epoch === epoch && count < cardsMax) {
-      const page = [...(await ledger.cardPage(after, Math.min(pageMax, cardsMax - count))).values()]
+      const startedMs = performance.now()
+      const page = [...(await ledger.cardPage(after, Math.min(hurry() ? LARGE_PAGE : SMALL_PAGE, cardsMax - count))).values()]
       const last = page.at(-1)
       if (last === undefined) break
       await hotState.put(
@@ -31,9 +39,18 @@ export async function preload({ ledger, hotState, log, pageMax, cardsMax }: Prel
       )
       after = last.card.token
       count += page.length
+      if (!hurry()) await pause(clock, performance.now() - startedMs)
     }
     log.info({ count }, 'cards are in Redis')
   } catch (error) {
     log.info({ count, error: errorText(error) }, 'loading cards into Redis ended early')
   }
+}
+
+async function pause(clock: Clock, forMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  clock.after(forMs, () => {
+    resolve(undefined)
+  })
+  await promise
 }
