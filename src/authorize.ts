@@ -13,7 +13,7 @@ import { cairoDay, type Clock } from './clock.ts'
 import type { Config, ProgrammeParameters } from './config.ts'
 import { terminalReason } from './decision/checks.ts'
 import { decide } from './decision/decide.ts'
-import type { DeclineReason } from './decision/decision.ts'
+import type { Approval, DeclineReason } from './decision/decision.ts'
 import { HotStateUnavailable, type CommittedPurse, type HotState, type Settlement } from './decision/hotState.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
 import type { CardAndPurse } from './ledger/cards.ts'
@@ -40,7 +40,6 @@ import {
   type Respond,
 } from './passage.ts'
 import type { AuthorizationResult } from './response/result.ts'
-import type { PurseSnapshot } from './purse/purse.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
 import { isAdvice, type Transaction, type Unsupported } from './transaction/transaction.ts'
@@ -217,9 +216,13 @@ export class Authorizer {
     const decision = decide(transaction, { terminal, card, purse, original, parameters, day, nowMs, forced })
     passage.decision = decision
     if (decision.kind === 'remember') this.#remember(passage)
-    else if (decision.kind === 'approve' && reservationOf(passage, decision) !== undefined && this.#parts.hotState.up)
-      this.#reserving.push(passage)
+    else if (decision.kind === 'approve' && this.#needsReserving(passage, decision)) this.#reserving.push(passage)
     else this.#commit(passage)
+  }
+
+  /** A debit is set aside in Redis first; one that was refreshed goes straight to the guard of the ledger. */
+  #needsReserving(passage: Passage, approval: Approval): boolean {
+    return this.#parts.hotState.up && passage.purse === undefined && reservationOf(passage, approval) !== undefined
   }
 
   /** Reserve: settlements of finished commits ride along. */
@@ -232,6 +235,7 @@ export class Authorizer {
     } catch (error) {
       // Whether it was set aside is not known; it is settled under its key in any case. The ledger's guards decide.
       this.#parts.log.warn({ stage: 'reserve', count: batch.length, error: errorText(error) }, 'reserving without Redis')
+      for (const settlement of settlements) this.#correct(settlement)
       for (const passage of passages) {
         passage.reserved = true
         this.#commit(passage)
@@ -262,10 +266,9 @@ export class Authorizer {
       const found = await ledger.cards([...new Set(batch.map((passage) => passage.transaction.cardToken))])
       const loaded = [...found.values()]
       const purses = loaded.map(purseOf)
-      const reserved =
-        epoch === undefined ? undefined : await hotState.put(epoch, loaded.map(cardOf), purses).catch(ifUnavailable(undefined))
-      const snapshots = reserved ?? purses.map(unreserved)
-      const byId = new Map(purses.map((purse, index) => [purse.purseId, snapshots[index]]))
+      if (epoch !== undefined) await hotState.put(epoch, loaded.map(cardOf), purses).catch(ifUnavailable([]))
+      // The ledger's word alone: what others have reserved may have come to nothing, and the commit's guard sees what has not.
+      const byId = new Map(purses.map((purse) => [purse.purseId, { ...purse, available: purse.balance }]))
       for (const passage of batch) {
         passage.card = found.get(passage.transaction.cardToken)?.card ?? passage.card
         passage.purse = byId.get(purseIdOf(passage))
@@ -404,10 +407,6 @@ function cardOf({ card }: CardAndPurse): CardSnapshot {
 
 function purseOf({ purse }: CardAndPurse): CommittedPurse {
   return purse
-}
-
-function unreserved(purse: CommittedPurse): PurseSnapshot {
-  return { ...purse, available: purse.balance }
 }
 
 /** Redis may fail at any time: the line goes on without what it would have said. */

@@ -49,7 +49,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     log,
     onBatch: metrics.batch('commit'),
   })
-  let preloaded = Promise.resolve()
+  let preloaded: Promise<void> | undefined
   const hurryUntilMs = clock.now() + config.redis.preloadMs
   let listening = false
   const hotState = new HotState({
@@ -60,13 +60,15 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     clock,
     log,
     onNewEpoch: () => {
-      const hurry = (): boolean => !listening && clock.now() < hurryUntilMs
-      preloaded = preload({ ledger, hotState, log, clock, cardsMax: config.redis.preloadMax, hurry })
+      preloaded = fill()
     },
   })
+  const hurry = (): boolean => !listening && clock.now() < hurryUntilMs
+  const fill = (): Promise<void> => preload({ ledger, hotState, log, clock, cardsMax: config.redis.preloadMax, hurry })
   await ledger.open()
   await hotState.open()
-  await Promise.race([preloaded, elapsed(clock, config.redis.preloadMs)])
+  // Also a Redis that holds this epoch's state already: a switch that was killed may not have told it of its last commits.
+  await Promise.race([preloaded ?? fill(), elapsed(clock, config.redis.preloadMs)])
   listening = true
   const authorizer = new Authorizer({ config, ledger, hotState, clock, log, metrics })
   const sweeper = new Sweeper({
@@ -163,7 +165,13 @@ if (import.meta.main) {
   try {
     const running = await startSwitch(loadConfig())
     const stop = (): void => {
-      void running.drain().then(() => process.exit(0))
+      running.drain().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          process.stderr.write(`sarf: ${errorText(error)}\n`)
+          process.exit(1)
+        },
+      )
     }
     process.once('SIGTERM', stop)
     process.once('SIGINT', stop)

@@ -98,7 +98,9 @@ export function decideReversal(transaction: Reversal, context: DecisionContext):
   const takesBack = original.kind === KIND.refund || original.kind === KIND.paymentRefund
   const wasCredit = original.kind === KIND.deposit || original.kind === KIND.credit
   if (takesBack || wasCredit) return approval(amount, takeBack(original, amount, context))
-  return approval(amount, giveBack(original, amount, context, counterOf(original, amount)))
+  // A completion's amount was counted on the day of its authorization, which is not known here.
+  const counter = original.kind === KIND.completion ? null : counterOf(original, amount)
+  return approval(amount, giveBack(original, amount, context, counter))
 }
 
 /** Money goes back to the purse; what suspense had lent comes first. */

@@ -201,7 +201,9 @@ export class HotState {
     const keys = [this.#key('epoch'), this.#key('reservations')]
     for (const { purseId } of settlements) keys.push(this.#key(`purse:${String(purseId)}`))
     for (const { purseId } of reservations) keys.push(this.#key(`purse:${String(purseId)}`))
-    const settled = settlements.map(({ key, state }) => (state === undefined ? [key] : [key, ...stateList(state)]))
+    const settled = settlements.map(({ key, purseId, state }) =>
+      state === undefined ? [key, purseId] : [key, purseId, ...stateList(state)],
+    )
     const reserved = reservations.map((reservation) => reservationList(reservation, nowMs))
     const args = [String(epoch), JSON.stringify(settled), JSON.stringify(reserved)]
     const reply = await this.#run(RESERVE, keys, args)

@@ -4,8 +4,8 @@
 --
 -- KEYS  1 epoch   2 reservations (hash: idempotency key -> what it reserved)   3.. the purse of each item, settlements first
 -- ARGV  1 epoch the caller knows   2 JSON: the settlements   3 JSON: the reservations, each item a list that begins with its idempotency key
---         settlement   { key } where nothing was committed, or { key, version, gate (0: as it was), balance, day, spentAmount, spentCount,
---                      withdrawnAmount, withdrawnCount } the committed state
+--         settlement   { key, purseId } where nothing was committed, or { key, purseId, version, gate (0: as it was), balance, day,
+--                      spentAmount, spentCount, withdrawnAmount, withdrawnCount } with the committed state
 --         reservation  { key, debit, gate (0: any), group (0 none, 1 spending, 2 withdrawal), amount, count, amountMax, countMax, day,
 --                      ms, keyDate, purseId, body }; days and dates are yyyymmdd
 -- A purse is PURSE: epoch, the committed state, and what is reserved: debit, spentAmount, spentCount, withdrawnAmount, withdrawnCount.
@@ -41,14 +41,18 @@ for i = 1, items do
 end
 
 local function settle(purse, key, item)
-  local was_reserved = reserved[key]
+  local debit, group, amount, count, _, _, purse_id
+  if reserved[key] then
+    debit, group, amount, count, _, _, purse_id = struct.unpack(RESERVATION, reserved[key])
+  end
+  -- Another card's message may have taken the same key: its settlement ends no reservation but its own.
+  local was_reserved = purse_id == item[2]
   if was_reserved then
     reserved[key] = false
     changed_reservations[key] = true
   end
   if not purse then return false end
   if was_reserved then
-    local debit, group, amount, count = struct.unpack(RESERVATION, was_reserved)
     purse[DEBIT] = math.max(0, purse[DEBIT] - debit)
     local at = PENDING[group]
     if at then
@@ -56,9 +60,9 @@ local function settle(purse, key, item)
       purse[at + 1] = math.max(0, purse[at + 1] - count)
     end
   end
-  if item[2] and item[2] > purse[VERSION] then
-    local gate = math.max(purse[GATE], item[3])
-    for i = 2, 9 do purse[i] = item[i] end
+  if item[3] and item[3] > purse[VERSION] then
+    local gate = math.max(purse[GATE], item[4])
+    for i = VERSION, DEBIT - 1 do purse[i] = item[i + 1] end
     purse[GATE] = gate
   end
   return true

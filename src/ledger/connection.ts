@@ -38,6 +38,8 @@ export class NotConnected extends Error {
   override readonly name = 'NotConnected'
 }
 
+const CLOSE_MS = 500
+
 export class LedgerConnection {
   readonly #options: ConnectionOptions
   #client: Client | undefined
@@ -119,7 +121,15 @@ export class LedgerConnection {
     this.#cancelReconnect?.()
     const client = this.#client
     this.#client = undefined
-    if (client !== undefined) await client.end().catch(() => undefined)
+    if (client === undefined) return
+    // A server that stands still does not say goodbye.
+    const { promise: patience, resolve } = Promise.withResolvers<undefined>()
+    const cancel = this.#options.clock.after(CLOSE_MS, () => {
+      resolve(undefined)
+    })
+    await Promise.race([client.end().catch(() => undefined), patience])
+    cancel()
+    destroySocket(client)
   }
 
   #lost(client: Client, error: unknown): void {
@@ -157,11 +167,12 @@ async function prepareSession(client: Client): Promise<void> {
 
 /**
  * The server answered ERROR: the statement was rolled back and the session lives on. Class 57P ends the session, 08 is a
- * connection failure: there the outcome is not known.
+ * connection failure, and so are FATAL and PANIC of any class (a flush at COMMIT that failed): there the outcome is not known.
  */
 function isStatementError(error: unknown): boolean {
   const code = sqlState(error)
-  return code !== undefined && !code.startsWith('57P') && !code.startsWith('08')
+  if (code === undefined || !(error instanceof Error) || !('severity' in error) || error.severity !== 'ERROR') return false
+  return !code.startsWith('57P') && !code.startsWith('08')
 }
 
 /** SQLSTATE (PostgreSQL manual, appendix A) of an error that the server reported. */

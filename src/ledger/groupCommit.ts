@@ -230,7 +230,8 @@ export class GroupCommit {
       await this.#commit(connection, batch.slice(middle))
     } else {
       log.error({ error: errorText(error) }, 'an item was refused by the ledger')
-      for (const entry of batch) this.#settle(entry, { kind: 'fault', error: errorText(error) })
+      for (const entry of batch)
+        this.#settle(entry, entry.unresolved ? { kind: 'unknown' } : { kind: 'fault', error: errorText(error) })
     }
   }
 

@@ -49,12 +49,14 @@ const COLUMNS = `
   a.approval_code, a.from_suspense, (a.decided_at AT TIME ZONE 'Africa/Cairo')::date::text AS day,
   l.linked, l.given_back, l.given_back_to_suspense, l.completed, h.remaining AS hold_remaining`
 
+/** Where an advice was posted by force (src/passage.ts) that posting is meant, not what its key was taken by before: it comes last. */
 const BY_KEY: Statement = {
   name: 'originals_by_key',
   text: `
     SELECT asked.ord AS asked, ${COLUMNS}
     FROM unnest($2::date[], $3::text[]) WITH ORDINALITY AS asked(key_date, key, ord)
-    JOIN "authorization" a ON a.shard = $1 AND a.key_date = asked.key_date AND a.key = asked.key ${LINKED}`,
+    JOIN "authorization" a ON a.shard = $1 AND a.key_date = asked.key_date AND a.key IN (asked.key, asked.key || '|F') ${LINKED}
+    ORDER BY a.key`,
 }
 
 /** By DE 37 and DE 38 within one purse. The latest first: a completion carries the numbers of its authorization on. */

@@ -84,7 +84,7 @@ export class Sweeper {
   }
 
   async #releaseHolds(): Promise<number> {
-    const { config, ledger, clock } = this.#parts
+    const { config, ledger, hotState, clock } = this.#parts
     const expired = await ledger.expiredHolds(clock.now(), config.sweeper.batchMax)
     if (expired.length === 0) return 0
     const originals = await ledger.originalsByKey(expired)
@@ -113,7 +113,10 @@ export class Sweeper {
         transfers: egp(cashHeld(purseId), cashAvailable(purseId), amount),
         holdUsed: amount,
       })
-      if (outcome.kind === 'won') released++
+      if (outcome.kind !== 'won') continue
+      released++
+      if (outcome.purse === undefined || !hotState.up) continue
+      await hotState.reserve([{ key, purseId, state: { ...outcome.purse, purseId, gate: 0 } }], [])
     }
     return released
   }

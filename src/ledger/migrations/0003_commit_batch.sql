@@ -43,8 +43,8 @@ BEGIN
   -- Lock and judge: a locked row is read as it is after the wait, whatever the statement's snapshot. A day's counters start at zero on a later date; what is given back (negative) only ever lowers its own day.
   SELECT array_agg(j.verdict ORDER BY j.ord),
     array_agg(j.balance ORDER BY j.ord), array_agg(j.held ORDER BY j.ord), array_agg(j.version ORDER BY j.ord), array_agg(j.day ORDER BY j.ord),
-    array_agg(j.spent_amount ORDER BY j.ord), array_agg(j.spent_count ORDER BY j.ord),
-    array_agg(j.withdrawn_amount ORDER BY j.ord), array_agg(j.withdrawn_count ORDER BY j.ord)
+    array_agg(GREATEST(j.spent_amount, 0) ORDER BY j.ord), array_agg(GREATEST(j.spent_count, 0) ORDER BY j.ord),
+    array_agg(GREATEST(j.withdrawn_amount, 0) ORDER BY j.ord), array_agg(GREATEST(j.withdrawn_count, 0) ORDER BY j.ord)
   INTO v_outcome, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount, v_withdrawn_count
   FROM (
     WITH locked AS MATERIALIZED (
@@ -122,8 +122,8 @@ BEGIN
   -- Move the purses of the winners.
   UPDATE purse p SET
     balance = i.balance, held = i.held, version = i.version, day = i.day,
-    spent_amount = GREATEST(i.spent_amount, 0), spent_count = GREATEST(i.spent_count, 0),
-    withdrawn_amount = GREATEST(i.withdrawn_amount, 0), withdrawn_count = GREATEST(i.withdrawn_count, 0)
+    spent_amount = i.spent_amount, spent_count = i.spent_count,
+    withdrawn_amount = i.withdrawn_amount, withdrawn_count = i.withdrawn_count
   FROM unnest(v_outcome, p_purse, p_posts, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount,
       v_withdrawn_count) AS i(outcome, purse, posts, balance, held, version, day, spent_amount, spent_count, withdrawn_amount, withdrawn_count)
   WHERE i.outcome = 0 AND i.posts AND p.shard = p_shard AND p.id = i.purse;
