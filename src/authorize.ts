@@ -154,7 +154,7 @@ export class Authorizer {
       const found = await ledger.cards([...new Set(missing.map((passage) => passage.transaction.cardToken))])
       const loaded = [...found.values()]
       if (epoch !== undefined && loaded.length > 0)
-        await hotState.put(epoch, loaded.map(cardOf), loaded.map(purseOf)).catch(ifUnavailable([]))
+        await hotState.put(epoch, loaded.map(cardOf), loaded.map(purseOf)).catch(ifUnavailable(undefined))
       for (const passage of missing) {
         passage.card = found.get(passage.transaction.cardToken)?.card
         if (passage.card === undefined) this.#declineNow(passage, reasonWithoutCard(passage))
@@ -266,7 +266,7 @@ export class Authorizer {
       const found = await ledger.cards([...new Set(batch.map((passage) => passage.transaction.cardToken))])
       const loaded = [...found.values()]
       const purses = loaded.map(purseOf)
-      if (epoch !== undefined) await hotState.put(epoch, loaded.map(cardOf), purses).catch(ifUnavailable([]))
+      if (epoch !== undefined) await hotState.put(epoch, loaded.map(cardOf), purses).catch(ifUnavailable(undefined))
       // The ledger's word alone: what others have reserved may have come to nothing, and the commit's guard sees what has not.
       const byId = new Map(purses.map((purse) => [purse.purseId, { ...purse, available: purse.balance }]))
       for (const passage of batch) {

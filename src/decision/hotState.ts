@@ -16,7 +16,6 @@ import { Redis } from 'ioredis'
 import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
-import type { PurseSnapshot } from '../purse/purse.ts'
 
 export interface HotStateOptions {
   readonly url: string
@@ -181,17 +180,15 @@ export class HotState {
    * Takes over what was read from the ledger.
    *
    * @param epoch the epoch as it was before the ledger was read
-   * @returns for each purse what can be decided with: its committed state less what is reserved
    */
-  async put(epoch: number, cards: readonly CardSnapshot[], purses: readonly CommittedPurse[]): Promise<PurseSnapshot[]> {
+  async put(epoch: number, cards: readonly CardSnapshot[], purses: readonly CommittedPurse[]): Promise<void> {
     const keys = [
       this.#key('epoch'),
       ...cards.map((card) => this.#key(`card:${card.token}`)),
       ...purses.map((purse) => this.#key(`purse:${String(purse.purseId)}`)),
     ]
     const records = cards.map((card) => `${String(epoch)}:${String(card.version)}:${JSON.stringify(card)}`)
-    const reply = await this.#run(PUT, keys, [String(epoch), JSON.stringify(purses.map(stateList)), ...records])
-    return (reply as number[][]).map((pending, index) => withoutReserved(purses[index], pending))
+    await this.#run(PUT, keys, [String(epoch), JSON.stringify(purses.map(stateList)), ...records])
   }
 
   /** Settles and reserves in one atomic step. @returns an outcome a reservation */
@@ -375,17 +372,4 @@ export function openReservations(entries: readonly Buffer[]): OpenReservation[] 
 function doubles(packed: Buffer, count: number): number[] {
   if (packed.length < count * DOUBLE_BYTES) throw new HotStateUnavailable('Redis holds a record of another form')
   return Array.from({ length: count }, (_, index) => packed.readDoubleLE(index * DOUBLE_BYTES))
-}
-
-function withoutReserved(purse: CommittedPurse | undefined, pending: readonly number[]): PurseSnapshot {
-  const [debit = 0, spentAmount = 0, spentCount = 0, withdrawnAmount = 0, withdrawnCount = 0] = pending
-  if (purse === undefined) throw new RangeError('put answers each purse')
-  return {
-    available: purse.balance - debit,
-    day: purse.day,
-    spentAmount: purse.spentAmount + spentAmount,
-    spentCount: purse.spentCount + spentCount,
-    withdrawnAmount: purse.withdrawnAmount + withdrawnAmount,
-    withdrawnCount: purse.withdrawnCount + withdrawnCount,
-  }
 }

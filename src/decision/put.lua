@@ -4,18 +4,17 @@
 -- KEYS  1 epoch   2.. cards, then purses
 -- ARGV  1 epoch that was known before the ledger was read   2 JSON: the purses' committed states
 --       { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount }   3.. the cards, 'epoch:version:json'
--- Result -1: another epoch, nothing was done; else a list, for each purse what is reserved of it:
---   { debit, spentAmount, spentCount, withdrawnAmount, withdrawnCount }
+-- Result -1: another epoch, nothing was done; else 0
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 local PURSE = '<dddddddddddddd' -- see reserve.lua
 local epoch, states, cards = tonumber(ARGV[1]), cjson.decode(ARGV[2]), #ARGV - 2
-if #KEYS == 1 then return {} end
+if #KEYS == 1 then return 0 end
 
 local keys = {}
 for i = 2, #KEYS do keys[i - 1] = KEYS[i] end
 local known = redis.call('MGET', unpack(keys))
 
-local writes, pending = {}, {}
+local writes = {}
 for i = 1, cards do
   local known_epoch, known_version = string.match(known[i] or '', '^(%d+):(%d+):')
   local version = string.match(ARGV[i + 2], '^%d+:(%d+):')
@@ -43,8 +42,7 @@ for i, state in ipairs(states) do
     writes[#writes + 1] = keys[cards + i]
     writes[#writes + 1] = struct.pack(PURSE, unpack(purse, 1, 14))
   end
-  pending[i] = { purse[10], purse[11], purse[12], purse[13], purse[14] }
 end
 
 if #writes > 0 then redis.call('MSET', unpack(writes)) end
-return pending
+return 0
