@@ -42,7 +42,7 @@ import {
 import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
-import { isAdvice, type Transaction, type Unsupported } from './transaction/transaction.ts'
+import { isAdvice, isRepeat, type Transaction, type Unsupported } from './transaction/transaction.ts'
 
 export interface AuthorizerParts {
   readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme'>
@@ -366,8 +366,13 @@ export class Authorizer {
     if (this.#parts.hotState.up) this.#reserving.push(settlement)
   }
 
+  /**
+   * 91 would contradict an approval of the same key that nobody could be told of. So a message that may have been decided before is
+   * left without an answer where it cannot be found out: the terminal asks again, or reverses.
+   */
   #declineNow(passage: Passage, reason: DeclineReason): void {
-    this.#respond(passage, resultOfDecline(passage, reason))
+    const silent = reason === 'cannot_decide' && mayBeDecided(passage.asked, this.#parts.ledger)
+    this.#respond(passage, silent ? undefined : resultOfDecline(passage, reason))
   }
 
   #cannotDecide(batch: readonly Passage[], stage: string, error: unknown): void {
@@ -399,6 +404,10 @@ function parametersOn(programme: readonly ProgrammeParameters[], day: string): P
   const parameters = programme.findLast((version) => version.validFrom <= day) ?? programme[0]
   assert(parameters !== undefined, 'the programme has parameters')
   return parameters
+}
+
+function mayBeDecided(asked: Transaction | Unsupported, ledger: Ledger): boolean {
+  return asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key))
 }
 
 function cardOf({ card }: CardAndPurse): CardSnapshot {

@@ -67,6 +67,8 @@ const COMMIT_BATCH: Statement = {
 
 /** How often unresolved items are looked at for their deadline. */
 const DEADLINE_CHECK_MS = 100
+/** Keys of unknown outcome that are remembered; the oldest is forgotten first. */
+const UNKNOWN_MAX = 100_000
 
 export class GroupCommit {
   readonly #options: GroupCommitOptions
@@ -74,6 +76,8 @@ export class GroupCommit {
   /** Purses and keys of which an item is ready or sent, each with the items that wait for it. */
   readonly #taken = new Map<string, Entry[]>()
   readonly #busyConnections = new Set<LedgerConnection>()
+  /** Keys that were given up as unknown: until one is found out, nobody may be told that it was not posted. */
+  readonly #unknown = new Set<string>()
   #count = 0
   #unresolved = 0
   #cancelDeadlineCheck: (() => void) | undefined
@@ -96,6 +100,11 @@ export class GroupCommit {
     this.#count++
     this.#take({ owner, item, deadlineMs, unresolved: false, settled: false })
     this.flush()
+  }
+
+  /** The ledger holds this key, or may come to hold it, although nobody has been told so. */
+  mayHold(key: string): boolean {
+    return this.#taken.has(key) || this.#unknown.has(key)
   }
 
   /** Sends what is ready on every connection that is free. Called by itself; also when a connection has come up or gone. */
@@ -255,6 +264,15 @@ export class GroupCommit {
     if (given.length > 0) this.#giveUpUnsent()
   }
 
+  #remember(key: string, outcome: CommitOutcome): void {
+    if (outcome.kind === 'unknown') {
+      if (this.#unknown.size >= UNKNOWN_MAX) this.#unknown.delete(this.#unknown.values().next().value ?? key)
+      this.#unknown.add(key)
+    } else if (this.#unknown.size > 0 && (outcome.kind === 'won' || outcome.kind === 'duplicate')) {
+      this.#unknown.delete(key)
+    }
+  }
+
   #watchDeadlines(): void {
     if (this.#cancelDeadlineCheck !== undefined) return
     this.#cancelDeadlineCheck = this.#options.clock.after(DEADLINE_CHECK_MS, () => {
@@ -275,18 +293,19 @@ export class GroupCommit {
     entry.settled = true
     if (entry.unresolved) this.#unresolved--
     this.#count--
-    try {
-      entry.owner.committed(entry.item, outcome)
-    } catch (error) {
-      // Told once, whatever it makes of it: the batch goes on.
-      this.#options.log.error({ error: errorText(error) }, 'fault')
-    }
+    this.#remember(entry.item.key, outcome)
     const next: Entry[] = []
     for (const name of locksOf(entry.item)) {
       next.push(...(this.#taken.get(name) ?? []))
       this.#taken.delete(name)
     }
     for (const waiting of next) this.#take(waiting)
+    try {
+      entry.owner.committed(entry.item, outcome)
+    } catch (error) {
+      // Told once, whatever it makes of it: the batch goes on.
+      this.#options.log.error({ error: errorText(error) }, 'fault')
+    }
     if (this.#count === 0) {
       const wake = this.#wakeIdle
       this.#wakeIdle = []

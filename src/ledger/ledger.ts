@@ -75,6 +75,11 @@ export class Ledger {
     this.#groupCommit.submit(owner, item, deadlineMs)
   }
 
+  /** The ledger holds this key, or may come to hold it, although nobody has been told so. */
+  mayHold(key: string): boolean {
+    return this.#groupCommit.mayHold(key)
+  }
+
   idle(): Promise<void> {
     return this.#groupCommit.idle()
   }

@@ -88,3 +88,8 @@ export function isAdvice(mti: number): boolean {
   const messageFunction = Math.floor(mti / 10) % 10
   return messageFunction === 2
 }
+
+/** Sent before: MTI position 4 is odd (ISO 8583-1:1987 section 4.1.4, transaction originator and repeats). */
+export function isRepeat(mti: number): boolean {
+  return mti % 2 === 1
+}

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Message } from '../../src/iso8583/message.ts'
+import { startCuttingProxy, type CuttingProxy } from '../support/cuttingProxy.ts'
 import {
   amount,
+  at,
   compose,
   startTestSwitch,
   until,
@@ -34,6 +37,30 @@ async function terminate(name: string): Promise<number> {
     [`sarf ${name}%`],
   )
   return ended.length
+}
+
+async function ready(one: TestSwitch): Promise<boolean> {
+  return (await fetch(`http://127.0.0.1:${one.portOf('http')}/readyz`)).ok
+}
+
+async function startBehindProxy(): Promise<{ proxy: CuttingProxy; behind: TestSwitch; link: TestLink; card: TestCard }> {
+  let proxy: CuttingProxy | undefined
+  const behind = await startTestSwitch({
+    configure: async (config) => {
+      proxy = await startCuttingProxy(config.databaseUrl)
+      return {
+        ...config,
+        databaseUrl: proxy.url,
+        ledger: { ...config.ledger, reconnectMs: 20 },
+        registry: { ...config.registry, freshMs: 60_000 },
+      }
+    },
+  })
+  const card = await behind.openCard({ balance: 100_000 })
+  const link = await behind.connect('pos')
+  // What a message needs beside its commit is known from now on: the next answer to be cut is that of a commit.
+  await link.ask('0100', { 2: card.pan, 3: '310000', ...at('pos') })
+  return { proxy: proxy!, behind, link, card }
 }
 
 async function load(cardCount: number, each: number): Promise<{ cards: TestCard[]; sent: Sent[] }> {
@@ -71,8 +98,35 @@ it('every connection is ended: 91 until one is back, then the repeats are decide
   await terminate('')
   const codes = await Promise.all(asked)
   for (const code of codes) expect(['00', '91']).toContain(code)
-  for (const one of sent) await until(async () => (await codeOf({ ...one, mti: '0201' })) === '00')
+  await until(() => ready(running))
+  for (const one of sent) expect(await codeOf({ ...one, mti: '0201' })).toBe('00')
   for (const card of cards) expect(await purseOf(running, card)).toEqual({ balance: 98_000, held: 0 })
+})
+
+it.each([
+  ['the same again', '0200'],
+  ['a repeat', '0201'],
+])('%s is not told 91 while nobody can know what became of its original', async (_, mti) => {
+  const { proxy, behind, link, card } = await startBehindProxy()
+  const sent = compose(behind.clock, '0200', { 2: card.pan, 4: amount(100) })
+  const lost = proxy.cutNextAnswer()
+  const answered: string[] = []
+  const note = (name: string) => (answer: Message) => answered.push(`${name} ${answer.text(39) ?? ''}`)
+  void link.send(sent).then(note('original'))
+  await lost
+  proxy.sever()
+  await until(async () => !(await ready(behind)))
+  void link.send({ ...sent, mti }).then(note('repeat'))
+  // It was read after the repeat, on the same connection.
+  expect((await link.ask('0200', { 2: card.pan })).text(39)).toBe('91')
+  expect(answered).toEqual([])
+  proxy.mend()
+  await until(() => answered.length === 1)
+  expect(answered).toEqual(['original 00'])
+  void link.send({ ...sent, mti }).catch(() => undefined)
+  await until(() => answered.length === 2)
+  expect(answered[1]).toBe('repeat 00')
+  expect(await purseOf(behind, card)).toEqual({ balance: 99_900, held: 0 })
 })
 
 it('a statement that the ledger refuses is a fault of that message alone', async () => {

@@ -43,7 +43,7 @@ export interface SwitchSettings {
   /** Time at the start; absent: now. */
   readonly at?: string
   /** Called with the configuration, to change it. */
-  readonly configure?: (config: Config) => Config
+  readonly configure?: (config: Config) => Config | Promise<Config>
 }
 
 /** A card that only this test uses, with a purse of its own. */
@@ -87,7 +87,7 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
     links: loaded.links.map((link) => ({ ...link, port: 0 })),
     registry: { ...loaded.registry, freshMs: 0 },
   }
-  const config = settings.configure?.(defaults) ?? defaults
+  const config = (await settings.configure?.(defaults)) ?? defaults
   const clock = new TestClock()
   if (settings.at !== undefined) clock.moveTo(settings.at)
   const sql = new Pool({ connectionString: databaseUrl, max: 2 })
