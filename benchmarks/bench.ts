@@ -9,11 +9,13 @@ import { verify, type Verification } from './support/check.ts'
 import { explain } from './support/explain.ts'
 import { liveLine } from './support/liveLine.ts'
 import { Load } from './support/load.ts'
+import type { Measurement } from './support/measurement.ts'
 import { nextSecond } from './support/moment.ts'
 import { readOptions, type BenchOptions } from './support/options.ts'
 import { runPgbench } from './support/pgbench.ts'
 import { startPrivateStack, type PrivateStack } from './support/privateStack.ts'
-import { reportOf, reportText, type BenchReport } from './support/report.ts'
+import type { MixName } from './support/mix.ts'
+import { comparisonOf, comparisonText, reportOf, reportText, type BenchReport } from './support/report.ts'
 
 const EXIT_FAILED = 1
 const EXIT_INTERRUPTED = 130
@@ -24,11 +26,12 @@ process.exit(await main())
 
 async function main(): Promise<number> {
   try {
-    const report = options.target === undefined ? await benchPrivate(options) : await benchTarget(options, options.target)
-    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : reportText(report))
-    const { approvedNotInLedger, inLedgerNotApproved } = report.verified
-    const wrong = (approvedNotInLedger ?? 0) + (inLedgerNotApproved ?? 0)
-    return wrong === 0 && report.approved > 0 ? 0 : EXIT_FAILED
+    const { reports, repeatsDifferent } =
+      options.target === undefined ? await benchPrivate(options) : await benchTarget(options, options.target)
+    process.stdout.write(textOf(reports, options.json))
+    const isWrong = ({ approved, verified }: BenchReport): boolean =>
+      approved === 0 || (verified.approvedNotInLedger ?? 0) + (verified.inLedgerNotApproved ?? 0) > 0
+    return repeatsDifferent > 0 || reports.some(isWrong) ? EXIT_FAILED : 0
   } catch (error) {
     if (error instanceof Interrupted) return EXIT_INTERRUPTED
     note(explain(error))
@@ -36,7 +39,20 @@ async function main(): Promise<number> {
   }
 }
 
-async function benchPrivate(options: BenchOptions): Promise<BenchReport> {
+/** One run is an object of its own, as it was before there were several. */
+function textOf(reports: readonly BenchReport[], json: boolean): string {
+  const [only] = reports
+  if (reports.length === 1 && only !== undefined) return json ? `${JSON.stringify(only)}\n` : reportText(only)
+  const comparison = comparisonOf(reports)
+  return json ? `${JSON.stringify(comparison)}\n` : comparisonText(comparison)
+}
+
+interface Outcome {
+  readonly reports: readonly BenchReport[]
+  readonly repeatsDifferent: number
+}
+
+async function benchPrivate(options: BenchOptions): Promise<Outcome> {
   const profileDirectory = options.profile ? join(tmpdir(), `sarf-profile-${String(process.pid)}`) : undefined
   const stack = await startPrivateStack({
     households: options.cards,
@@ -51,11 +67,14 @@ async function benchPrivate(options: BenchOptions): Promise<BenchReport> {
     const before = options.pgbench ? await pgbench(stack, request) : undefined
     const link = linkOf(options)
     const load = new Load({ ...loadOptions(options, link), host: '127.0.0.1', port: stack.ports[link.name] ?? 0 })
-    const ran = await run(load, options, stack)
+    const { startedMs, runs } = await runAll(load, options, stack)
     await stack.stopSwitch()
-    const report = reportOf(options, load.measurement, await check(stack.databaseUrl, load, ran.startedMs))
-    if (before !== undefined) compare(report, before, await pgbench(stack, request))
-    return report
+    const outcome = outcomeOf(options, runs, await check(stack.databaseUrl, load, startedMs))
+    if (before !== undefined) {
+      const after = await pgbench(stack, request)
+      for (const report of outcome.reports) compare(report, before, after)
+    }
+    return outcome
   } finally {
     await stack.stop()
     if (profileDirectory !== undefined) note(`CPU profile of the switch: ${profileDirectory}`)
@@ -63,37 +82,67 @@ async function benchPrivate(options: BenchOptions): Promise<BenchReport> {
   }
 }
 
-async function benchTarget(options: BenchOptions, target: { host: string; port: number }): Promise<BenchReport> {
+async function benchTarget(options: BenchOptions, target: { host: string; port: number }): Promise<Outcome> {
   const load = new Load({ ...loadOptions(options, linkOf(options)), ...target })
-  const { startedMs } = await run(load, options, undefined)
+  const { startedMs, runs } = await runAll(load, options, undefined)
   const verification = options.database === undefined ? undefined : await check(options.database, load, startedMs)
   if (verification === undefined) note('not verified against the ledger: --database is not given')
-  return reportOf(options, load.measurement, verification)
+  return outcomeOf(options, runs, verification)
 }
 
-async function run(load: Load, options: BenchOptions, stack: PrivateStack | undefined): Promise<{ startedMs: number }> {
+interface Run {
+  readonly mix: MixName
+  readonly measurement: Measurement
+}
+
+function outcomeOf(options: BenchOptions, runs: readonly Run[], verification: Verification | undefined): Outcome {
+  const repeatsDifferent = runs.reduce((sum, { measurement }) => sum + measurement.repeatsDifferent, 0)
+  if (repeatsDifferent > 0) note(`repeats that had another answer than the first time: ${String(repeatsDifferent)}`)
+  return { reports: runs.map(({ mix, measurement }) => reportOf(options, mix, measurement, verification)), repeatsDifferent }
+}
+
+/** Every mix in each round, forwards and backwards in turn, so that what changes meanwhile meets all of them. */
+async function runAll(
+  load: Load,
+  options: BenchOptions,
+  stack: PrivateStack | undefined,
+): Promise<{ startedMs: number; runs: readonly Run[] }> {
   request.throwIfAsked()
   await load.open()
   void request.asked.then(() => load.stop())
   note(`${String(options.warmup)} s warm-up, then ${String(options.seconds)} s`)
   const startedMs = stack === undefined ? await nextSecond() : Date.now()
+  const runs: Run[] = []
+  for (let round = 0; round < options.rounds; round++) {
+    for (const mix of round % 2 === 0 ? options.mix : options.mix.toReversed()) {
+      if (options.mix.length * options.rounds > 1) note(`mix ${mix}`)
+      runs.push({ mix, measurement: await run(load, mix, stack) })
+    }
+  }
+  await load.close()
+  if (load.connectionsLost > 0) note(`connections lost: ${String(load.connectionsLost)}`)
+  for (const [what, rounds] of load.roundsBegunAgain)
+    note(`${what}: all households were asked for ${String(rounds)} times and some again; expect declines, or take more cards`)
+  return { startedMs, runs }
+}
+
+async function run(load: Load, mix: MixName, stack: PrivateStack | undefined): Promise<Measurement> {
+  const startedMs = performance.now()
   const own = process.cpuUsage()
   const before = stack?.cpu() ?? {}
   const stopLive = process.stderr.isTTY ? liveLine(load) : undefined
-  await load.run()
+  const measurement = await load.run(mix)
   stopLive?.()
-  const seconds = (Date.now() - startedMs) / 1000
+  const seconds = (performance.now() - startedMs) / 1000
   const { user, system } = process.cpuUsage(own)
   const after = stack?.cpu() ?? {}
   const parts = Object.entries(after).map(([name, value]): [string, number] => [name, value - (before[name] ?? 0)])
   const shares = [['generator', (user + system) / 1_000_000] as const, ...parts]
   note(`CPU in ${seconds.toFixed(1)} s: ${shares.map(([name, value]) => `${name} ${value.toFixed(1)} s`).join(', ')}`)
-  await load.close()
   request.throwIfAsked()
-  if (load.connectionsLost > 0) note(`connections lost: ${String(load.connectionsLost)}`)
-  const early = load.measurement.errorsInAll - load.measurement.errors
+  const early = measurement.errorsInAll - measurement.errors
   if (early > 0) note(`errors in the warm-up, not counted: ${String(early)}`)
-  return { startedMs }
+  return measurement
 }
 
 async function check(databaseUrl: string, load: Load, startedMs: number): Promise<Verification> {
@@ -115,7 +164,7 @@ async function pgbench(stack: PrivateStack, request: StopRequest): Promise<numbe
 function compare(report: BenchReport, before: number, after: number): void {
   const mean = (before + after) / 2
   note(
-    `${report.approvedTps.toFixed(0)} approved/s are ${(report.approvedTps / mean).toFixed(2)} times pgbench's ${mean.toFixed(0)} ` +
+    `${report.mix}: ${report.approvedTps.toFixed(0)} approved/s are ${(report.approvedTps / mean).toFixed(2)} times pgbench's ${mean.toFixed(0)} ` +
       `(before ${before.toFixed(0)}, after ${after.toFixed(0)})`,
   )
 }
@@ -129,7 +178,7 @@ function loadOptions(options: BenchOptions, link: LinkConfig) {
     rate: options.rate,
     seconds: options.seconds,
     warmupSeconds: options.warmup,
-    mix: options.mix,
+    mixes: options.mix,
     households: options.cards,
     seed: options.seed,
   }

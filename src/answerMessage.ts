@@ -1,6 +1,6 @@
 /** One message's bytes in, its answer's bytes out: what every link and `POST /iso8583` end in. */
 import type { Authorizer } from './authorize.ts'
-import type { Clock } from './clock.ts'
+import { cairoDay, type Clock } from './clock.ts'
 import type { Config, LinkConfig } from './config.ts'
 import { decode, type DecodeError } from './iso8583/decode.ts'
 import type { Encoded } from './iso8583/encode.ts'
@@ -8,12 +8,14 @@ import type { Message } from './iso8583/message.ts'
 import type { MessageSpec } from './iso8583/messageSpec.ts'
 import { parseMti } from './iso8583/mti.ts'
 import type { Logger } from './log.ts'
+import { parametersOn } from './programmeParameters.ts'
 import { answerTo, networkAnswerTo } from './response/answer.ts'
 import { APPROVED, CODE_OF_REASON } from './response/responseCodes.ts'
+import { NOTHING_TOLD } from './response/result.ts'
 import { classify } from './transaction/classify.ts'
 
 export interface MessageParts {
-  readonly config: Pick<Config, 'lookupKey'>
+  readonly config: Pick<Config, 'lookupKey' | 'programme'>
   readonly authorizer: Authorizer
   readonly clock: Clock
   readonly log: Logger
@@ -32,7 +34,7 @@ const NETWORK_CODES: readonly string[] = ['001', '002', '301']
 /** Calls `done` exactly once. */
 export function answerMessage(
   parts: MessageParts,
-  link: Pick<LinkConfig, 'name' | 'keyTime'>,
+  link: Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes'>,
   spec: MessageSpec,
   frame: Buffer,
   done: (outcome: MessageOutcome) => void,
@@ -47,7 +49,10 @@ export function answerMessage(
     done({ kind: 'close', reason: `MTI ${message.mti} is not a request` })
     return
   }
-  const classified = classify(message, { link, nowMs: parts.clock.now(), lookupKey: parts.config.lookupKey })
+  const nowMs = parts.clock.now()
+  const { programme, lookupKey } = parts.config
+  const { services } = parametersOn(programme, cairoDay(nowMs))
+  const classified = classify(message, { link, nowMs, lookupKey, accountTypes: programme.accountTypes, services })
   switch (classified.kind) {
     case 'network':
       done(outcomeOf(networkAnswerTo(message, networkCode(classified.code))))
@@ -94,6 +99,7 @@ function formatError(message: Message): Encoded {
     approvalCode: undefined,
     approved: 0,
     balances: undefined,
+    ...NOTHING_TOLD,
     rrn,
     replayed: false,
   })

@@ -8,15 +8,14 @@
  * is down the same line runs without it, and the ledger's guards decide.
  */
 import { assert, assertNever } from './assert.ts'
-import type { CardSnapshot } from './card.ts'
 import { cairoDay, type Clock } from './clock.ts'
-import type { Config, ProgrammeParameters } from './config.ts'
+import type { Config } from './config.ts'
 import { terminalReason } from './decision/checks.ts'
 import { decide } from './decision/decide.ts'
 import type { Approval, DeclineReason } from './decision/decision.ts'
-import { HotStateUnavailable, type CommittedPurse, type HotState, type Settlement } from './decision/hotState.ts'
+import type { ServiceRegions } from './decision/context.ts'
+import type { HotState, Settlement } from './decision/hotState.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
-import type { CardAndPurse } from './ledger/cards.ts'
 import type { CommitItem, CommitOutcome } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { TerminalRegistry } from './ledger/terminalRegistry.ts'
@@ -28,7 +27,6 @@ import {
   neededReservation,
   originalOf,
   Passage,
-  purseIdOf,
   reasonWithoutCard,
   referenceQuestion,
   reservationOf,
@@ -39,10 +37,12 @@ import {
   tombstoneOf,
   type Respond,
 } from './passage.ts'
+import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts'
 import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
 import { isAdvice, isRepeat, type Transaction, type Unsupported } from './transaction/transaction.ts'
+import { ifUnavailable, snapshotOf, Upkeep } from './upkeep.ts'
 
 export interface AuthorizerParts {
   readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme'>
@@ -51,6 +51,7 @@ export interface AuthorizerParts {
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: AuthorizationMetrics
+  readonly regions: ServiceRegions
 }
 
 export class Authorizer {
@@ -60,8 +61,9 @@ export class Authorizer {
   readonly #loading: Stage<Passage>
   readonly #tracing: Stage<Passage>
   readonly #reserving: Stage<Passage | Settlement>
+  readonly #opening: Stage<Passage>
   readonly #refreshing: Stage<Passage>
-  readonly #correcting: Stage<{ readonly key: string; readonly purseId: number }>
+  readonly #upkeep: Upkeep
   #underWay = 0
   #wakeIdle: (() => void)[] = []
 
@@ -74,8 +76,9 @@ export class Authorizer {
     this.#loading = stage('load', (batch) => this.#load(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
     this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
+    this.#opening = stage('open', (batch) => this.#open(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
-    this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
+    this.#upkeep = new Upkeep({ ...parts, settle: (settlement) => this.#settle(settlement) })
     this.#terminals = new TerminalRegistry({ ...parts.config.registry, read: (ids) => parts.ledger.terminals(ids) })
   }
 
@@ -104,7 +107,7 @@ export class Authorizer {
       })
       await promise
     }
-    await this.#correcting.idle()
+    await this.#upkeep.idle()
     await this.#reserving.idle()
   }
 
@@ -152,9 +155,7 @@ export class Authorizer {
       if (missing.length === 0) return
       const epoch = hotState.epoch
       const found = await ledger.cards([...new Set(missing.map((passage) => passage.transaction.cardToken))])
-      const loaded = [...found.values()]
-      if (epoch !== undefined && loaded.length > 0)
-        await hotState.put(epoch, loaded.map(cardOf), loaded.map(purseOf)).catch(ifUnavailable(undefined))
+      await this.#upkeep.takeOver(epoch, [...found.values()])
       for (const passage of missing) {
         passage.card = found.get(passage.transaction.cardToken)?.card
         if (passage.card === undefined) this.#declineNow(passage, reasonWithoutCard(passage))
@@ -170,6 +171,7 @@ export class Authorizer {
   }
 
   #loaded(passage: Passage): void {
+    passage.parameters = this.#parametersOn(this.#parts.clock.now())
     if ('original' in passage.transaction) this.#tracing.push(passage)
     else this.#decide(passage)
   }
@@ -203,8 +205,8 @@ export class Authorizer {
   }
 
   #decideNow(passage: Passage): void {
-    const { config, clock } = this.#parts
-    const { terminal, card, purse, original, forced, transaction } = passage
+    const { config, clock, regions } = this.#parts
+    const { terminal, card, purses, original, forced, transaction } = passage
     assert(terminal !== undefined && card !== undefined, 'terminal and card are known when a transaction is decided')
     if (++passage.attempts > config.authorization.attemptsMax) {
       this.#declineNow(passage, 'cannot_decide')
@@ -212,17 +214,21 @@ export class Authorizer {
     }
     const nowMs = clock.now()
     const day = cairoDay(nowMs)
-    const parameters = parametersOn(config.programme, day)
-    const decision = decide(transaction, { terminal, card, purse, original, parameters, day, nowMs, forced })
+    const parameters = this.#parametersOn(nowMs)
+    const originalParameters = original === undefined ? parameters : parametersOn(config.programme, original.day)
+    const situation = { terminal, card, purses, original, parameters, originalParameters, regions, day, nowMs, forced }
+    const decision = decide(transaction, situation)
     passage.decision = decision
+    passage.parameters = parameters
     if (decision.kind === 'remember') this.#remember(passage)
+    else if (decision.kind === 'open') this.#opening.push(passage)
     else if (decision.kind === 'approve' && this.#needsReserving(passage, decision)) this.#reserving.push(passage)
     else this.#commit(passage)
   }
 
   /** A debit is set aside in Redis first; one that was refreshed goes straight to the guard of the ledger. */
   #needsReserving(passage: Passage, approval: Approval): boolean {
-    return this.#parts.hotState.up && passage.purse === undefined && reservationOf(passage, approval) !== undefined
+    return this.#parts.hotState.up && passage.purses === undefined && reservationOf(passage, approval) !== undefined
   }
 
   /** Reserve: settlements of finished commits ride along. */
@@ -235,7 +241,7 @@ export class Authorizer {
     } catch (error) {
       // Whether it was set aside is not known; it is settled under its key in any case. The ledger's guards decide.
       this.#parts.log.warn({ stage: 'reserve', count: batch.length, error: errorText(error) }, 'reserving without Redis')
-      for (const settlement of settlements) this.#correct(settlement)
+      for (const settlement of settlements) this.#upkeep.correct(settlement)
       for (const passage of passages) {
         passage.reserved = true
         this.#commit(passage)
@@ -258,20 +264,28 @@ export class Authorizer {
     }
   }
 
-  /** Look again: card and purse from the ledger, then decide on what is really there. */
-  async #refresh(batch: Passage[]): Promise<void> {
-    const { hotState, ledger } = this.#parts
+  /** A purse that nobody has opened for this month is opened at its first use. */
+  async #open(batch: Passage[]): Promise<void> {
+    const { ledger, clock, config } = this.#parts
     try {
-      const epoch = hotState.epoch
-      const found = await ledger.cards([...new Set(batch.map((passage) => passage.transaction.cardToken))])
-      const loaded = [...found.values()]
-      const purses = loaded.map(purseOf)
-      if (epoch !== undefined) await hotState.put(epoch, loaded.map(cardOf), purses).catch(ifUnavailable(undefined))
-      // The ledger's word alone: what others have reserved may have come to nothing, and the commit's guard sees what has not.
-      const byId = new Map(purses.map((purse) => [purse.purseId, { ...purse, available: purse.balance }]))
+      const purseIds = batch.flatMap(({ decision }) => (decision?.kind === 'open' ? decision.purseIds : []))
+      const nowMs = clock.now()
+      await ledger.openPurses(cairoDay(nowMs), nowMs, config.programme, [...new Set(purseIds)])
+      for (const passage of batch) this.#refreshing.push(passage)
+    } catch (error) {
+      this.#cannotDecide(batch, 'open', error)
+    }
+  }
+
+  /** Look again: card and purses from the ledger, then decide on what is really there. */
+  async #refresh(batch: Passage[]): Promise<void> {
+    try {
+      const found = await this.#upkeep.reload(batch.map((passage) => passage.transaction.cardToken))
       for (const passage of batch) {
-        passage.card = found.get(passage.transaction.cardToken)?.card ?? passage.card
-        passage.purse = byId.get(purseIdOf(passage))
+        const known = found.get(passage.transaction.cardToken)
+        passage.card = known?.card ?? passage.card
+        // The ledger's word alone: what others have reserved may have come to nothing, and the commit's guard sees what has not.
+        passage.purses = new Map(known?.purses.map((purse) => [purse.purseId, snapshotOf(purse)]))
         this.#decide(passage)
       }
     } catch (error) {
@@ -310,7 +324,7 @@ export class Authorizer {
       return
     }
     if (outcome.kind === 'duplicate' && item.movement !== null) {
-      this.#correct({ key: item.key, purseId: item.movement.purseId })
+      this.#upkeep.correct({ key: item.key, purseId: item.movement.purseId })
     } else {
       const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
       if (settlement !== undefined) this.#settle(settlement)
@@ -318,6 +332,7 @@ export class Authorizer {
     passage.reserved = false
     switch (outcome.kind) {
       case 'won':
+        this.#upkeep.afterCommit(passage, item)
         this.#respond(passage, resultOfCommit(passage, item, outcome.purse))
         return
       case 'duplicate': {
@@ -344,22 +359,8 @@ export class Authorizer {
 
   #force(passage: Passage): void {
     passage.forced = true
-    this.#tracing.push(passage)
-  }
-
-  /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */
-  #correct(stale: { readonly key: string; readonly purseId: number }): void {
-    if (this.#parts.hotState.up) this.#correcting.push(stale)
-  }
-
-  async #readCommitted(batch: { readonly key: string; readonly purseId: number }[]): Promise<void> {
-    try {
-      const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
-      for (const { key, purseId } of batch) this.#settle({ key, purseId, state: purses.get(purseId) })
-    } catch (error) {
-      // The reservation is left to the sweeper, which does the same.
-      this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
-    }
+    if ('original' in passage.transaction) this.#tracing.push(passage)
+    else this.#decide(passage)
   }
 
   #settle(settlement: Settlement): void {
@@ -394,34 +395,15 @@ export class Authorizer {
     for (const resolve of wake) resolve()
   }
 
+  #parametersOn(nowMs: number): ProgrammeParameters {
+    return parametersOn(this.#parts.config.programme, cairoDay(nowMs))
+  }
+
   #isRetained(keyDate: string): boolean {
     return isWithinRetention(keyDate, this.#parts.clock.now(), this.#parts.config.authorization.retentionDays)
   }
 }
 
-/** The parameters that hold on a day: the latest that have begun. */
-function parametersOn(programme: readonly ProgrammeParameters[], day: string): ProgrammeParameters {
-  const parameters = programme.findLast((version) => version.validFrom <= day) ?? programme[0]
-  assert(parameters !== undefined, 'the programme has parameters')
-  return parameters
-}
-
 function mayBeDecided(asked: Transaction | Unsupported, ledger: Ledger): boolean {
   return asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key))
-}
-
-function cardOf({ card }: CardAndPurse): CardSnapshot {
-  return card
-}
-
-function purseOf({ purse }: CardAndPurse): CommittedPurse {
-  return purse
-}
-
-/** Redis may fail at any time: the line goes on without what it would have said. */
-function ifUnavailable<T>(otherwise: T): (error: unknown) => T {
-  return (error) => {
-    if (error instanceof HotStateUnavailable) return otherwise
-    throw error
-  }
 }

@@ -116,7 +116,27 @@ export type CardState =
   | 'CLOSED'
   | 'RETIRED'
 
-/** What a decision knows of a card: a copy of its row, and the gate of its cash purse at the same instant. */
+/** What a card carries: `head` everything of its person and the household, `member` the person's, `old` the household's purses only. */
+export type CardRole = 'head' | 'member' | 'old'
+
+/** A purse that a card may draw on, as far as it stays the same from one posting to the next. */
+export interface PurseReference {
+  readonly kind: number
+  readonly id: number
+  readonly gate: number
+  /** First day of the month it was last opened for, null where it has no cycle; and the members it was opened with. */
+  readonly cycle: string | null
+  readonly members: number
+}
+
+/** Health cover, with its first and last day. */
+export interface Cover {
+  readonly class: string
+  readonly from: string
+  readonly until: string
+}
+
+/** What a decision knows of a card: its row, its household and person, and the gates of its purses, all of one instant. */
 export interface CardSnapshot {
   readonly token: CardToken
   readonly masked: string
@@ -124,6 +144,14 @@ export interface CardSnapshot {
   /** YYMM as in ISO 8583-1:1987 DE 14: good to the end of that month. */
   readonly expiry: string
   readonly version: number
-  readonly cashPurse: number
-  readonly gate: number
+  readonly role: CardRole
+  readonly governorate: number
+  readonly purses: readonly PurseReference[]
+  readonly cover: Cover | null
+  /** Wrong fingerprints in a row. */
+  readonly mismatches: number
+  /** The household's old ration card that the head's card has yet to retire, and all household purses it draws on. */
+  readonly oldCard: CardToken | null
+  /** When an old card was retired, milliseconds since 1970. */
+  readonly retiredAtMs: number | null
 }

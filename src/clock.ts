@@ -40,6 +40,24 @@ export function cairoDay(nowMs: number): string {
   return cachedDay
 }
 
+const cairoDateTime = new Intl.DateTimeFormat('en-CA', {
+  timeZone: 'Africa/Cairo',
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
+})
+
+/** Local date and time in Africa/Cairo, `2026-11-22 093000`: compares as text, but for the hour that comes twice in autumn. */
+export function cairoStamp(nowMs: number): string {
+  const parts = new Map(cairoDateTime.formatToParts(nowMs).map(({ type, value }) => [type, value]))
+  const of = (type: Intl.DateTimeFormatPartTypes): string => parts.get(type) ?? ''
+  return `${of('year')}-${of('month')}-${of('day')} ${of('hour')}${of('minute')}${of('second')}`
+}
+
 const DAY_MS = 86_400_000
 let cachedUtcDay = NaN
 let cachedUtcText = ''

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
+import { programmeOf, wrongAccountTypes, type Programme } from './programmeParameters.ts'
 
 const count = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum })
 const closed = { additionalProperties: false }
@@ -19,6 +20,8 @@ const LinkSchema = Type.Object(
     framing: Type.Union([Type.Literal('length2'), Type.Literal('length2-tpdu'), Type.Literal('length4')]),
     /** Which time of the message belongs to its idempotency key: DE 7, or DE 13 + DE 12 where repeats refresh DE 7. */
     keyTime: Type.Union([Type.Literal('transmission'), Type.Literal('local')]),
+    /** Purses by account type of DE 3, where this acquirer's differ from the programme's. */
+    accountTypes: Type.Optional(Type.Record(Type.String({ pattern: '^\\d{2}$' }), Type.String())),
   },
   closed,
 )
@@ -94,67 +97,39 @@ const SettingsSchema = Type.Object(
     ),
     /** Terminals and merchants are cached in the process and read again when older than `freshMs`. */
     registry: Type.Object({ freshMs: count(0, 3_600_000), terminalsMax: count(1, 10_000_000) }, closed),
+    /** Work that is not a message: the opening of purses for a month. Off, only the first use of a card opens its purses. */
+    jobs: Type.Object(
+      {
+        enabled: Type.Boolean(),
+        /** Purses a SQL transaction. */
+        chunk: count(1, 1000),
+        /** Share of the time it works; it pauses for the rest, so that authorizations go on. */
+        busyPercent: count(1, 100),
+        statementMs: count(100, 600_000),
+        /** A failed run is tried again so often, after `retryDelayS` and then later and later. */
+        retries: count(0, 1000),
+        retryDelayS: count(1, 3600),
+        /** A run whose process has not been heard of for so long is tried again. */
+        heartbeatS: count(10, 3600),
+      },
+      closed,
+    ),
     drainMs: count(100, 600_000),
     logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   },
   closed,
 )
 
-const amount = count(0, 999_999_999_999)
-const DailyLimitSchema = Type.Object({ amount, count: count(0, 1_000_000) }, closed)
-const classes = Type.Array(Type.String({ minLength: 1 }))
-const categories = Type.Array(Type.String({ pattern: '^\\d{4}$' }))
-
-const ProgrammeVersionSchema = Type.Object(
-  {
-    /** First Cairo day on which these parameters hold. */
-    validFrom: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' }),
-    currency: Type.String({ pattern: '^\\d{3}$' }),
-    /** A withdrawal is a multiple of this many piasters. */
-    noteSize: count(1, 1_000_000),
-    /** The most a cash purse may hold. */
-    balanceCeiling: amount,
-    dailyLimits: Type.Object({ spending: DailyLimitSchema, withdrawal: DailyLimitSchema }, closed),
-    transactionAmountMax: amount,
-    holdDays: Type.Object(
-      { default: count(1, 366), byMerchantCategory: Type.Record(Type.String({ pattern: '^\\d{4}$' }), count(1, 366)) },
-      closed,
-    ),
-    /** Classes of terminal at which a kind of transaction is accepted. */
-    terminalClasses: Type.Object(
-      {
-        purchase: classes,
-        authorization: classes,
-        completion: classes,
-        refund: classes,
-        withdrawal: classes,
-        deposit: classes,
-        credit: classes,
-        payment: classes,
-        balance: classes,
-      },
-      closed,
-    ),
-    /** Merchant categories (ISO 18245) to which a kind of transaction is bound; absent: any. */
-    merchantCategories: Type.Object({ withdrawal: categories, payment: categories }, closed),
-  },
-  closed,
-)
-
-const ProgrammeSchema = Type.Object({ versions: Type.Array(ProgrammeVersionSchema, { minItems: 1 }) }, closed)
-
 export type LinkConfig = Static<typeof LinkSchema>
 export type TransportLimits = Static<typeof TransportSchema>
 export type Settings = Static<typeof SettingsSchema>
-export type ProgrammeParameters = Static<typeof ProgrammeVersionSchema>
 
 export interface Config extends Settings {
   readonly databaseUrl: string
   readonly redisUrl: string
   /** Secret of the look-up tokens of card numbers. */
   readonly lookupKey: Uint8Array
-  /** Parameter sets, oldest first. */
-  readonly programme: readonly ProgrammeParameters[]
+  readonly programme: Programme
   readonly production: boolean
 }
 
@@ -175,7 +150,12 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const settingsFile = environment['SARF_CONFIG'] ?? fileURLToPath(new URL('sarf.json', configFolder))
   const programmeFile = environment['SARF_PROGRAMME'] ?? fileURLToPath(new URL('programme.json', configFolder))
   const settings = check(SettingsSchema, withEnvironment(read(SettingsSchema, settingsFile), environment), 'the environment')
-  const programme = read(ProgrammeSchema, programmeFile).versions.toSorted((a, b) => (a.validFrom < b.validFrom ? -1 : 1))
+  const programme = programmeOf(readJson(programmeFile))
+  if (typeof programme === 'string') throw new ConfigError(`${programmeFile}: ${programme}`)
+  for (const link of settings.links) {
+    const wrong = wrongAccountTypes(link.accountTypes ?? {}, programme.purses)
+    if (wrong !== undefined) throw new ConfigError(`${settingsFile}: link ${link.name}: ${wrong}`)
+  }
   const production = environment['NODE_ENV'] === 'production'
   const lookupKey = environment['SARF_LOOKUP_KEY'] ?? (production ? undefined : DEVELOPMENT_LOOKUP_KEY)
   if (lookupKey === undefined || lookupKey.length < 32 || Buffer.byteLength(lookupKey) > 64) {
@@ -212,13 +192,15 @@ function withEnvironment(settings: Settings, environment: Readonly<Record<string
 }
 
 function read<const T extends Type.TSchema>(schema: T, file: string): Static<T> {
-  let value: unknown
+  return check(schema, readJson(file), file)
+}
+
+function readJson(file: string): unknown {
   try {
-    value = JSON.parse(readFileSync(file, 'utf8'))
+    return JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
     throw new ConfigError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
   }
-  return check(schema, value, file)
 }
 
 function check<const T extends Type.TSchema>(schema: T, value: unknown, origin: string): Static<T> {

@@ -7,8 +7,10 @@ import { ConfigError, loadConfig, type Config, type LinkConfig } from './config.
 import { HotState } from './decision/hotState.ts'
 import { messageSpec } from './iso8583/messageSpec.ts'
 import { Ledger } from './ledger/ledger.ts'
+import { registerChart } from './ledger/chart.ts'
 import { migrate } from './ledger/migrate.ts'
 import { preload } from './ledger/preload.ts'
+import { RegionRegistry } from './ledger/regions.ts'
 import { Sweeper } from './ledger/sweeper.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
@@ -37,8 +39,10 @@ const SHARD = 0
 export async function startSwitch(config: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
   const { clock = systemClock, log = createLogger(config.logLevel) } = options
   await migrate(config.databaseUrl)
+  await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
-    await seedProgramme(config.databaseUrl, { households: DEMO_HOUSEHOLDS, lookupKey: config.lookupKey, nowMs: clock.now() })
+    const { lookupKey, programme } = config
+    await seedProgramme(config.databaseUrl, { households: DEMO_HOUSEHOLDS, lookupKey, programme, nowMs: clock.now() })
   }
   const metrics = new Metrics()
   const ledger = new Ledger({
@@ -70,7 +74,9 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   // Also a Redis that holds this epoch's state already: a switch that was killed may not have told it of its last commits.
   await Promise.race([preloaded ?? fill(), elapsed(clock, config.redis.preloadMs)])
   listening = true
-  const authorizer = new Authorizer({ config, ledger, hotState, clock, log, metrics })
+  const regions = new RegionRegistry({ ...config.registry, clock, log, read: () => ledger.regions() })
+  await regions.start()
+  const authorizer = new Authorizer({ config, ledger, hotState, clock, log, metrics, regions })
   const sweeper = new Sweeper({
     config,
     ledger,
@@ -90,6 +96,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
+    regions.stop()
     await sweeper.stop()
     await Promise.all([hotState.close(), ledger.close()])
   }

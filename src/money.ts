@@ -16,9 +16,9 @@ export const MINOR_UNITS_MAX = 999_999_999_999
 export const EGP = '818'
 const EGP_DECIMALS = 2
 
-/** Units of the ledger. Each balances by itself, so that one purse paying for another cannot balance. */
-export const UNIT = { EGP: 1, RATION: 2, POINTS: 3, LOAF: 4 } as const
-export type Unit = (typeof UNIT)[keyof typeof UNIT]
+/** Number of a unit of the ledger (config/programme.json). Each balances by itself, so that one purse paying for another cannot balance. */
+export type Unit = number
+export const UNIT_EGP: Unit = 1
 
 /** Takes a number that is known to be a whole amount; anything else is a fault of the caller. */
 export function minorUnits(value: number): MinorUnits {

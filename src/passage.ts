@@ -1,16 +1,18 @@
 /** One transaction on its way through the switch: what is known of it so far, and what it becomes for the ledger and for the answer. */
 import { assert } from './assert.ts'
-import type { CardSnapshot } from './card.ts'
+import type { CardSnapshot, Cover } from './card.ts'
 import { terminalReason } from './decision/checks.ts'
-import type { Approval, Decision, DeclineReason } from './decision/decision.ts'
+import { REFUNDABLE } from './decision/decideFollowUp.ts'
+import type { Approval, Decision, Decline, DeclineReason } from './decision/decision.ts'
 import type { Reservation, Settlement } from './decision/hotState.ts'
 import type { OriginalSnapshot } from './decision/original.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
 import type { CommitItem, CommitOutcome, PurseState, StoredAnswer } from './ledger/commitItem.ts'
 import type { CommitOwner } from './ledger/groupCommit.ts'
+import { HEALTH, type ProgrammeParameters } from './programmeParameters.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
 import { APPROVED, CODE_OF_REASON, PARTIALLY_APPROVED } from './response/responseCodes.ts'
-import type { AuthorizationResult } from './response/result.ts'
+import { NOTHING_TOLD, type AuthorizationResult } from './response/result.ts'
 import { approvalCodeFor } from './transaction/identity.ts'
 import type { Terminal } from './transaction/terminal.ts'
 import { isAdvice, KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
@@ -28,9 +30,11 @@ export class Passage implements CommitOwner {
   terminal: Terminal | undefined
   card: CardSnapshot | undefined
   original: OriginalSnapshot | undefined
-  /** Set when a guard has failed: what the purse really holds. */
-  purse: PurseSnapshot | undefined
+  /** Set when a guard has failed: what the card's purses really hold. */
+  purses: ReadonlyMap<number, PurseSnapshot> | undefined
   decision: Decision | undefined
+  /** The rules by which it was last decided. */
+  parameters: ProgrammeParameters | undefined
   attempts = 0
   /** Redis has set something aside under this key, which must be settled. */
   reserved = false
@@ -71,14 +75,16 @@ export class Passage implements CommitOwner {
 /** What the ledger is to append for a decision. */
 export function commitItemOf(passage: Passage): CommitItem {
   const { transaction, terminal, decision, original } = passage
-  assert(terminal !== undefined && decision !== undefined && decision.kind !== 'remember', 'only decisions are committed')
+  assert(terminal !== undefined && decision !== undefined && isFinal(decision), 'only decisions are committed')
   const approval = decision.kind === 'approve' ? decision : undefined
+  const { cardUpdate, ...posting } = decision.posting ?? NOTHING_TO_POST
   return {
-    ...(approval?.posting ?? NOTHING_TO_POST),
+    ...posting,
+    cardUpdate: cardUpdate === null ? null : { ...cardUpdate, ...SUSPENDED },
     key: passage.key,
     keyDate: transaction.keyDate,
     mti: transaction.mti,
-    kind: transaction.kind === 'refund' && original?.kind === KIND.payment ? KIND.paymentRefund : KIND[transaction.kind],
+    kind: transaction.kind === 'refund' ? refundKind(original?.kind) : KIND[transaction.kind],
     body: transaction.body,
     cardToken: transaction.cardToken,
     terminalId: transaction.terminalId,
@@ -93,6 +99,21 @@ export function commitItemOf(passage: Passage): CommitItem {
   }
 }
 
+function isFinal(decision: Decision): decision is Approval | Decline {
+  return decision.kind === 'approve' || decision.kind === 'decline'
+}
+
+const SUSPENDED = {
+  triesResponse: CODE_OF_REASON.fingerprint_suspended,
+  triesReason: 'fingerprint_suspended' satisfies DeclineReason,
+} as const
+
+/** What is taken back, and from whom, follows from what is refunded. */
+function refundKind(original: number | undefined): number {
+  if (original === KIND.payment) return KIND.paymentRefund
+  return original === KIND.copay ? KIND.copayRefund : KIND.refund
+}
+
 /** Takes a key for good, so that whatever comes under it later is refused with `reason`. */
 export function tombstoneOf(
   key: string,
@@ -102,6 +123,7 @@ export function tombstoneOf(
 ): CommitItem {
   return {
     ...NOTHING_TO_POST,
+    cardUpdate: null,
     key,
     keyDate,
     mti: 0,
@@ -132,8 +154,8 @@ export function reservationOf(passage: Passage, approval: Approval): Reservation
   const { movement } = approval.posting
   if (movement === null || movement.delta >= 0) return undefined
   const { transaction, key } = passage
-  const { purseId, gate, counter, delta } = movement
-  return { key, keyDate: transaction.keyDate, body: transaction.body, purseId, debit: -delta, gate, counter }
+  const { purseId, gate, counter, delta, setMarks } = movement
+  return { key, keyDate: transaction.keyDate, body: transaction.body, purseId, debit: -delta, gate, setMarks, counter }
 }
 
 /** What Redis is to learn from a commit; undefined where it learns nothing. */
@@ -149,15 +171,50 @@ export function settlementOf(passage: Passage, item: CommitItem, purse: PurseSta
 }
 
 export function resultOfCommit(passage: Passage, item: CommitItem, purse: PurseState | undefined): AuthorizationResult {
+  const { cardUpdate, second } = item
+  const suspended = cardUpdate?.change === 'mismatch' && (purse?.tries ?? 0) >= cardUpdate.tries
   return {
-    responseCode: item.responseCode,
-    reason: item.reason ?? undefined,
+    responseCode: suspended ? cardUpdate.triesResponse : item.responseCode,
+    reason: (suspended ? cardUpdate.triesReason : item.reason) ?? undefined,
     approvalCode: item.approvalCode ?? undefined,
     approved: item.approved,
-    balances: purse === undefined ? undefined : { available: purse.balance, ledger: purse.balance + purse.held },
+    balances: balancesOf(passage, item.reason === null ? purse?.balance : undefined, purse?.held),
+    ofEntitlement: passage.transaction.kind === 'dispense',
+    billed: billedOf(passage, item.reason === null ? item.quantity : null, second !== null, item.approved),
+    triesLeft: purse?.tries === undefined ? undefined : triesLeft(passage, purse.tries),
+    cover: coverOf(passage, item.responseCode),
     rrn: passage.transaction.rrn,
     replayed: false,
   }
+}
+
+/** What the slip says is left: after the posting, or after a decline as far as it had to be looked up. */
+function balancesOf(passage: Passage, available: number | undefined, held: number | undefined): AuthorizationResult['balances'] {
+  const { transaction, purses, card, parameters } = passage
+  if (card === undefined || parameters === undefined) return undefined
+  const definition = parameters.purses.find(({ name }) => name === transaction.purse)
+  const currency = definition?.unit.currency ?? parameters.currency
+  if (available !== undefined) return { available, ledger: available + (held ?? 0), currency }
+  const known = transaction.kind === 'dispense' ? purses?.get(purseIdOf(card, definition?.kind) ?? 0) : undefined
+  return known === undefined ? undefined : { available: known.available, ledger: known.available, currency }
+}
+
+function purseIdOf(card: CardSnapshot, kind: number | undefined): number | undefined {
+  return card.purses.find((purse) => purse.kind === kind)?.id
+}
+
+/** Piasters that the cash purse paid for something that is not its own: the holder's part of a bill, the price of bread. */
+function billedOf({ transaction }: Passage, quantity: number | null, second: boolean, approved: number): number | undefined {
+  if (transaction.kind === 'copay') return quantity ?? undefined
+  return transaction.kind === 'dispense' && second ? approved : undefined
+}
+
+function triesLeft({ parameters }: Passage, tries: number): number {
+  return Math.max(0, (parameters?.fingerprint.mismatchesMax ?? 0) + 1 - tries)
+}
+
+function coverOf({ transaction, card }: Passage, responseCode: string): Cover | undefined {
+  return transaction.kind === 'eligibility' && responseCode === APPROVED ? (card?.cover ?? undefined) : undefined
 }
 
 export function resultOfDecline(passage: Passage, reason: DeclineReason): AuthorizationResult {
@@ -167,6 +224,7 @@ export function resultOfDecline(passage: Passage, reason: DeclineReason): Author
     approvalCode: undefined,
     approved: 0,
     balances: undefined,
+    ...NOTHING_TOLD,
     rrn: passage.asked.kind === 'unsupported' ? undefined : passage.asked.rrn,
     replayed: false,
   }
@@ -189,8 +247,14 @@ export function resultOfStored(passage: Passage, stored: StoredAnswer): Authoriz
     reason: stored.reason ?? undefined,
     approvalCode: stored.approvalCode ?? undefined,
     approved: stored.approved,
-    balances:
-      stored.available === null ? undefined : { available: stored.available, ledger: stored.available + (stored.held ?? 0) },
+    balances: balancesOf(passage, approved ? (stored.available ?? undefined) : undefined, stored.held ?? undefined),
+    ofEntitlement: passage.transaction.kind === 'dispense',
+    billed: billedOf(passage, approved ? stored.quantity : null, approved && stored.second, stored.approved),
+    triesLeft:
+      stored.reason?.startsWith('fingerprint_') === true && stored.quantity !== null
+        ? triesLeft(passage, stored.quantity)
+        : undefined,
+    cover: coverOf(passage, stored.responseCode),
     rrn: stored.rrn ?? transaction.rrn,
     replayed: true,
   }
@@ -221,8 +285,11 @@ export function referenceQuestion(passage: Passage): {
 } {
   const original = originalOf(passage)
   assert(original.by === 'reference' && passage.card !== undefined, 'the original is named by its numbers, on a known card')
-  const kinds = passage.transaction.kind === 'completion' ? [KIND.authorization] : [KIND.purchase, KIND.completion, KIND.payment]
-  return { purseId: passage.card.cashPurse, rrn: original.rrn, approvalCode: original.approvalCode, kinds }
+  const { transaction, parameters, card } = passage
+  const kinds = transaction.kind === 'completion' ? [KIND.authorization] : REFUNDABLE
+  const named = transaction.purse === HEALTH ? 'cash' : transaction.purse
+  const kind = parameters?.purses.find(({ name }) => name === named)?.kind
+  return { purseId: purseIdOf(card, kind) ?? 0, rrn: original.rrn, approvalCode: original.approvalCode, kinds }
 }
 
 export function neededReservation(passage: Passage): Reservation {
@@ -230,10 +297,4 @@ export function neededReservation(passage: Passage): Reservation {
   const reservation = reservationOf(passage, passage.decision)
   assert(reservation !== undefined, 'only debits reserve')
   return reservation
-}
-
-export function purseIdOf(passage: Passage): number {
-  assert(passage.card !== undefined, 'the card is known')
-  const movement = passage.decision?.kind === 'approve' ? passage.decision.posting.movement : null
-  return movement?.purseId ?? passage.card.cashPurse
 }

@@ -1,12 +1,13 @@
 /** Compares what the generator was answered with what the ledger holds. */
-import { readApprovals } from '../../src/ledger/verifyApprovals.ts'
-import { purseIdOfHousehold } from '../../src/programme/seed.ts'
-import type { LedgerApproval } from '../../src/ledger/verifyApprovals.ts'
+import { readApprovals, type LedgerApproval } from '../../src/ledger/verifyApprovals.ts'
+import { breadPurseOf, pointsPurseOf, purseIdOfHousehold, rationPurseOf } from '../../src/programme/seed.ts'
 import type { Journal, Lane } from './journal.ts'
 import { isApproval } from './measurement.ts'
+import { KIND_TRAITS } from './messageKinds.ts'
+import { programmeRules } from './programmeRules.ts'
 
 export interface Verification {
-  /** Approvals the client saw that the ledger does not hold, or not with this purse, this amount and its transfer. */
+  /** Approvals the client saw that the ledger does not hold, or not with this purse, this amount and its transfers. */
   readonly approvedNotInLedger: number
   /** Approvals in the ledger that the client saw otherwise answered, or never asked for, or that are there twice. */
   readonly inLedgerNotApproved: number
@@ -70,5 +71,35 @@ export class Check {
 function isPostedAsSent(approval: LedgerApproval, lane: Lane, n: number): boolean {
   const asked = lane.amount(n)
   const amountFits = approval.responseCode === '10' ? approval.approved <= asked : approval.approved === asked
-  return amountFits && approval.transferred === approval.approved && approval.purseId === purseIdOfHousehold(lane.household(n))
+  const { money, units } = transfersOf(approval.approved, lane, n)
+  return amountFits && approval.transferred === money && approval.units === units && approval.purseId === purseOf(lane, n)
 }
+
+/** What an approval posts: piasters, and units of the purse where those are not piasters. */
+function transfersOf(approved: number, lane: Lane, n: number): { readonly money: number; readonly units: number } {
+  switch (KIND_TRAITS[lane.kind(n)].purse) {
+    case 'cash':
+      return { money: approved, units: 0 }
+    // The treasury pays the grocer what the household's purse gives.
+    case 'ration':
+    case 'points':
+      return { money: approved, units: approved }
+    // It adds to the price what a loaf costs above it; a wallet pays the price too, where it is not paid in coins.
+    case 'bread': {
+      const { loafCost, loafPrice } = programmeRules()
+      const each = lane.terminal.wallet ? loafCost : loafCost - loafPrice
+      return { money: lane.loaves(n) * each, units: lane.loaves(n) }
+    }
+  }
+}
+
+function purseOf(lane: Lane, n: number): number {
+  return PURSE_OF_HOUSEHOLD[KIND_TRAITS[lane.kind(n)].purse](lane.household(n))
+}
+
+const PURSE_OF_HOUSEHOLD = {
+  cash: purseIdOfHousehold,
+  ration: rationPurseOf,
+  bread: breadPurseOf,
+  points: pointsPurseOf,
+} as const

@@ -7,9 +7,10 @@
  *        |
  *        +--run ended or connection lost--> stays outstanding: never answered, an error
  */
-import { ACQUIRER } from '../../src/cli/transactionMessage.ts'
+import { ACQUIRER, SHAPES } from '../../src/cli/transactionMessage.ts'
 import type { DemoTerminal } from '../../src/programme/demo.ts'
-import { MESSAGE_KINDS, type MessageKind } from './mix.ts'
+import { KIND_TRAITS, MESSAGE_KINDS, type MessageKind } from './messageKinds.ts'
+import type { Sequel } from './mix.ts'
 
 const STAN_MAX = 999_999
 const INITIAL_CAPACITY = 1024
@@ -19,9 +20,20 @@ export interface SentMessage {
   readonly kind: MessageKind
   readonly household: number
   readonly amount: number
+  /** 0 where the message is not about bread. */
+  readonly loaves: number
   readonly transmission: number
   /** When it was due: the time its latency is counted from. */
   readonly dueMs: number
+}
+
+/** A message that is sent once more after its answer, and the answer that it has to get again. */
+export interface Repeat {
+  readonly bytes: Buffer
+  /** Of the first time; undefined until it came. */
+  readonly answer: Buffer | undefined
+  /** When the repeat was due; undefined until it was sent. */
+  readonly dueMs: number | undefined
 }
 
 /** The response codes that were seen, so that a message's outcome fits a byte. */
@@ -57,9 +69,11 @@ export class Lane {
   #transmission = new Uint32Array(INITIAL_CAPACITY)
   #household = new Uint32Array(INITIAL_CAPACITY)
   #amount = new Uint32Array(INITIAL_CAPACITY)
+  #loaves = new Uint16Array(INITIAL_CAPACITY)
   #kind = new Uint8Array(INITIAL_CAPACITY)
   #outcome = new Uint8Array(INITIAL_CAPACITY)
   readonly #followUps = new Map<number, MessageKind>()
+  readonly #repeats = new Map<number, Repeat>()
 
   constructor(terminal: DemoTerminal, codes: ResponseCodes, position: number, sharers: number) {
     this.terminal = terminal
@@ -84,6 +98,7 @@ export class Lane {
     this.#transmission[n] = message.transmission
     this.#household[n] = message.household
     this.#amount[n] = message.amount
+    this.#loaves[n] = message.loaves
     this.#kind[n] = MESSAGE_KINDS.indexOf(message.kind)
     return n
   }
@@ -108,6 +123,10 @@ export class Lane {
     return this.#amount[n] ?? 0
   }
 
+  loaves(n: number): number {
+    return this.#loaves[n] ?? 0
+  }
+
   kind(n: number): MessageKind {
     const kind = MESSAGE_KINDS[this.#kind[n] ?? 0]
     if (kind === undefined) throw new RangeError('the journal holds kinds that it knows')
@@ -127,9 +146,10 @@ export class Lane {
     return undefined
   }
 
-  /** What is sent as soon as this message was approved. */
-  expectFollowUp(n: number, kind: MessageKind): void {
-    this.#followUps.set(n, kind)
+  /** What is sent as soon as this message was answered: a repeat always, what follows it if it was approved. */
+  expect(n: number, sequel: Sequel, bytes: Buffer): void {
+    if (sequel === 'repeat') this.#repeats.set(n, { bytes, answer: undefined, dueMs: undefined })
+    else if (sequel !== undefined) this.#followUps.set(n, sequel.then)
   }
 
   takeFollowUp(n: number): MessageKind | undefined {
@@ -137,6 +157,27 @@ export class Lane {
     const kind = this.#followUps.get(n)
     if (kind !== undefined) this.#followUps.delete(n)
     return kind
+  }
+
+  /** The repeat that is to come of a message, or is under way. */
+  repeat(n: number): Repeat | undefined {
+    return this.#repeats.size === 0 ? undefined : this.#repeats.get(n)
+  }
+
+  changeRepeat(n: number, repeat: Repeat): void {
+    this.#repeats.set(n, repeat)
+  }
+
+  /** The repeat has its answer. */
+  endRepeat(n: number): void {
+    this.#repeats.delete(n)
+  }
+
+  /** Gives up the repeats that are to come or under way. @returns when those that were sent were due */
+  endRepeats(): number[] {
+    const due = [...this.#repeats.values()].flatMap(({ dueMs }) => (dueMs === undefined ? [] : [dueMs]))
+    this.#repeats.clear()
+    return due
   }
 
   /** @returns whether this is the first answer to the message */
@@ -161,7 +202,7 @@ export class Lane {
 
   #grow(): void {
     const capacity = this.#dueMs.length * 2
-    const grown = <T extends Float64Array | Uint32Array | Uint8Array>(larger: T, old: T): T => {
+    const grown = <T extends Float64Array | Uint32Array | Uint16Array | Uint8Array>(larger: T, old: T): T => {
       larger.set(old)
       return larger
     }
@@ -169,6 +210,7 @@ export class Lane {
     this.#transmission = grown(new Uint32Array(capacity), this.#transmission)
     this.#household = grown(new Uint32Array(capacity), this.#household)
     this.#amount = grown(new Uint32Array(capacity), this.#amount)
+    this.#loaves = grown(new Uint16Array(capacity), this.#loaves)
     this.#kind = grown(new Uint8Array(capacity), this.#kind)
     this.#outcome = grown(new Uint8Array(capacity), this.#outcome)
   }
@@ -203,21 +245,13 @@ export class Journal {
     if (acquirer !== ACQUIRER.padStart(11, '0')) return undefined
     for (const lane of this.#lanes.get(terminalId) ?? []) {
       const n = lane.find(Number(stan), Number(time))
-      if (n !== undefined) return CLASS_OF_KIND[lane.kind(n)] === messageClass ? { lane, n } : undefined
+      if (n !== undefined) return messageClassOf(lane.kind(n)) === messageClass ? { lane, n } : undefined
     }
     return undefined
   }
 }
 
 /** Second digit of the MTI. */
-const CLASS_OF_KIND: Readonly<Record<MessageKind, string>> = {
-  purchase: '2',
-  withdrawal: '2',
-  deposit: '2',
-  credit: '2',
-  payment: '2',
-  balance: '1',
-  authorize: '1',
-  complete: '2',
-  reversal: '4',
+function messageClassOf(kind: MessageKind): string {
+  return SHAPES[KIND_TRAITS[kind].send].mti.charAt(1)
 }

@@ -1,10 +1,15 @@
-/** Deals the demo programme's terminals out to connections: one of each class that the mix needs, shared where there are too few. */
-import { demoTerminals } from '../../src/programme/demo.ts'
+/**
+ * Deals the demo programme's terminals out to connections: one of each class that the mix needs, shared where there are
+ * too few. Those where nothing has been announced yet are left out.
+ */
+import { demoTerminals, GOVERNORATE_WITHOUT_SERVICES } from '../../src/programme/demo.ts'
 import type { Journal, Lane } from './journal.ts'
 
 /** @returns the lanes of each connection */
 export function openLanes(journal: Journal, classes: ReadonlySet<string>, connections: number): Lane[][] {
-  const active = demoTerminals().filter((terminal) => terminal.state === 'ACTIVE')
+  const active = demoTerminals().filter(
+    ({ state, governorate }) => state === 'ACTIVE' && governorate !== GOVERNORATE_WITHOUT_SERVICES,
+  )
   const lanes: Lane[][] = Array.from({ length: connections }, () => [])
   for (const terminalClass of classes) {
     const terminals = active.filter((terminal) => terminal.class === terminalClass)

@@ -3,9 +3,9 @@ import type { MessageSpec } from '../../src/iso8583/messageSpec.ts'
 import { connect, type Client } from '../../src/transport/client.ts'
 import type { Framing } from '../../src/transport/framing.ts'
 import type { Lane, SentMessage } from './journal.ts'
-import type { MessageKind } from './mix.ts'
+import type { MessageKind } from './messageKinds.ts'
 import type { Moment } from './moment.ts'
-import { MessageTemplate, type PanTable } from './template.ts'
+import { MessageTemplate, repeatOf, type PanTable } from './template.ts'
 
 export interface LinkTarget {
   readonly host: string
@@ -22,11 +22,17 @@ export interface LinkEvents {
   restored(link: Link): void
 }
 
-/** A message that was approved and what follows it. */
+/** What follows a message that was answered: another kind, or the same message once more. */
 export interface FollowUp {
-  readonly kind: MessageKind
+  readonly kind: MessageKind | 'repeat'
   readonly lane: Lane
   readonly n: number
+}
+
+export interface Sent {
+  /** The number of the message in its lane. */
+  readonly n: number
+  readonly bytes: Buffer
 }
 
 const RECONNECT_MS = 200
@@ -81,21 +87,25 @@ export class Link {
     return this.#lanesByTerminal.get(terminalId)
   }
 
-  /** @returns the number of the message in its lane */
-  send(lane: Lane, message: SentMessage, moment: Moment, originalOf: number | undefined): number {
+  send(lane: Lane, message: SentMessage, moment: Moment, originalOf: number | undefined): Sent {
     const n = lane.add(message)
+    const bytes = this.#template(lane, message.kind).message({
+      household: message.household,
+      amount: message.amount,
+      loaves: message.loaves,
+      stan: lane.stan(n),
+      moment,
+      original:
+        originalOf === undefined ? undefined : { stan: lane.stan(originalOf), transmission: lane.transmission(originalOf) },
+    })
     this.inFlight++
-    this.#client?.send(
-      this.#template(lane, message.kind).message({
-        household: message.household,
-        amount: message.amount,
-        stan: lane.stan(n),
-        moment,
-        original:
-          originalOf === undefined ? undefined : { stan: lane.stan(originalOf), transmission: lane.transmission(originalOf) },
-      }),
-    )
-    return n
+    this.#client?.send(bytes)
+    return { n, bytes }
+  }
+
+  sendRepeat(bytes: Buffer): void {
+    this.inFlight++
+    this.#client?.send(repeatOf(this.#target.spec, bytes))
   }
 
   follow(followUp: FollowUp): void {
@@ -104,6 +114,12 @@ export class Link {
 
   nextFollowUp(): FollowUp | undefined {
     return this.#followUps.shift()
+  }
+
+  /** What is in flight was given up, and nothing is to follow. */
+  reset(): void {
+    this.inFlight = 0
+    this.#followUps.length = 0
   }
 
   async close(): Promise<void> {

@@ -7,14 +7,16 @@
  */
 import { SHAPES } from '../../src/cli/transactionMessage.ts'
 import { responseMti } from '../../src/iso8583/mti.ts'
-import { FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
 import { AnswerReader } from './answerReader.ts'
-import { Journal } from './journal.ts'
+import { HouseholdChooser } from './householdChooser.ts'
+import { Journal, type Lane } from './journal.ts'
 import { openLanes } from './lanes.ts'
-import { Link, type LinkTarget } from './link.ts'
+import { Link, type FollowUp, type LinkTarget } from './link.ts'
 import { isApproval, Measurement } from './measurement.ts'
-import { chooseAmount, chooseScenario, MESSAGE_KINDS, MIXES, type MixName, type Scenario } from './mix.ts'
+import { KIND_TRAITS, MESSAGE_KINDS, type MessageKind } from './messageKinds.ts'
+import { chooseQuantity, chooseScenario, chooseSequel, MIXES, type Mix, type MixName } from './mix.ts'
 import { MomentSource } from './moment.ts'
+import { programmeRules } from './programmeRules.ts'
 import { randomFrom, type Random } from './random.ts'
 import { PanTable } from './template.ts'
 
@@ -26,7 +28,8 @@ export interface LoadOptions extends LinkTarget {
   readonly rate: number | undefined
   readonly seconds: number
   readonly warmupSeconds: number
-  readonly mix: MixName
+  /** Those that will be run, one after the other on the same connections. */
+  readonly mixes: readonly MixName[]
   /** Cards are those of the households FIRST_PLAIN_HOUSEHOLD to this one. */
   readonly households: number
   readonly seed: number
@@ -40,17 +43,23 @@ const BACKLOG_MS = 10_000
 /** Longer than the switch's own deadline (config/sarf.json, authorization.deadlineMs). */
 const LAST_ANSWERS_MS = 12_000
 
-const ANSWER_MTI: ReadonlyMap<string, string> = new Map(MESSAGE_KINDS.map((kind) => [kind, responseMti(SHAPES[kind].mti)]))
+const ANSWER_MTI: ReadonlyMap<MessageKind, string> = new Map(
+  MESSAGE_KINDS.map((kind) => [kind, responseMti(SHAPES[KIND_TRAITS[kind].send].mti)]),
+)
 
 export class Load {
   readonly journal = new Journal()
   connectionsLost = 0
   readonly #options: LoadOptions
-  readonly #scenarios: readonly Scenario[]
   readonly #random: Random
+  readonly #households: HouseholdChooser
+  readonly #rules = programmeRules()
   readonly #moments = new MomentSource()
   readonly #reader: AnswerReader
   readonly #links: readonly Link[]
+  /** Where each lane was when the present run began: what is before belongs to an earlier one. */
+  readonly #runBegan = new Map<Lane, number>()
+  #mix: Mix = MIXES.purchase
   #measurement = new Measurement(0, 0)
   #loadEndMs = 0
   #outstanding = 0
@@ -59,11 +68,12 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options
-    this.#scenarios = MIXES[options.mix].scenarios
     this.#random = randomFrom(options.seed)
+    this.#households = new HouseholdChooser(options.households, this.#random)
     this.#reader = new AnswerReader(options.spec)
     const pans = new PanTable(options.spec, options.households)
-    const classes = new Set(this.#scenarios.map((scenario) => scenario.terminalClass))
+    const scenarios = options.mixes.flatMap((name) => MIXES[name].scenarios)
+    const classes = new Set(scenarios.map((scenario) => scenario.terminalClass))
     const events = {
       payload: (link: Link, payload: Buffer) => this.#received(link, payload),
       lost: (link: Link) => this.#lost(link),
@@ -76,6 +86,11 @@ export class Load {
     return this.#measurement
   }
 
+  /** What every household that may have it was asked for already, and how often. */
+  get roundsBegunAgain(): ReadonlyMap<string, number> {
+    return this.#households.roundsBegunAgain
+  }
+
   get outstanding(): number {
     return this.#outstanding
   }
@@ -86,8 +101,10 @@ export class Load {
   }
 
   /** Warm-up, measured time, and the last answers. Resolves early after `stop`. */
-  async run(): Promise<Measurement> {
+  async run(mix: MixName): Promise<Measurement> {
     const { warmupSeconds, seconds, rate } = this.#options
+    this.#mix = MIXES[mix]
+    for (const lane of this.journal.lanes()) this.#runBegan.set(lane, lane.count)
     const startMs = performance.now()
     const measuredMs = startMs + warmupSeconds * 1000
     this.#loadEndMs = measuredMs + seconds * 1000
@@ -157,21 +174,39 @@ export class Load {
   #send(link: Link, dueMs: number): void {
     this.#outstanding++
     this.#measurement.due(dueMs)
-    const moment = this.#moments.at(Date.now())
-    const { transmission } = moment
     const followUp = link.nextFollowUp()
     if (followUp !== undefined) {
-      const { kind, lane, n } = followUp
-      link.send(lane, { kind, household: lane.household(n), amount: lane.amount(n), transmission, dueMs }, moment, n)
+      this.#sendFollowUp(link, followUp, dueMs)
       return
     }
-    const scenario = chooseScenario(this.#scenarios, this.#random)
+    const scenario = chooseScenario(this.#mix.scenarios, this.#random)
     const { kind } = scenario
-    const household = FIRST_PLAIN_HOUSEHOLD + this.#random.below(this.#options.households - FIRST_PLAIN_HOUSEHOLD + 1)
     const lane = link.laneOfClass(scenario.terminalClass)
-    const amount = chooseAmount(kind, this.#random)
-    const n = link.send(lane, { kind, household, amount, transmission, dueMs }, moment, undefined)
-    if (scenario.then !== undefined) lane.expectFollowUp(n, scenario.then)
+    const household = this.#households.choose(kind, lane.terminal.governorate)
+    const loavesMax = kind === 'bread' ? this.#rules.loavesADay(this.#households.breadMembers(household)) : 0
+    const { amount, loaves } = chooseQuantity(kind, this.#random, this.#rules, loavesMax)
+    const moment = this.#moments.at(Date.now())
+    const { transmission } = moment
+    const { n, bytes } = link.send(lane, { kind, household, amount, loaves, transmission, dueMs }, moment, undefined)
+    lane.expect(n, chooseSequel(this.#mix, scenario, this.#random), bytes)
+  }
+
+  #sendFollowUp(link: Link, { kind, lane, n }: FollowUp, dueMs: number): void {
+    if (kind === 'repeat') {
+      const repeat = lane.repeat(n)
+      if (repeat === undefined) throw new RangeError('a repeat is sent once')
+      lane.changeRepeat(n, { ...repeat, dueMs })
+      link.sendRepeat(repeat.bytes)
+      return
+    }
+    const moment = this.#moments.at(Date.now())
+    const { transmission } = moment
+    link.send(
+      lane,
+      { kind, household: lane.household(n), amount: lane.amount(n), loaves: lane.loaves(n), transmission, dueMs },
+      moment,
+      n,
+    )
   }
 
   #received(link: Link, payload: Buffer): void {
@@ -183,16 +218,28 @@ export class Load {
       this.#measurement.unexpected()
       return
     }
-    const kind = lane.kind(n)
-    if (answer.mti !== ANSWER_MTI.get(kind) || !lane.answer(n, answer.responseCode)) {
+    if (answer.mti !== ANSWER_MTI.get(lane.kind(n)) || n < (this.#runBegan.get(lane) ?? 0)) {
+      this.#measurement.unexpected()
+      return
+    }
+    const repeat = lane.repeat(n)
+    if (lane.answer(n, answer.responseCode)) {
+      this.#measurement.answered(lane.dueMs(n), nowMs, answer.responseCode)
+      const then = lane.takeFollowUp(n)
+      if (then !== undefined && isApproval(answer.responseCode)) link.follow({ kind: then, lane, n })
+      if (repeat !== undefined) {
+        lane.changeRepeat(n, { ...repeat, answer: Buffer.from(payload) })
+        link.follow({ kind: 'repeat', lane, n })
+      }
+    } else if (repeat?.dueMs !== undefined) {
+      this.#measurement.repeatAnswered(repeat.dueMs, nowMs, answer.responseCode, repeat.answer?.equals(payload) === true)
+      lane.endRepeat(n)
+    } else {
       this.#measurement.unexpected()
       return
     }
     link.inFlight--
     this.#outstanding--
-    this.#measurement.answered(lane.dueMs(n), nowMs, answer.responseCode)
-    const then = lane.takeFollowUp(n)
-    if (then !== undefined && isApproval(answer.responseCode)) link.follow({ kind: then, lane, n })
     if (this.#options.rate === undefined && nowMs < this.#loadEndMs) this.#send(link, nowMs)
     if (this.#outstanding === 0) this.#wakeQuiet?.()
   }
@@ -213,13 +260,17 @@ export class Load {
     clearTimeout(timer)
   }
 
+  /** What is still without an answer is an error; a later run counts from here. */
   #giveUp(): void {
     const nowMs = performance.now()
     for (const lane of this.journal.lanes()) {
-      for (let n = 0; n < lane.count; n++) {
+      for (let n = this.#runBegan.get(lane) ?? 0; n < lane.count; n++) {
         if (lane.responseCode(n) === undefined) this.#measurement.lost(lane.dueMs(n), nowMs)
       }
+      for (const dueMs of lane.endRepeats()) this.#measurement.lost(dueMs, nowMs)
     }
+    this.#outstanding = 0
+    for (const link of this.#links) link.reset()
   }
 }
 

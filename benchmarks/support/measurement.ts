@@ -26,6 +26,8 @@ export class Measurement {
   answersInAll = 0
   answersInTime = 0
   approvalsInTime = 0
+  /** Repeats whose answer was another than that of the first time; over the whole run, warm-up included. Each is an error too. */
+  repeatsDifferent = 0
   readonly responseCodes = new Map<string, number>()
   readonly latency: Histogram = build({
     lowestDiscernibleValue: 1,
@@ -47,14 +49,23 @@ export class Measurement {
   }
 
   answered(dueMs: number, nowMs: number, responseCode: string): void {
-    const approved = isApproval(responseCode)
+    if (this.#counts(nowMs) && isApproval(responseCode)) this.approvalsInTime++
+    this.#answered(dueMs, nowMs, responseCode)
+  }
+
+  /** A repeat counts like any message, but approves nothing new. */
+  repeatAnswered(dueMs: number, nowMs: number, responseCode: string, isSame: boolean): void {
+    this.#answered(dueMs, nowMs, responseCode)
+    if (isSame) return
+    this.repeatsDifferent++
+    this.unexpected()
+  }
+
+  #answered(dueMs: number, nowMs: number, responseCode: string): void {
     this.answersInAll++
-    if (this.#counts(nowMs)) {
-      this.answersInTime++
-      if (approved) this.approvalsInTime++
-    }
+    if (this.#counts(nowMs)) this.answersInTime++
     if (!this.#counts(dueMs)) return
-    if (approved) this.approved++
+    if (isApproval(responseCode)) this.approved++
     else this.declined++
     this.responseCodes.set(responseCode, (this.responseCodes.get(responseCode) ?? 0) + 1)
     this.#record(nowMs - dueMs)

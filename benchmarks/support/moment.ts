@@ -1,6 +1,6 @@
 /** The time fields of messages, made once a second and not once a message. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { transactionMessage } from '../../src/cli/transactionMessage.ts'
+import { CASH_ACCOUNT, transactionMessage } from '../../src/cli/transactionMessage.ts'
 import { minorUnits } from '../../src/money.ts'
 
 export interface Moment {
@@ -49,9 +49,12 @@ function momentOf(nowMs: number): Moment {
     acceptorId: '',
     merchantCategory: '',
     amount: minorUnits(0),
+    accountType: CASH_ACCOUNT,
+    privateData: [],
+    advice: false,
+    localTime: undefined,
     rrn: undefined,
     approvalCode: undefined,
-    partial: false,
     original: undefined,
     finalAmount: undefined,
   })

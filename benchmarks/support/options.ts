@@ -11,7 +11,9 @@ export interface BenchOptions {
   readonly rate: number | undefined
   readonly seconds: number
   readonly warmup: number
-  readonly mix: MixName
+  /** One or several, which then take turns. */
+  readonly mix: readonly MixName[]
+  readonly rounds: number
   readonly spec: SpecName
   readonly cards: number
   readonly seed: number
@@ -47,7 +49,8 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     .option('--rate <messages>', 'open loop: so many messages a second, due at even intervals', count(1, 1_000_000))
     .option('--seconds <seconds>', 'measured time', count(1, 86_400), 10)
     .option('--warmup <seconds>', 'load before it, which is checked but not counted', count(0, 3600), 3)
-    .addOption(new Option('--mix <name>', 'what is sent, see below').choices(MIX_NAMES).default('purchase'))
+    .option('--mix <names>', 'what is sent, see below; several with commas take turns, for comparison', mixes, ['purchase'])
+    .option('--rounds <count>', 'how often each mix has its turn', count(1, 1000), 1)
     .addOption(new Option('--spec <name>', 'dialect; it also picks the link').choices(SPEC_NAMES).default('ascii'))
     .option('--cards <count>', `households in the programme (default: ${CARDS_PRIVATE}, with --target ${CARDS_TARGET})`, cards)
     .option('--seed <number>', 'of the random choice of cards and amounts', count(0, 2_147_483_647), 1)
@@ -87,9 +90,13 @@ Figures:
                                  and a transfer of it
   verified.inLedgerNotApproved   approvals in the ledger, of these terminals and since the start, that the client saw
                                  answered otherwise or did not ask for
-  Both are over the whole run, warm-up included; null where the ledger cannot be read.
+  Both are over all runs, warm-up included; null where the ledger cannot be read.
+  A repeat counts like any message, but not in approvedTps: it approves nothing new. Its answer must be the first one, byte for
+  byte, else it is an error too.
+  Several mixes, or rounds: a run each, the order turned round from round to round, and what each mix's mean rates are of the
+  first one's.
 
-Exit codes: 0; 1 if a verified count is not 0 or nothing was approved; 130 interrupted.`
+Exit codes: 0; 1 if a verified count is not 0, a repeat had another answer or nothing was approved; 130 interrupted.`
 }
 
 function count(least: number, most: number): (value: string) => number {
@@ -100,6 +107,14 @@ function count(least: number, most: number): (value: string) => number {
     }
     return number
   }
+}
+
+function mixes(value: string): MixName[] {
+  return value.split(',').map((name) => {
+    const known = MIX_NAMES.find((candidate) => candidate === name)
+    if (known === undefined) throw new InvalidArgumentError(`There are ${MIX_NAMES.join(', ')}.`)
+    return known
+  })
 }
 
 function cards(value: string): number {

@@ -49,7 +49,12 @@ export async function startPrivateServers(options: PrivateServersOptions): Promi
     const config = loadConfig(cleanEnvironment({ DATABASE_URL: postgres.url, REDIS_URL: redis.url }))
     onStep(`seeding ${String(households)} households`)
     await migrate(postgres.url)
-    await seedProgramme(postgres.url, { households, lookupKey: config.lookupKey, nowMs: Date.now() })
+    await seedProgramme(postgres.url, {
+      households,
+      lookupKey: config.lookupKey,
+      nowMs: Date.now(),
+      programme: config.programme,
+    })
     return { directory, postgres, redis, config, stop }
   } catch (error) {
     await stop()

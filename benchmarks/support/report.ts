@@ -22,14 +22,43 @@ export interface BenchReport {
   readonly verified: { readonly approvedNotInLedger: number | null; readonly inLedgerNotApproved: number | null }
 }
 
+/** Several runs, and what the mean rates of each mix are of those of the first. */
+export interface ComparisonReport {
+  readonly runs: readonly BenchReport[]
+  readonly ratios: Readonly<Record<string, { readonly tps: number; readonly approvedTps: number }>>
+}
+
+export function comparisonOf(runs: readonly BenchReport[]): ComparisonReport {
+  const mixes = [...new Set(runs.map(({ mix }) => mix))]
+  const mean = (mix: string, rate: 'tps' | 'approvedTps'): number => {
+    const rates = runs.filter((run) => run.mix === mix).map((run) => run[rate])
+    return rates.reduce((sum, value) => sum + value, 0) / rates.length
+  }
+  const [first = '', ...others] = mixes
+  const ratio = (mix: string, rate: 'tps' | 'approvedTps'): number =>
+    mean(first, rate) === 0 ? 0 : rounded(mean(mix, rate) / mean(first, rate))
+  const ratios = others.map((mix) => [mix, { tps: ratio(mix, 'tps'), approvedTps: ratio(mix, 'approvedTps') }] as const)
+  return { runs, ratios: Object.fromEntries(ratios) }
+}
+
+export function comparisonText({ runs, ratios }: ComparisonReport): string {
+  const first = runs[0]?.mix ?? ''
+  const lines = Object.entries(ratios).map(
+    ([mix, { tps, approvedTps }]) =>
+      `${mix} to ${first}: ${String(tps)} of the answers/s, ${String(approvedTps)} of the approved/s\n`,
+  )
+  return [...runs.map(reportText), ...lines].join('')
+}
+
 export function reportOf(
-  options: Pick<BenchOptions, 'mix' | 'connections' | 'inFlight' | 'rate'>,
+  options: Pick<BenchOptions, 'connections' | 'inFlight' | 'rate'>,
+  mix: string,
   measurement: Measurement,
   verification: Verification | undefined,
 ): BenchReport {
   const { seconds, latency } = measurement
   return {
-    mix: options.mix,
+    mix,
     seconds: rounded(seconds),
     connections: options.connections,
     inFlight: options.inFlight,

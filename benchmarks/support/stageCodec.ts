@@ -31,7 +31,7 @@ function requests(spec: MessageSpec): Buffer[] {
   const template = new MessageTemplate(spec, new PanTable(spec, MESSAGES), 'purchase', demoTerminal('pos'))
   const moment = new MomentSource().at(Date.now())
   return Array.from({ length: MESSAGES }, (_, i) =>
-    template.message({ household: i + 1, amount: 100 + i, stan: i + 1, moment, original: undefined }),
+    template.message({ household: i + 1, amount: 100 + i, loaves: 0, stan: i + 1, moment, original: undefined }),
   )
 }
 
@@ -55,6 +55,10 @@ function writeAnswer(message: Message): void {
     approvalCode: 'A1B2C3',
     approved: 100,
     balances: undefined,
+    ofEntitlement: false,
+    billed: undefined,
+    triesLeft: undefined,
+    cover: undefined,
     rrn: message.text(37),
     replayed: false,
   })

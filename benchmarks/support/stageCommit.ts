@@ -4,7 +4,7 @@
  */
 import type { Config } from '../../src/config.ts'
 import { cairoDay, systemClock } from '../../src/clock.ts'
-import { NOTHING_TO_POST } from '../../src/decision/posting.ts'
+import { movementOf, NOTHING_TO_POST } from '../../src/decision/posting.ts'
 import { egp } from '../../src/decision/transfers.ts'
 import type { CommitItem, CommitOutcome } from '../../src/ledger/commitItem.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
@@ -108,6 +108,7 @@ class ItemSource {
     } as const
     return {
       ...NOTHING_TO_POST,
+      cardUpdate: null,
       ...stageKey(count),
       mti: 200,
       kind: KIND.purchase,
@@ -121,7 +122,7 @@ class ItemSource {
       responseCode: '00',
       reason: null,
       approvalCode: 'A1B2C3',
-      movement: { purseId, gate: 1, delta: -AMOUNT, heldDelta: 0, balanceMax: null, counter },
+      movement: { ...movementOf(purseId, 1, -AMOUNT), counter },
       transfers: egp(cashAvailable(purseId), merchantAccount(MERCHANT), AMOUNT),
     }
   }

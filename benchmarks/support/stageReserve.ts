@@ -87,6 +87,7 @@ class Caller {
       purseId: purseIdOfHousehold((count % this.#households) + 1),
       debit: AMOUNT,
       gate: 1,
+      setMarks: 0,
       counter: {
         group: 'spending',
         day: cairoDay(Date.now()),
@@ -110,5 +111,6 @@ function purse(household: number, version: number): CommittedPurse {
     spentCount: 0,
     withdrawnAmount: 0,
     withdrawnCount: 0,
+    marks: 0,
   }
 }

@@ -3,20 +3,24 @@
  * fields lie; what differs from message to message is then written in place. So the generator costs a small part of what the
  * switch does for the same message.
  */
-import { ACQUIRER, transactionMessage } from '../../src/cli/transactionMessage.ts'
+import { ACQUIRER, SHAPES, transactionMessage, type Original } from '../../src/cli/transactionMessage.ts'
 import { decode } from '../../src/iso8583/decode.ts'
 import { encode } from '../../src/iso8583/encode.ts'
 import { DecodedMessage } from '../../src/iso8583/message.ts'
 import type { MessageSpec } from '../../src/iso8583/messageSpec.ts'
+import type { PrivateDatum } from '../../src/iso8583/privateData.ts'
 import { minorUnits } from '../../src/money.ts'
 import { demoPan, type DemoTerminal } from '../../src/programme/demo.ts'
 import { writeDigits, type DigitsPlace } from './digits.ts'
-import type { MessageKind } from './mix.ts'
+import { KIND_TRAITS, type MessageKind } from './messageKinds.ts'
 import type { Moment } from './moment.ts'
+import { programmeRules } from './programmeRules.ts'
 
 export interface MessageValues {
   readonly household: number
   readonly amount: number
+  /** Of a message about bread. */
+  readonly loaves: number
   readonly stan: number
   readonly moment: Moment
   /** What DE 90 names, for messages that follow another one. */
@@ -56,6 +60,8 @@ export class MessageTemplate {
   readonly #localDate: DigitsPlace
   readonly #reference: DigitsPlace
   readonly #referenceStan: DigitsPlace
+  readonly #loaves: DigitsPlace | undefined
+  readonly #basketAmount: DigitsPlace | undefined
   readonly #originalStan: DigitsPlace | undefined
   readonly #originalTransmission: DigitsPlace | undefined
 
@@ -71,7 +77,9 @@ export class MessageTemplate {
     this.#localDate = place(13, 0, 4)
     this.#reference = place(37, 0, 6)
     this.#referenceStan = place(37, 6, 6)
-    const follows = kind === 'complete' || kind === 'reversal'
+    this.#loaves = kind === 'bread' ? place(48, DATUM_HEADER, LOAVES_DIGITS) : undefined
+    this.#basketAmount = kind === 'ration' ? place(48, DATUM_HEADER + BASKET_ITEM.length, BASKET_DIGITS) : undefined
+    const follows = KIND_TRAITS[kind].follows !== undefined
     // ISO 8583-1:1987 DE 90: MTI n 4, STAN n 6, time n 10, acquirer n 11, forwarder n 11.
     this.#originalStan = follows ? place(90, 4, 6) : undefined
     this.#originalTransmission = follows ? place(90, 10, 10) : undefined
@@ -84,6 +92,8 @@ export class MessageTemplate {
     const { moment, original } = values
     this.#pans.write(values.household, bytes, this.#panAt)
     writeDigits(bytes, this.#amount, values.amount)
+    if (this.#loaves !== undefined) writeDigits(bytes, this.#loaves, values.loaves)
+    if (this.#basketAmount !== undefined) writeDigits(bytes, this.#basketAmount, values.amount)
     writeDigits(bytes, this.#transmission, moment.transmission)
     writeDigits(bytes, this.#stan, values.stan)
     writeDigits(bytes, this.#localTime, moment.localTime)
@@ -98,15 +108,47 @@ export class MessageTemplate {
   }
 }
 
-function sample(spec: MessageSpec, kind: MessageKind, terminal: DemoTerminal): Buffer {
-  const original = {
-    mti: kind === 'complete' ? '0100' : '0200',
-    processingCode: '000000',
-    stan: '000000',
-    transmissionTime: '0101000000',
-    acquirerId: ACQUIRER,
+/** The same message once more: the last digit of its MTI is odd (ISO 8583-1:1987 4.1.4). Of its own memory. */
+export function repeatOf(spec: MessageSpec, bytes: Buffer): Buffer {
+  const repeat = Buffer.from(bytes)
+  const lastDigitAt = spec.mti === 'bcd' ? 1 : 3
+  repeat[lastDigitAt] = (repeat[lastDigitAt] ?? 0) | 1
+  return repeat
+}
+
+/** Tag and length of a datum of DE 48. */
+const DATUM_HEADER = 5
+const LOAVES_DIGITS = 2
+/** One item, once: the amount of the message follows. */
+const BASKET_ITEM = 'SUGAR*1*'
+const BASKET_DIGITS = 4
+
+/** With zeros where the digits of a message go. */
+export function samplePrivateData(kind: MessageKind): PrivateDatum[] {
+  const { loavesTag, daysTag } = programmeRules()
+  switch (kind) {
+    case 'bread':
+      return [
+        { tag: loavesTag, value: '0'.repeat(LOAVES_DIGITS) },
+        { tag: daysTag, value: '1' },
+      ]
+    case 'ration':
+      return [{ tag: 'BK', value: `${BASKET_ITEM}${'0'.repeat(BASKET_DIGITS)};` }]
+    case 'eligibility':
+      return [{ tag: 'BR', value: 'M' }]
+    default:
+      return []
   }
-  const { mti, fields } = transactionMessage(kind, {
+}
+
+/** Account type of DE 3. */
+export function accountTypeOf(kind: MessageKind): string {
+  return programmeRules().accountType(SHAPES[KIND_TRAITS[kind].send].purse ?? 'cash')
+}
+
+function sample(spec: MessageSpec, kind: MessageKind, terminal: DemoTerminal): Buffer {
+  const { send, follows } = KIND_TRAITS[kind]
+  const { mti, fields } = transactionMessage(send, {
     nowMs: Date.now(),
     stan: '000000',
     pan: demoPan(1),
@@ -114,15 +156,30 @@ function sample(spec: MessageSpec, kind: MessageKind, terminal: DemoTerminal): B
     acceptorId: terminal.acceptorId,
     merchantCategory: terminal.category,
     amount: minorUnits(0),
+    accountType: accountTypeOf(kind),
+    privateData: samplePrivateData(kind),
+    advice: false,
+    localTime: undefined,
     rrn: undefined,
     approvalCode: undefined,
-    partial: false,
-    original: kind === 'complete' || kind === 'reversal' ? original : undefined,
+    original: follows === undefined ? undefined : sampleOriginal(follows),
     finalAmount: undefined,
   })
   const encoded = encode(spec, mti, fields)
   if (!encoded.ok) throw new Error(`a ${kind} cannot be written: ${encoded.error.path} expected ${encoded.error.expected}`)
   return encoded.bytes
+}
+
+/** What DE 90 and DE 3 of a message that follows another one say of that, with zeros where the digits of a message go. */
+function sampleOriginal(kind: MessageKind): Original {
+  const { mti, transactionType = '' } = SHAPES[KIND_TRAITS[kind].send]
+  return {
+    mti,
+    processingCode: `${transactionType}${accountTypeOf(kind)}00`,
+    stan: '000000',
+    transmissionTime: '0101000000',
+    acquirerId: ACQUIRER,
+  }
 }
 
 function digitPlaces(spec: MessageSpec, bytes: Buffer): (de: number, from: number, count: number) => DigitsPlace {

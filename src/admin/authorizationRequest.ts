@@ -141,6 +141,7 @@ export function transactionOf(request: AuthorizationRequest, key: IdempotencyKey
     currency,
     rrn: jsonReference(ledgerKey, key.date),
     hasPin: false,
+    purse: 'cash',
   })
   switch (kind) {
     case 'purchase':

@@ -6,7 +6,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   send: async () => (await import('./send.ts')).sendCommand(),
   decode: async () => (await import('./decode.ts')).decodeCommand(),
   seed: async () => (await import('./seed.ts')).seedCommand(),
+  routes: async () => (await import('./routes.ts')).routesCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
+  cycle: async () => (await import('./cycle.ts')).cycleCommand(),
 }
 
 const EXIT_USAGE = 2

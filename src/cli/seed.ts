@@ -2,6 +2,7 @@
 import { SingleBar } from 'cli-progress'
 import { Command, InvalidArgumentError } from 'commander'
 import { ConfigError } from '../config.ts'
+import { registerChart } from '../ledger/chart.ts'
 import { migrate } from '../ledger/migrate.ts'
 import { seedProgramme, seedRows } from '../programme/seed.ts'
 import { NoStackError, serversOf, type GivenServers } from './servers.ts'
@@ -11,7 +12,7 @@ import { UsageError } from './usageError.ts'
 export function seedCommand(): Command {
   const command = new Command('seed')
     .description(
-      'Make a programme: households with a card and a cash purse each, merchants, terminals, opening balances. Deterministic.',
+      'Make a programme: households with members, cards and purses, merchants, terminals, regions, opening balances. Deterministic.',
     )
     .requiredOption('--households <number>', `how many, 1 to ${HOUSEHOLDS_MAX.toLocaleString('en-US')}`, households)
     .option('--database <url>', 'where (default: DATABASE_URL, else that of the running stack); it must have no households')
@@ -54,17 +55,19 @@ async function seed({ households, ...given }: SeedCommandOptions): Promise<strin
   const { databaseUrl, config } = serversOf(given)
   const startedMs = performance.now()
   await migrate(databaseUrl)
+  await registerChart(databaseUrl, config.programme)
   // Where nobody watches it is silent: cli-progress writes to a terminal only.
   const bar = new SingleBar({
     format: 'seeding [{bar}] {percentage}% {value}/{total} rows, {eta} s left',
     stream: process.stderr,
     clearOnComplete: true,
   })
-  bar.start(seedRows(households), 0)
+  const { lookupKey, programme } = config
+  const onRows = (count: number): void => bar.increment(count)
+  const seeding = { households, lookupKey, nowMs: Date.now(), programme, onRows }
+  bar.start(seedRows(seeding), 0)
   try {
-    const { lookupKey } = config
-    const onRows = (count: number): void => bar.increment(count)
-    if (!(await seedProgramme(databaseUrl, { households, lookupKey, nowMs: Date.now(), onRows }))) return undefined
+    if (!(await seedProgramme(databaseUrl, seeding))) return undefined
   } finally {
     bar.stop()
   }

@@ -1,19 +1,35 @@
 /** `sarf send`: plays a terminal that sends one message, and shows what went out and what came back. */
 import { join } from 'node:path'
-import { Argument, Command, InvalidArgumentError, Option } from 'commander'
-import { ConfigError, loadConfig, type LinkConfig } from '../config.ts'
+import { Argument, Command, Option } from 'commander'
+import { cairoDay } from '../clock.ts'
+import { ConfigError, type Config, type LinkConfig } from '../config.ts'
 import { decode } from '../iso8583/decode.ts'
 import { encode } from '../iso8583/encode.ts'
 import type { Message } from '../iso8583/message.ts'
 import { messageSpec, SPEC_NAMES, type SpecName } from '../iso8583/messageSpec.ts'
 import { runningStack, stateFolder } from '../local/running.ts'
-import { minorUnits, parseAmount, type MinorUnits } from '../money.ts'
-import type { Framing } from '../transport/framing.ts'
+import { parametersOn } from '../programmeParameters.ts'
 import { ask, NoAnswerError } from './ask.ts'
-import { composeMessage, type ComposeOptions } from './composeMessage.ts'
+import { composeMessage } from './composeMessage.ts'
+import { FINGERPRINT_WORDS } from './goods.ts'
+import { offlineConfig } from './offlineConfig.ts'
+import {
+  amount,
+  basket,
+  checkOptions,
+  digits,
+  FRAMINGS,
+  localTime,
+  originalReference,
+  port,
+  seconds,
+  text,
+  whole,
+  type SendOptions,
+} from './sendOptions.ts'
 import { reportJson, reportText, type Report } from './sendReport.ts'
 import { readSentMessages, rememberSent, sentMessage, takeStan } from './sentMessages.ts'
-import { SEND_KINDS, SHAPES, type SendKind } from './transactionMessage.ts'
+import { SEND_KINDS, type SendKind } from './transactionMessage.ts'
 import { UsageError } from './usageError.ts'
 
 /** Exit codes: 0 approved, 1 declined, 2 the command was used wrongly, 3 no answer or no connection. */
@@ -41,6 +57,22 @@ export function sendCommand(): Command {
     .option('--final-amount <amount>', 'reversal: what the transaction came to in the end (DE 95)', amount)
     .option('--repeat', 'send the last message of this kind again, as a repeat (0201, 0401)')
     .option('--partial', 'the terminal can do with a part of the amount (DE 48 PC)')
+    .option('--loaves <count>', 'bread: how many (DE 48 LV); the amount follows from the price', whole('loaves', 1, 999))
+    .option('--days <count>', 'bread: for how many days, today the first (DE 48 DY; default: 1)', whole('days', 1, 99))
+    .option('--basket <lines>', 'ration: item*count*piasters, lines separated by ; (DE 48 BK); the amount is their sum', basket)
+    .addOption(
+      new Option('--fingerprint <result>', 'what the reader says (DE 48 BR; default of eligibility and copay: match)').choices(
+        FINGERPRINT_WORDS,
+      ),
+    )
+    .option('--class <code>', 'copay: class of health service (DE 48 SC): SUR, IMG, LAB, MED, CHR, TUM', text('a class', 8))
+    .option(
+      '--purse <name>',
+      'balance: whose (cash, ration, bread, points); refund, reversal: with --original',
+      text('a purse', 20),
+    )
+    .option('--advice', 'bread, ration: the terminal has approved it offline and tells so (0220)')
+    .option('--local-time <time>', 'DE 13 and DE 12, MMDDhhmmss in Cairo: when it was approved offline (default: now)', localTime)
     .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 10)
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExit codes: 0 approved, 1 declined, 2 wrong usage, 3 no answer or no connection.')
@@ -61,29 +93,21 @@ export function sendCommand(): Command {
   return command
 }
 
-const FRAMINGS: readonly Framing[] = ['length2', 'length2-tpdu', 'length4']
 const EXIT_APPROVED = 0
 const EXIT_DECLINED = 1
 const EXIT_USAGE = 2
 const EXIT_NO_ANSWER = 3
 const APPROVALS: readonly (string | undefined)[] = ['00', '10']
 
-interface SendOptions extends ComposeOptions {
-  readonly spec: SpecName
-  readonly framing?: Framing
-  readonly host: string
-  readonly port?: number
-  readonly stan?: string
-  readonly timeout: number
-  readonly json?: true
-}
-
 /** @returns the exit code */
 async function send(kind: SendKind, options: SendOptions, print: (text: string) => void): Promise<number> {
   checkOptions(kind, options)
   const spec = messageSpec(options.spec)
   const stateFile = join(stateFolder(), 'last.json')
-  const link = linkOf(options.spec)
+  const config = offlineConfig()
+  const link = linkOf(config, options.spec)
+  const accountTypes = { ...config.programme.accountTypes, ...link.accountTypes }
+  const nowMs = Date.now()
   const target = {
     host: options.host,
     port: options.port ?? runningStack()?.ports[link.name] ?? link.port,
@@ -91,7 +115,9 @@ async function send(kind: SendKind, options: SendOptions, print: (text: string) 
     framing: options.framing ?? link.framing,
   }
   const outgoing = composeMessage(kind, options, {
-    nowMs: Date.now(),
+    nowMs,
+    accountTypes,
+    parameters: parametersOn(config.programme, cairoDay(nowMs)),
     sent: readSentMessages(stateFile).sent,
     takeStan: () => options.stan ?? takeStan(stateFile),
   })
@@ -108,75 +134,22 @@ async function send(kind: SendKind, options: SendOptions, print: (text: string) 
   remember(answer)
   const request = decode(spec, encoded.bytes)
   if (!request.ok) throw new Error(`decode refuses what encode wrote: ${request.error.path}`)
-  const report: Report = { kind, target, request: request.message, answer, elapsedMs }
+  const report: Report = {
+    kind,
+    target,
+    request: request.message,
+    answer,
+    elapsedMs,
+    accountTypes,
+    purses: config.programme.purses,
+  }
   print(options.json === true ? reportJson(report) : reportText(report))
   return APPROVALS.includes(answer.text(39)) ? EXIT_APPROVED : EXIT_DECLINED
 }
 
-function checkOptions(kind: SendKind, options: SendOptions): void {
-  const { amount: wanted, follows } = SHAPES[kind]
-  if (options.repeat === true) return
-  if (wanted === 'asked' && options.amount === undefined)
-    throw new UsageError(`${kind} needs --amount, for example --amount 12.50`)
-  if (wanted === 'zero' && options.amount !== undefined) throw new UsageError(`${kind} has no amount`)
-  if (follows === undefined && (options.original !== undefined || options.last === true)) {
-    throw new UsageError(`${kind} has no original; --original and --last are for complete, refund and reversal`)
-  }
-  if (options.finalAmount !== undefined && kind !== 'reversal') throw new UsageError('--final-amount is for reversal only')
-}
-
 /** The first link of the configuration that speaks the dialect. */
-function linkOf(spec: SpecName): LinkConfig {
-  // No server is needed here, so what is said about servers may be anything.
-  const settings = loadConfig({
-    ...process.env,
-    NODE_ENV: 'development',
-    DATABASE_URL: 'postgres://127.0.0.1',
-    REDIS_URL: 'redis://127.0.0.1',
-  })
-  const link = settings.links.find((candidate) => candidate.spec === spec)
+function linkOf({ links }: Config, spec: SpecName): LinkConfig {
+  const link = links.find((candidate) => candidate.spec === spec)
   if (link === undefined) throw new UsageError(`no link of the configuration speaks ${spec}; give --port and --framing`)
   return link
-}
-
-function amount(value: string): MinorUnits {
-  const parsed = parseAmount(value)
-  if (parsed === undefined) throw new InvalidArgumentError('An amount is written as 12.50 or 12.')
-  return minorUnits(parsed)
-}
-
-function digits(what: string, least: number, most: number): (value: string) => string {
-  return (value) => {
-    if (!/^\d+$/.test(value) || value.length < least || value.length > most) {
-      throw new InvalidArgumentError(`This is not ${what}: ${least} to ${most} digits.`)
-    }
-    return least === 1 ? value.padStart(most, '0') : value
-  }
-}
-
-function text(what: string, most: number): (value: string) => string {
-  return (value) => {
-    if (value.length === 0 || value.length > most) throw new InvalidArgumentError(`This is not ${what}: 1 to ${most} characters.`)
-    return value
-  }
-}
-
-function port(value: string): number {
-  const number = Number(value)
-  if (!/^\d+$/.test(value) || number < 1 || number > 65_535) throw new InvalidArgumentError('A port is a number from 1 to 65535.')
-  return number
-}
-
-function seconds(value: string): number {
-  const number = Number(value)
-  if (!(number > 0 && number <= 3600)) throw new InvalidArgumentError('A time from 0.001 to 3600 seconds.')
-  return number
-}
-
-function originalReference(value: string): { stan: string; transmissionTime: string } {
-  const [, stan, transmissionTime] = /^(\d{1,6}),(\d{10})$/.exec(value) ?? []
-  if (stan === undefined || transmissionTime === undefined) {
-    throw new InvalidArgumentError('The original is its trace number and transmission time, MMDDhhmmss: 000123,1122151200.')
-  }
-  return { stan: stan.padStart(6, '0'), transmissionTime }
 }

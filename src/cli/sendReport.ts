@@ -2,8 +2,10 @@
 import { describeFields, fieldLine } from '../iso8583/describe.ts'
 import { mtiMeaning } from '../iso8583/meaning.ts'
 import type { Message } from '../iso8583/message.ts'
+import type { AccountTypes, PurseDefinition } from '../programmeParameters.ts'
 import { MEANING_OF_CODE } from '../response/responseCodes.ts'
 import type { Target } from './ask.ts'
+import { outcomeLines, outcomeOf } from './sendOutcome.ts'
 import type { SendKind } from './transactionMessage.ts'
 
 export interface Report {
@@ -12,9 +14,13 @@ export interface Report {
   readonly request: Message
   readonly answer: Message
   readonly elapsedMs: number
+  /** Purses by account type, as the link that was spoken to understands them, and what they are counted in. */
+  readonly accountTypes: AccountTypes
+  readonly purses: readonly PurseDefinition[]
 }
 
-export function reportText({ kind, target, request, answer, elapsedMs }: Report): string {
+export function reportText(report: Report): string {
+  const { kind, target, request, answer, elapsedMs } = report
   const { host, port, spec, framing } = target
   const code = answer.text(39)
   return [
@@ -25,11 +31,13 @@ export function reportText({ kind, target, request, answer, elapsedMs }: Report)
     ...messageLines('answer', answer),
     '',
     `${code ?? 'no response code'}  ${meaningOf(code)}, ${elapsedMs.toFixed(1)} ms`,
+    ...outcomeLines(outcomeOf(answer, report)),
     '',
   ].join('\n')
 }
 
-export function reportJson({ kind, target, request, answer, elapsedMs }: Report): string {
+export function reportJson(report: Report): string {
+  const { kind, target, request, answer, elapsedMs } = report
   const code = answer.text(39)
   return (
     JSON.stringify({
@@ -39,6 +47,7 @@ export function reportJson({ kind, target, request, answer, elapsedMs }: Report)
       answer: messageData(answer),
       responseCode: code,
       meaning: meaningOf(code),
+      outcome: outcomeOf(answer, report),
       elapsedMs: Number(elapsedMs.toFixed(3)),
     }) + '\n'
   )

@@ -6,8 +6,8 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { maskPan } from '../card.ts'
-import { demoPan } from '../programme/demo.ts'
-import { SHAPES, type OutgoingMessage, type SendKind } from './transactionMessage.ts'
+import { demoMemberPan, demoOldPan } from '../programme/demo.ts'
+import type { OutgoingMessage, SendKind } from './transactionMessage.ts'
 
 export interface SentMessage {
   readonly kind: SendKind
@@ -17,10 +17,17 @@ export interface SentMessage {
   readonly fields: Readonly<Record<string, string>>
   readonly maskedPan: string | undefined
   /** Where the card is one of the demo programme: its number follows from this. */
-  readonly household: number | undefined
+  readonly demoCard: DemoCardName | undefined
   /** Of the answer, if one came. */
   readonly responseCode?: string
   readonly approvalCode?: string
+}
+
+/** A card of the demo programme without its number: whose of which household. */
+export interface DemoCardName {
+  readonly household: number
+  /** 1 is the head; `old` the household's old ration card. */
+  readonly member: number | 'old'
 }
 
 export interface SentMessages {
@@ -74,18 +81,34 @@ export function sentMessage(
   const pan = message.fields[2]
   return {
     kind,
-    mti: SHAPES[kind].mti,
+    mti: unrepeated(message.mti),
     fields,
     maskedPan: pan === undefined ? undefined : maskPan(pan),
-    household: pan === undefined ? undefined : demoHousehold(pan),
+    demoCard: pan === undefined ? undefined : demoCardName(pan),
     ...(answer.responseCode === undefined ? {} : { responseCode: answer.responseCode }),
     ...(answer.approvalCode === undefined ? {} : { approvalCode: answer.approvalCode }),
   }
 }
 
-function demoHousehold(pan: string): number | undefined {
-  const household = Number(pan.slice(6, -1))
-  return demoPan(household) === pan ? household : undefined
+export function demoCardPan({ household, member }: DemoCardName): string {
+  return member === 'old' ? demoOldPan(household) : demoMemberPan(household, member)
+}
+
+const MEMBERS_MAX = 9
+
+/** Tried one after the other: which digits say what is the demo programme's own affair. */
+function demoCardName(pan: string): DemoCardName | undefined {
+  const household = Number(pan.slice(-HOUSEHOLD_DIGITS - 1, -1))
+  const members = Array.from({ length: MEMBERS_MAX }, (_, index) => index + 1)
+  return [...members, 'old' as const].map((member) => ({ household, member })).find((name) => demoCardPan(name) === pan)
+}
+
+/** Members' cards have the fewest for it. */
+const HOUSEHOLD_DIGITS = 8
+
+/** The origin digit of a repeat is odd (ISO 8583-1:1987 4.1.4). */
+function unrepeated(mti: string): string {
+  return mti.slice(0, 3) + String(Number(mti.slice(3)) & ~1)
 }
 
 /** In one step, so that a reader never meets half a file. */

@@ -1,6 +1,6 @@
 /** What a terminal puts into the message of each transaction that `sarf send` knows: MTI and data elements. */
 import { formatOriginalData } from '../iso8583/originalData.ts'
-import { formatPrivateData } from '../iso8583/privateData.ts'
+import { formatPrivateData, type PrivateDatum } from '../iso8583/privateData.ts'
 import { formatReplacementAmounts } from '../iso8583/replacementAmounts.ts'
 import { EGP, type MinorUnits } from '../money.ts'
 
@@ -10,6 +10,11 @@ export const SEND_KINDS = [
   'deposit',
   'credit',
   'payment',
+  'bread',
+  'ration',
+  'points',
+  'eligibility',
+  'copay',
   'balance',
   'authorize',
   'complete',
@@ -22,13 +27,18 @@ export type SendKind = (typeof SEND_KINDS)[number]
 
 interface KindShape {
   readonly mti: string
-  /** DE 3; undefined where it is the original's, or where there is no card. */
-  readonly processingCode?: string
+  /** MTI where the terminal has approved it offline already. */
+  readonly adviceMti?: string
+  /** DE 3, positions 1 and 2; undefined where DE 3 is the original's, or where there is no card. */
+  readonly transactionType?: string
+  /** The purse that the account type in DE 3 means, where nothing else is said. */
+  readonly purse?: string
   /** Class of the terminal where this is done. */
   readonly terminalClass: string
   /** DE 70 of a network management message: such a message has no card and no amount. */
   readonly network?: string
-  readonly amount: 'asked' | 'zero' | 'of the original'
+  /** Where DE 4 comes from. `goods`: what the loaves or the basket come to, unless an amount is given. */
+  readonly amount: 'asked' | 'zero' | 'goods' | 'of the original'
   /** Transactions that this one can follow. */
   readonly follows?: readonly SendKind[]
 }
@@ -39,32 +49,55 @@ const REVERSIBLE: readonly SendKind[] = [
   'deposit',
   'credit',
   'payment',
+  'bread',
+  'ration',
+  'points',
+  'copay',
   'authorize',
   'complete',
   'refund',
 ]
 
 export const SHAPES: Readonly<Record<SendKind, KindShape>> = {
-  purchase: { mti: '0200', processingCode: '000000', terminalClass: 'pos', amount: 'asked' },
-  withdrawal: { mti: '0200', processingCode: '010000', terminalClass: 'atm', amount: 'asked' },
-  deposit: { mti: '0200', processingCode: '210000', terminalClass: 'post-office', amount: 'asked' },
-  credit: { mti: '0200', processingCode: '260000', terminalClass: 'transfer', amount: 'asked' },
-  payment: { mti: '0200', processingCode: '500000', terminalClass: 'government', amount: 'asked' },
-  balance: { mti: '0100', processingCode: '310000', terminalClass: 'pos', amount: 'zero' },
-  authorize: { mti: '0100', processingCode: '000000', terminalClass: 'pos', amount: 'asked' },
+  purchase: { mti: '0200', transactionType: '00', terminalClass: 'pos', amount: 'asked' },
+  withdrawal: { mti: '0200', transactionType: '01', terminalClass: 'atm', amount: 'asked' },
+  deposit: { mti: '0200', transactionType: '21', terminalClass: 'post-office', amount: 'asked' },
+  credit: { mti: '0200', transactionType: '26', terminalClass: 'transfer', amount: 'asked' },
+  payment: { mti: '0200', transactionType: '50', terminalClass: 'government', amount: 'asked' },
+  bread: {
+    mti: '0200',
+    adviceMti: '0220',
+    transactionType: '00',
+    purse: 'bread',
+    terminalClass: 'bakery',
+    amount: 'goods',
+  },
+  ration: {
+    mti: '0200',
+    adviceMti: '0220',
+    transactionType: '00',
+    purse: 'ration',
+    terminalClass: 'grocer',
+    amount: 'goods',
+  },
+  points: { mti: '0200', transactionType: '00', purse: 'points', terminalClass: 'grocer', amount: 'asked' },
+  eligibility: { mti: '0100', transactionType: '31', purse: 'health', terminalClass: 'clinic', amount: 'zero' },
+  copay: { mti: '0200', transactionType: '00', purse: 'health', terminalClass: 'clinic', amount: 'asked' },
+  balance: { mti: '0100', transactionType: '31', terminalClass: 'pos', amount: 'zero' },
+  authorize: { mti: '0100', transactionType: '00', terminalClass: 'pos', amount: 'asked' },
   complete: {
     mti: '0220',
-    processingCode: '000000',
+    transactionType: '00',
     terminalClass: 'pos',
     amount: 'of the original',
     follows: ['authorize'],
   },
   refund: {
     mti: '0200',
-    processingCode: '200000',
+    transactionType: '20',
     terminalClass: 'pos',
     amount: 'of the original',
-    follows: ['purchase', 'payment', 'complete'],
+    follows: ['purchase', 'payment', 'complete', 'bread', 'ration', 'points', 'copay'],
   },
   reversal: { mti: '0400', terminalClass: 'pos', amount: 'of the original', follows: REVERSIBLE },
   echo: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '301' },
@@ -89,9 +122,16 @@ export interface MessageValues {
   /** DE 18, ISO 18245. */
   readonly merchantCategory: string
   readonly amount: MinorUnits
+  /** Account type of DE 3: the purse that is debited, of a transaction that credits the one credited. */
+  readonly accountType: string
   readonly rrn: string | undefined
   readonly approvalCode: string | undefined
-  readonly partial: boolean
+  /** DE 48; absent where there is nothing in it. */
+  readonly privateData: readonly PrivateDatum[]
+  /** The terminal has approved it offline already and tells so. */
+  readonly advice: boolean
+  /** When that was, in Cairo, MMDDhhmmss; undefined: now. */
+  readonly localTime: string | undefined
   readonly original: Original | undefined
   /** What a reversed transaction came to in the end (DE 95). */
   readonly finalAmount: MinorUnits | undefined
@@ -105,6 +145,10 @@ export interface OutgoingMessage {
 
 /** DE 32: whom this command pretends to be. */
 export const ACQUIRER = '818001'
+
+/** Account type of the cash purse where nobody says another. */
+export const CASH_ACCOUNT = '00'
+
 /** The fields that domain rules and ISO 8583-1:1987 table 5 ask for. */
 export function transactionMessage(kind: SendKind, values: MessageValues): OutgoingMessage {
   const shape = SHAPES[kind]
@@ -115,12 +159,12 @@ export function transactionMessage(kind: SendKind, values: MessageValues): Outgo
     fields[70] = shape.network
     return { mti: shape.mti, fields }
   }
-  const local = cairoTime(values.nowMs)
+  const local = values.localTime ?? cairoTime(values.nowMs)
   fields[2] = values.pan
-  fields[3] = shape.processingCode ?? values.original?.processingCode ?? '000000'
+  fields[3] = processingCode(shape.transactionType, values)
   fields[4] = String(values.amount).padStart(12, '0')
-  fields[12] = local.time
-  fields[13] = local.monthDay
+  fields[12] = local.slice(4)
+  fields[13] = local.slice(0, 4)
   fields[18] = values.merchantCategory
   // The number is keyed in; the terminal could take a PIN.
   fields[22] = '011'
@@ -130,12 +174,21 @@ export function transactionMessage(kind: SendKind, values: MessageValues): Outgo
   fields[38] = values.approvalCode
   fields[41] = values.terminalId
   fields[42] = values.acceptorId
-  fields[48] = values.partial ? formatPrivateData([{ tag: 'PC', value: '1' }]) : undefined
+  fields[48] = values.privateData.length === 0 ? undefined : formatPrivateData(values.privateData)
   fields[49] = EGP
   fields[90] = values.original && formatOriginalData({ ...values.original, forwarderId: '' })
   fields[95] = values.finalAmount === undefined ? undefined : replacementAmounts(values.finalAmount)
-  return { mti: shape.mti, fields }
+  return { mti: values.advice ? (shape.adviceMti ?? shape.mti) : shape.mti, fields }
 }
+
+/** ISO 8583-1:1987 DE 3: positions 3 and 4 name the account debited, 5 and 6 the one credited. */
+function processingCode(type: string | undefined, { accountType, original }: MessageValues): string {
+  if (type === undefined) return original?.processingCode ?? '000000'
+  return CREDITS.includes(type) ? `${type}00${accountType}` : `${type}${accountType}00`
+}
+
+/** Refund, deposit, incoming credit. */
+const CREDITS: readonly string[] = ['20', '21', '26']
 
 /** The same message once more: ISO 8583-1:1987 4.1.4, the origin digit says that it is a repeat. */
 export function repeated(message: OutgoingMessage): OutgoingMessage {
@@ -157,10 +210,11 @@ const cairoClock = new Intl.DateTimeFormat('en-GB', {
   second: '2-digit',
 })
 
-function cairoTime(nowMs: number): { monthDay: string; time: string } {
+/** MMDDhhmmss. */
+function cairoTime(nowMs: number): string {
   const parts = new Map(cairoClock.formatToParts(nowMs).map(({ type, value }) => [type, value]))
-  const text = (...types: Intl.DateTimeFormatPartTypes[]): string => types.map((type) => parts.get(type) ?? '').join('')
-  return { monthDay: text('month', 'day'), time: text('hour', 'minute', 'second') }
+  const types: readonly Intl.DateTimeFormatPartTypes[] = ['month', 'day', 'hour', 'minute', 'second']
+  return types.map((type) => parts.get(type) ?? '').join('')
 }
 
 /** DE 37 as acquirers commonly make it: last digit of the year, day of the year, hour, STAN. */

@@ -1,17 +1,20 @@
 /** What a card's state and date allow (domain: card states, order of checks). */
 import { assertNever } from '../assert.ts'
 import type { CardSnapshot } from '../card.ts'
-import type { Transaction } from '../transaction/transaction.ts'
+import { isDispenseAdvice, type Transaction } from '../transaction/transaction.ts'
+import type { DecisionContext } from './context.ts'
 import type { DeclineReason } from './decision.ts'
 
-/**
- * @param day Cairo date
- * @returns undefined where the card may be used for this transaction
- */
-export function cardReason(card: CardSnapshot, transaction: Transaction, day: string): DeclineReason | undefined {
-  // Reversals and completions tell of what has happened already, whatever became of the card since.
-  if (transaction.kind === 'reversal' || transaction.kind === 'completion') return undefined
-  const byState = stateReason(card, transaction)
+/** @returns undefined where the card may be used for this transaction */
+export function cardReason(
+  card: CardSnapshot,
+  transaction: Transaction,
+  { day, parameters }: Pick<DecisionContext, 'day' | 'parameters'>,
+): DeclineReason | undefined {
+  // Reversals, completions and advices tell of what has happened already, whatever became of the card since.
+  if (transaction.kind === 'reversal' || transaction.kind === 'completion' || isDispenseAdvice(transaction)) return undefined
+  const keepsCash = parameters.fingerprint.suspensionKeepsCash && transaction.purse === 'cash'
+  const byState = card.state === 'SUSPENDED_BIOMETRIC' && keepsCash ? undefined : stateReason(card, transaction)
   // Expiry stands between the blocked states and the closed and the not yet active ones: 41 43 62 54 46 78.
   if (byState !== undefined && byState !== 'card_closed' && byState !== 'card_not_active') return byState
   if (isExpired(card.expiry, day)) return 'card_expired'

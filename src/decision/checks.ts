@@ -1,9 +1,10 @@
 /** Checks that need nothing but the transaction, its card and its place, in the order of the programme's rules. */
-import type { ProgrammeParameters } from '../config.ts'
+import { HEALTH, type ProgrammeParameters } from '../programmeParameters.ts'
+import { routeProblem } from '../purse/routes.ts'
 import type { Terminal } from '../transaction/terminal.ts'
-import type { Transaction, Unsupported } from '../transaction/transaction.ts'
+import { isDispenseAdvice, type Transaction, type Unsupported } from '../transaction/transaction.ts'
 import { cardReason } from './cardChecks.ts'
-import type { DecisionContext } from './context.ts'
+import { purseOfCard, type DecisionContext } from './context.ts'
 import type { DeclineReason } from './decision.ts'
 
 /** Card, place, amount: everything that can be said without the purse. */
@@ -11,19 +12,54 @@ export function firstReason(transaction: Transaction, context: DecisionContext):
   return placeReason(transaction, context) ?? amountReason(transaction, context.parameters)
 }
 
+/** Terminal, card, service, place: in this order. An advice of an offline approval tells of what has happened, whatever the card is by now. */
 export function placeReason(transaction: Transaction, context: DecisionContext): DeclineReason | undefined {
-  const { terminal, parameters, card, day } = context
+  const { terminal, card, parameters } = context
   const ofTerminal = terminalReason(transaction, terminal)
   if (ofTerminal !== undefined) return ofTerminal
-  const ofCard = cardReason(card, transaction, day)
+  const ofCard = cardReason(card, transaction, context)
   if (ofCard !== undefined) return ofCard
   if (transaction.kind === 'reversal') return undefined
-  if (!parameters.terminalClasses[transaction.kind].includes(terminal.class)) return 'terminal_class'
-  const { category } = terminal.merchant
-  if (transaction.kind === 'withdrawal' && !parameters.merchantCategories.withdrawal.includes(category))
-    return 'merchant_category'
-  if (transaction.kind === 'payment' && !parameters.merchantCategories.payment.includes(category)) return 'payee_unknown'
-  return undefined
+  const ofService = serviceReason(transaction, context)
+  if (ofService !== undefined) return ofService
+  const problem = routeProblem(parameters, transaction.kind, transaction.purse, terminal)
+  if (problem === 'merchant_category' && transaction.kind === 'payment') return 'payee_unknown'
+  return problem ?? governorateReason(transaction, context)
+}
+
+/** What the card carries, and what is switched on where its household lives. */
+function serviceReason(transaction: Transaction, context: DecisionContext): DeclineReason | undefined {
+  const { card, parameters, regions, day } = context
+  const { purse, kind } = transaction
+  const isHealth = purse === HEALTH
+  if (purseOfCard(card, parameters, isHealth ? 'cash' : purse) === undefined) return 'card_role'
+  const rules = parameters.services[purse]
+  if (rules?.roles.includes(card.role) === false) return 'card_role'
+  if (isDispenseAdvice(transaction)) return undefined
+  if ((isHealth || rules !== undefined) && !regions.isActive(rules?.announcedWith ?? purse, card.governorate, day))
+    return 'service_inactive'
+  if (kind !== 'eligibility' && kind !== 'copay') return undefined
+  const { cover } = card
+  return cover !== null && cover.from <= day && day <= cover.until ? undefined : 'not_covered'
+}
+
+/** Some services are for the household's own governorate; in a season outlets of some governorates serve guests too. */
+function governorateReason(transaction: Transaction, context: DecisionContext): DeclineReason | undefined {
+  const { card, parameters, terminal, day } = context
+  const rule = parameters.services[transaction.purse]?.ownGovernorate
+  const { governorate } = terminal.merchant
+  if (rule === undefined || transaction.kind !== 'dispense' || isDispenseAdvice(transaction)) return undefined
+  if (governorate === 0 || governorate === card.governorate) return undefined
+  const today = day.slice(5)
+  const isGuest = rule.exceptions.some(
+    ({ from, until, governorates }) => governorates.includes(governorate) && isInSeason(today, from, until),
+  )
+  return isGuest ? undefined : 'governorate'
+}
+
+/** Days of the year, MM-DD; a season may begin in one year and end in the next. */
+function isInSeason(today: string, from: string, until: string): boolean {
+  return from <= until ? from <= today && today <= until : from <= today || today <= until
 }
 
 /** What the registry says of the terminal and its merchant. A reversal sets right what has happened already, wherever it comes from. */

@@ -3,20 +3,27 @@
  * server. The checks are a ladder of early returns in the order of the programme's rules.
  *
  * Funds and day limits are first taken for granted and handed on as guards, which Redis and Postgres hold. Where a guard fails the
- * transaction is decided again with the purse as it is (`context.purse`), and then the answer is definite.
+ * transaction is decided again with the purse as it is (`context.purses`), and then the answer is definite.
  */
-import { assertNever, InvariantViolation } from '../assert.ts'
-import type { ProgrammeParameters } from '../config.ts'
+import { assert, assertNever, InvariantViolation } from '../assert.ts'
+import { HEALTH, type ProgrammeParameters } from '../programmeParameters.ts'
 import { atmCash, bank, cashAvailable, cashHeld, governmentPayee, merchantAccount, type Account } from '../purse/chart.ts'
-import type { Purchase, SimpleTransaction, Transaction } from '../transaction/transaction.ts'
+import { monthOf } from '../purse/entitlement.ts'
+import type { PurseSnapshot } from '../purse/purse.ts'
+import { purseOfKind } from '../purse/routes.ts'
+import { isAdvice, type Purchase, type SimpleTransaction, type Transaction } from '../transaction/transaction.ts'
 import { currencyReason, firstReason, placeReason } from './checks.ts'
-import type { DecisionContext } from './context.ts'
+import { cashPurseOf, purseOfCard, type DecisionContext } from './context.ts'
+import { decideDispense, decideDispenseAdvice } from './decideDispense.ts'
 import { decideCompletion, decideRefund, decideReversal } from './decideFollowUp.ts'
-import { decline, type Approval, type Decision, type DeclineReason } from './decision.ts'
-import { NOTHING_TO_POST, type DayCounter } from './posting.ts'
+import { decideCopay, decideEligibility } from './decideHealth.ts'
+import { approval, decline, type Approval, type Decision, type DeclineReason } from './decision.ts'
+import { movementOf, NOTHING_TO_POST, type DayCounter } from './posting.ts'
 import { egp } from './transfers.ts'
 
 export function decide(transaction: Transaction, context: DecisionContext): Decision {
+  const unopened = unopenedPurses(transaction, context)
+  if (unopened.length > 0) return { kind: 'open', purseIds: unopened }
   switch (transaction.kind) {
     case 'purchase':
     case 'authorization':
@@ -35,9 +42,23 @@ export function decide(transaction: Transaction, context: DecisionContext): Deci
       return decideRefund(transaction, context)
     case 'reversal':
       return decideReversal(transaction, context)
+    case 'dispense':
+      return isAdvice(transaction.mti) ? decideDispenseAdvice(transaction, context) : decideDispense(transaction, context)
+    case 'eligibility':
+      return decideEligibility(transaction, context)
+    case 'copay':
+      return decideCopay(transaction, context)
     default:
       return assertNever(transaction)
   }
+}
+
+/** Purses that this transaction may concern and that nobody has opened for this month yet. */
+function unopenedPurses(transaction: Transaction, { card, day, parameters }: DecisionContext): number[] {
+  if (transaction.kind !== 'reversal' && (transaction.purse === 'cash' || transaction.purse === HEALTH)) return []
+  const month = monthOf(day)
+  const hasCycle = (kind: number): boolean => parameters.services[purseOfKind(parameters, kind).name]?.entitlement !== undefined
+  return card.purses.filter(({ kind, cycle }) => hasCycle(kind) && (cycle === null || cycle < month)).map(({ id }) => id)
 }
 
 function decidePurchase(transaction: Purchase, context: DecisionContext): Decision {
@@ -45,7 +66,7 @@ function decidePurchase(transaction: Purchase, context: DecisionContext): Decisi
   if (refusal !== undefined) return decline(refusal)
   const shortfall = purseReason(transaction, context, 'spending')
   if (shortfall === undefined) return debit(transaction, context, transaction.amount, false)
-  const { purse } = context
+  const purse = cashSnapshot(context)
   // Code 10: the terminal hands out what the purse still covers (DE 48 PC).
   if (shortfall === 'insufficient_funds' && transaction.partialAccepted && purse !== undefined && purse.available > 0) {
     return debit(transaction, context, purse.available, true)
@@ -65,34 +86,23 @@ function decideCredit(transaction: SimpleTransaction, context: DecisionContext):
   if (refusal !== undefined) return decline(refusal)
   const { balanceCeiling } = context.parameters
   if (transaction.amount > balanceCeiling) return decline('balance_ceiling')
-  if (context.purse !== undefined && context.purse.available + transaction.amount > balanceCeiling)
-    return decline('balance_ceiling')
-  return {
-    kind: 'approve',
-    approved: transaction.amount,
-    partial: false,
-    posting: {
-      ...NOTHING_TO_POST,
-      movement: {
-        purseId: context.card.cashPurse,
-        gate: context.card.gate,
-        delta: transaction.amount,
-        heldDelta: 0,
-        balanceMax: balanceCeiling,
-        counter: null,
-      },
-      transfers: egp(bank, cashAvailable(context.card.cashPurse), transaction.amount),
-    },
-  }
+  const known = cashSnapshot(context)
+  if (known !== undefined && known.available + transaction.amount > balanceCeiling) return decline('balance_ceiling')
+  const { id, gate } = cashPurseOf(context)
+  return approval(transaction.amount, {
+    ...NOTHING_TO_POST,
+    movement: { ...movementOf(id, gate, transaction.amount), balanceMax: balanceCeiling },
+    transfers: egp(bank, cashAvailable(id), transaction.amount),
+  })
 }
 
 /** Nothing is posted; the balances come from the purse's row, under its lock. */
 function decideBalance(transaction: SimpleTransaction, context: DecisionContext): Decision {
   const refusal = placeReason(transaction, context) ?? currencyReason(transaction, context.parameters)
   if (refusal !== undefined) return decline(refusal)
-  const { cashPurse, gate } = context.card
-  const movement = { purseId: cashPurse, gate, delta: 0, heldDelta: 0, balanceMax: null, counter: null }
-  return { kind: 'approve', approved: 0, partial: false, posting: { ...NOTHING_TO_POST, movement } }
+  const purse = purseOfCard(context.card, context.parameters, transaction.purse)
+  assert(purse !== undefined, 'a card without the purse was declined')
+  return approval(0, { ...NOTHING_TO_POST, movement: movementOf(purse.id, purse.gate, 0) })
 }
 
 function limitGroup(kind: Transaction['kind']): 'spending' | 'withdrawal' {
@@ -105,7 +115,8 @@ function purseReason(
   context: DecisionContext,
   group: 'spending' | 'withdrawal',
 ): DeclineReason | undefined {
-  const { purse, parameters } = context
+  const { parameters } = context
+  const purse = cashSnapshot(context)
   const limit = parameters.dailyLimits[group]
   if (transaction.amount > limit.amount) return 'day_amount'
   if (purse === undefined) return undefined
@@ -117,35 +128,32 @@ function purseReason(
   return purse.available < transaction.amount ? 'insufficient_funds' : undefined
 }
 
+function cashSnapshot(context: DecisionContext): PurseSnapshot | undefined {
+  return context.purses?.get(cashPurseOf(context).id)
+}
+
 function debit(transaction: Purchase | SimpleTransaction, context: DecisionContext, amount: number, partial: boolean): Approval {
-  const { card, parameters } = context
+  const { id, gate } = cashPurseOf(context)
   const held = transaction.kind === 'authorization'
-  return {
-    kind: 'approve',
-    approved: amount,
-    partial,
-    posting: {
-      ...NOTHING_TO_POST,
-      movement: {
-        purseId: card.cashPurse,
-        gate: card.gate,
-        delta: -amount,
-        heldDelta: held ? amount : 0,
-        balanceMax: null,
-        counter: dayCounter(limitGroup(transaction.kind), context.day, amount, parameters),
-      },
-      transfers: egp(cashAvailable(card.cashPurse), contraAccount(transaction.kind, context), amount),
-      holdExpiresAt: held ? holdEnd(context) : null,
+  const posting = {
+    ...NOTHING_TO_POST,
+    movement: {
+      ...movementOf(id, gate, -amount),
+      heldDelta: held ? amount : 0,
+      counter: dayCounter(limitGroup(transaction.kind), context.day, amount, context.parameters),
     },
+    transfers: egp(cashAvailable(id), contraAccount(transaction.kind, context), amount),
+    holdExpiresAt: held ? holdEnd(context) : null,
   }
+  return approval(amount, posting, partial)
 }
 
 /** Where the money of a debit goes. */
 function contraAccount(kind: 'purchase' | 'authorization' | SimpleTransaction['kind'], context: DecisionContext): Account {
-  const { terminal, card } = context
+  const { terminal } = context
   switch (kind) {
     case 'authorization':
-      return cashHeld(card.cashPurse)
+      return cashHeld(cashPurseOf(context).id)
     case 'withdrawal':
       return atmCash(terminal.id)
     case 'payment':

@@ -12,12 +12,15 @@ import {
   suspense,
   type Account,
 } from '../purse/chart.ts'
+import { HEALTH } from '../programmeParameters.ts'
+import { purseOfKind } from '../purse/routes.ts'
 import { KIND, type FollowUp, type Reversal } from '../transaction/transaction.ts'
 import { currencyReason, firstReason, placeReason, terminalReason } from './checks.ts'
-import type { DecisionContext } from './context.ts'
-import { decline, type Approval, type Decision } from './decision.ts'
+import { cashPurseOf, type DecisionContext } from './context.ts'
+import { approval, decline, type Approval, type Decision } from './decision.ts'
+import { isSubsidised, subsidyGivenBack, subsidyTakenAgain, type WithPurse } from './giveBack.ts'
 import type { OriginalSnapshot } from './original.ts'
-import { NOTHING_TO_POST, type DayCounter, type Posting, type PurseMovement } from './posting.ts'
+import { movementOf, NOTHING_TO_POST, type DayCounter, type Posting, type PurseMovement } from './posting.ts'
 import { egp } from './transfers.ts'
 
 /**
@@ -33,11 +36,11 @@ export function decideCompletion(transaction: FollowUp, context: DecisionContext
   const merchant = merchantAccount(context.terminal.merchant.id)
   const fromHold = Math.min(transaction.amount, original.holdRemaining)
   const released = original.holdRemaining - fromHold
-  const { covered, uncovered } = cover(transaction.amount - fromHold, context)
+  const { covered, uncovered } = cover(original.purseId, transaction.amount - fromHold, context)
   return approval(transaction.amount, {
     ...NOTHING_TO_POST,
     original: guardOf(original),
-    movement: movementOf(original, released - covered, -original.holdRemaining, {
+    movement: movementFor(original, released - covered, -original.holdRemaining, {
       group: 'spending',
       day: original.day,
       amount: covered - released,
@@ -58,12 +61,12 @@ export function decideCompletion(transaction: FollowUp, context: DecisionContext
 
 /** The goods are gone and no hold is known: what is available, then suspense. */
 function forcedCompletion(transaction: FollowUp, context: DecisionContext): Decision {
-  const { cashPurse } = context.card
+  const { id: cashPurse } = cashPurseOf(context)
   const merchant = merchantAccount(context.terminal.merchant.id)
-  const { covered, uncovered } = cover(transaction.amount, context)
+  const { covered, uncovered } = cover(cashPurse, transaction.amount, context)
   return approval(transaction.amount, {
     ...NOTHING_TO_POST,
-    movement: { purseId: cashPurse, gate: null, delta: -covered, heldDelta: 0, balanceMax: null, counter: null },
+    movement: movementOf(cashPurse, null, -covered),
     transfers: [...egp(cashAvailable(cashPurse), merchant, covered), ...egp(suspense, merchant, uncovered)],
     fromSuspense: uncovered === 0 ? null : uncovered,
   })
@@ -72,14 +75,25 @@ function forcedCompletion(transaction: FollowUp, context: DecisionContext): Deci
 export function decideRefund(transaction: FollowUp, context: DecisionContext): Decision {
   const refusal = firstReason(transaction, context)
   if (refusal !== undefined) return decline(refusal)
-  const original = ownOriginal(transaction, context, [KIND.purchase, KIND.completion, KIND.payment])
+  const original = ownOriginal(transaction, context, REFUNDABLE)
   if (original === undefined) return decline('original_not_found')
   if (transaction.amount > original.approved - original.givenBack) return decline('refund_exceeds_original')
-  const posting = giveBack(original, transaction.amount, context, null)
+  // A refund names the purse in DE 3; what belongs to another is not found there.
+  const purse = context.card.purses.find(({ id }) => id === original.purseId)
+  const named = transaction.purse === HEALTH ? 'cash' : transaction.purse
+  const isHealth = original.kind === KIND.copay
+  if (
+    purse === undefined ||
+    purseOfKind(context.parameters, purse.kind).name !== named ||
+    isHealth !== (transaction.purse === HEALTH)
+  )
+    return decline('original_not_found')
+  const posting = isSubsidised(original, context)
+    ? subsidyGivenBack(original, transaction.amount, context)
+    : giveBack(original, transaction.amount, context, null)
+  if (posting === undefined || posting.movement === null) return decline('price')
   // A refund, unlike a reversal, depends on the card's state: the commit has to see that it still holds.
-  const { card } = context
-  if (posting.movement === null || original.purseId !== card.cashPurse) return approval(transaction.amount, posting)
-  return approval(transaction.amount, { ...posting, movement: { ...posting.movement, gate: card.gate } })
+  return approval(transaction.amount, { ...posting, movement: { ...posting.movement, gate: purse.gate } })
 }
 
 /** Idempotent: what was given back already is not given back again, however many messages ask for it. */
@@ -90,12 +104,16 @@ export function decideReversal(transaction: Reversal, context: DecisionContext):
   if (original === undefined) return { kind: 'remember' }
   if (original.kind === KIND.tombstone) return approval(0, NOTHING_TO_POST)
   if (original.cardToken !== transaction.cardToken) return decline('original_not_found')
-  if (!isApproved(original) || !hasPurse(original)) return approval(0, NOTHING_TO_POST)
+  if (!isApproved(original) || !hasPurse(original) || original.approved === 0) return approval(0, NOTHING_TO_POST)
   const final = transaction.finalAmount ?? 0
   const amount = Math.max(0, original.approved - final - original.givenBack)
   if (original.kind === KIND.authorization) return releaseHold(original, Math.min(amount, original.holdRemaining))
   if (original.kind === KIND.reversal || original.kind === KIND.release) return decline('original_not_found')
-  const takesBack = original.kind === KIND.refund || original.kind === KIND.paymentRefund
+  const takesBack = original.kind === KIND.refund || original.kind === KIND.paymentRefund || original.kind === KIND.copayRefund
+  if (isSubsidised(original, context)) {
+    const posting = takesBack ? subsidyTakenAgain(original, amount, context) : subsidyGivenBack(original, amount, context)
+    return posting === undefined ? decline('price') : approval(amount, posting)
+  }
   const wasCredit = original.kind === KIND.deposit || original.kind === KIND.credit
   if (takesBack || wasCredit) return approval(amount, takeBack(original, amount, context))
   // A completion's amount was counted on the day of its authorization, which is not known here.
@@ -111,7 +129,7 @@ function giveBack(original: WithPurse, amount: number, context: DecisionContext,
   return {
     ...NOTHING_TO_POST,
     original: guardOf(original),
-    movement: movementOf(original, toPurse, 0, counter),
+    movement: movementFor(original, toPurse, 0, counter),
     transfers: [...egp(contra, suspense, toSuspense), ...egp(contra, cashAvailable(original.purseId), toPurse)],
     fromSuspense: toSuspense === 0 ? null : toSuspense,
   }
@@ -125,12 +143,12 @@ function takeBack(original: WithPurse, amount: number, context: DecisionContext)
   const contra = contraOf(original, context)
   const purseGot = original.approved - original.fromSuspense
   const purseGaveBack = original.givenBack - original.givenBackToSuspense
-  const { covered } = cover(Math.min(amount, purseGot - purseGaveBack), context)
+  const { covered } = cover(original.purseId, Math.min(amount, purseGot - purseGaveBack), context)
   const uncovered = amount - covered
   return {
     ...NOTHING_TO_POST,
     original: guardOf(original),
-    movement: movementOf(original, -covered, 0, null),
+    movement: movementFor(original, -covered, 0, null),
     transfers: [...egp(cashAvailable(original.purseId), contra, covered), ...egp(suspense, contra, uncovered)],
     fromSuspense: uncovered === 0 ? null : uncovered,
   }
@@ -140,23 +158,25 @@ function releaseHold(original: WithPurse, amount: number): Approval {
   return approval(amount, {
     ...NOTHING_TO_POST,
     original: guardOf(original),
-    movement: movementOf(original, amount, -amount, counterOf(original, amount)),
+    movement: movementFor(original, amount, -amount, counterOf(original, amount)),
     transfers: egp(cashHeld(original.purseId), cashAvailable(original.purseId), amount),
     holdUsed: amount,
   })
 }
 
 /** How much of an amount the purse covers: all of it, until a guard has failed and the purse is known. */
-function cover(amount: number, context: DecisionContext): { covered: number; uncovered: number } {
-  const covered = context.purse === undefined ? amount : Math.max(0, Math.min(amount, context.purse.available))
+function cover(purseId: number, amount: number, context: DecisionContext): { covered: number; uncovered: number } {
+  const known = context.purses?.get(purseId)
+  const covered = known === undefined ? amount : Math.max(0, Math.min(amount, known.available))
   return { covered, uncovered: amount - covered }
 }
 
-type WithPurse = OriginalSnapshot & { readonly purseId: number }
-
 function hasPurse(original: OriginalSnapshot): original is WithPurse {
-  return original.purseId !== null
+  return original.purseId !== null && original.purseKind !== null
 }
+
+/** Kinds of decision that can be refunded. */
+export const REFUNDABLE: readonly number[] = [KIND.purchase, KIND.completion, KIND.payment, KIND.dispense, KIND.copay]
 
 /** The original, where it is an approval of the right kind on this card at this merchant. */
 function ownOriginal(transaction: FollowUp, context: DecisionContext, kinds: readonly number[]): WithPurse | undefined {
@@ -200,14 +220,10 @@ function counterOf(original: OriginalSnapshot, amount: number): DayCounter {
 }
 
 /** Any gate: a stopped card's money still has to be right. */
-function movementOf(original: WithPurse, delta: number, heldDelta: number, counter: DayCounter | null): PurseMovement {
-  return { purseId: original.purseId, gate: null, delta, heldDelta, balanceMax: null, counter }
+function movementFor(original: WithPurse, delta: number, heldDelta: number, counter: DayCounter | null): PurseMovement {
+  return { ...movementOf(original.purseId, null, delta), heldDelta, counter }
 }
 
 function guardOf(original: OriginalSnapshot): { key: string; keyDate: string; linked: number } {
   return { key: original.key, keyDate: original.keyDate, linked: original.linked }
-}
-
-function approval(approved: number, posting: Posting): Approval {
-  return { kind: 'approve', approved, partial: false, posting }
 }

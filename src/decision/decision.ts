@@ -19,18 +19,33 @@ export const DECLINE_REASONS = [
   'card_closed',
   'card_not_active',
   'pin_tries_exceeded',
+  'card_role',
+  'service_inactive',
+  'not_covered',
   'terminal_class',
   'merchant_category',
   'payee_unknown',
+  'governorate',
+  'no_fingerprint_reader',
+  'fingerprint_mismatch',
+  'fingerprint_not_captured',
+  'fingerprint_suspended',
   'amount_invalid',
   'currency',
   'note_size',
+  'price',
+  'basket',
   'transaction_amount',
   'original_not_found',
   'original_completed',
   'balance_ceiling',
+  'item_ceiling',
+  'days_ahead',
+  'month_end',
+  'day_allowance',
   'day_amount',
   'day_count',
+  'day_drawn',
   'refund_exceeds_original',
   'insufficient_funds',
   'reversed_before',
@@ -43,6 +58,8 @@ export type DeclineReason = (typeof DECLINE_REASONS)[number]
 export interface Decline {
   readonly kind: 'decline'
   readonly reason: DeclineReason
+  /** What is committed with it: a wrong fingerprint is counted. */
+  readonly posting: Posting | undefined
 }
 
 export interface Approval {
@@ -57,8 +74,18 @@ export interface Remember {
   readonly kind: 'remember'
 }
 
-export type Decision = Approval | Decline | Remember
+/** A purse has not been opened for this month yet: that comes first, then the transaction is decided. */
+export interface Open {
+  readonly kind: 'open'
+  readonly purseIds: readonly number[]
+}
 
-export function decline(reason: DeclineReason): Decline {
-  return { kind: 'decline', reason }
+export type Decision = Approval | Decline | Remember | Open
+
+export function decline(reason: DeclineReason, posting?: Posting): Decline {
+  return { kind: 'decline', reason, posting }
+}
+
+export function approval(approved: number, posting: Posting, partial = false): Approval {
+  return { kind: 'approve', approved, partial, posting }
 }

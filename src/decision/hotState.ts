@@ -49,6 +49,9 @@ export interface CommittedPurse {
   readonly spentCount: number
   readonly withdrawnAmount: number
   readonly withdrawnCount: number
+  readonly marks: number
+  /** Drawn items of a goods list; Redis does not keep them. */
+  readonly items?: readonly number[]
 }
 
 export interface Reservation {
@@ -58,6 +61,8 @@ export interface Reservation {
   readonly purseId: number
   readonly debit: number
   readonly gate: number | null
+  /** Bits of the days that are drawn. */
+  readonly setMarks: number
   readonly counter: {
     readonly group: 'spending' | 'withdrawal'
     readonly day: string
@@ -83,7 +88,8 @@ export interface OpenReservation {
   readonly madeMs: number
 }
 
-export type ReserveOutcome = 'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count'
+export type ReserveOutcome =
+  'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count' | 'marks'
 
 const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
   'reserved',
@@ -94,6 +100,7 @@ const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
   'balance',
   'day_amount',
   'day_count',
+  'marks',
 ]
 
 /** Redis cannot be asked, did not answer in time, or has just changed its epoch: nothing may be concluded. */
@@ -325,14 +332,14 @@ function dayText(day: number): string {
 
 /** The committed state of a purse as reserve.lua and put.lua take it. */
 function stateList(purse: CommittedPurse): number[] {
-  const { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount } = purse
-  return [version, gate, balance, dayNumber(day), spentAmount, spentCount, withdrawnAmount, withdrawnCount]
+  const { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks } = purse
+  return [version, gate, balance, dayNumber(day), spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks]
 }
 
 const COUNTER_GROUP = { spending: 1, withdrawal: 2 } as const
 
 function reservationList(reservation: Reservation, nowMs: number): (number | string)[] {
-  const { key, debit, gate, counter, body, keyDate, purseId } = reservation
+  const { key, debit, gate, setMarks, counter, body, keyDate, purseId } = reservation
   const limits =
     counter === null
       ? [0, 0, 0, 0, 0, 0]
@@ -344,12 +351,12 @@ function reservationList(reservation: Reservation, nowMs: number): (number | str
           counter.countMax ?? NO_CEILING,
           dayNumber(counter.day),
         ]
-  return [key, debit, gate ?? 0, ...limits, nowMs, dayNumber(keyDate), purseId, body]
+  return [key, debit, gate ?? 0, ...limits, setMarks, nowMs, dayNumber(keyDate), purseId, body]
 }
 
 const DOUBLE_BYTES = 8
-const PURSE_DOUBLES = 14
-const FIRST_RESERVED = 9
+const PURSE_DOUBLES = 16
+const FIRST_RESERVED = 10
 
 /** A purse as reserve.lua packs it. */
 export function hotPurse(record: Buffer): { epoch: number; version: number; balance: number; reserved: number[] } {
@@ -357,13 +364,13 @@ export function hotPurse(record: Buffer): { epoch: number; version: number; bala
   return { epoch, version, balance, reserved: rest.slice(FIRST_RESERVED - 4) }
 }
 
-const RESERVATION_DOUBLES = 7
+const RESERVATION_DOUBLES = 8
 
 /** Keys and values of the reservations as reserve.lua packs them. */
 export function openReservations(entries: readonly Buffer[]): OpenReservation[] {
   const found: OpenReservation[] = []
   for (let i = 0; i + 1 < entries.length; i += 2) {
-    const [, , , , madeMs = 0, keyDate = 0, purseId = 0] = doubles(entries[i + 1] ?? Buffer.alloc(0), RESERVATION_DOUBLES)
+    const [, , , , , madeMs = 0, keyDate = 0, purseId = 0] = doubles(entries[i + 1] ?? Buffer.alloc(0), RESERVATION_DOUBLES)
     found.push({ key: entries[i]?.toString() ?? '', keyDate: dayText(keyDate), purseId, madeMs })
   }
   return found

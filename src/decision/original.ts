@@ -8,6 +8,15 @@ export interface OriginalSnapshot {
   readonly merchantId: number | null
   readonly terminalId: string | null
   readonly purseId: number | null
+  /** Kind of that purse; null where there is none. */
+  readonly purseKind: number | null
+  /** What moved in the purse's own unit where that is not the amount. */
+  readonly quantity: number | null
+  /** Month of the purse, days and goods that it drew; the cash purse that paid the price. */
+  readonly cycle: string | null
+  readonly marks: number
+  readonly items: readonly number[] | null
+  readonly secondPurseId: number | null
   readonly approved: number
   readonly approvalCode: string | null
   readonly fromSuspense: number
@@ -18,6 +27,8 @@ export interface OriginalSnapshot {
   readonly givenBack: number
   /** Part of `givenBack` that went to suspense. */
   readonly givenBackToSuspense: number
+  /** The same in the purse's own unit, where that is not the amount. */
+  readonly givenBackQuantity: number
   readonly completed: boolean
   /** What is left of its hold; 0 where it has none. */
   readonly holdRemaining: number

@@ -3,10 +3,10 @@
 --
 -- KEYS  1 epoch   2.. cards, then purses
 -- ARGV  1 epoch that was known before the ledger was read   2 JSON: the purses' committed states
---       { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount }   3.. the cards, 'epoch:version:json'
+--       { version, gate, balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks }   3.. the cards, 'epoch:version:json'
 -- Result -1: another epoch, nothing was done; else 0
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
-local PURSE = '<dddddddddddddd' -- see reserve.lua
+local PURSE = '<dddddddddddddddd' -- see reserve.lua
 local epoch, states, cards = tonumber(ARGV[1]), cjson.decode(ARGV[2]), #ARGV - 2
 if #KEYS == 1 then return 0 end
 
@@ -29,18 +29,18 @@ for i, state in ipairs(states) do
   local purse = text and { struct.unpack(PURSE, text) }
   local changed
   if not purse or purse[1] ~= epoch then
-    purse = { epoch, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    for field = 1, 8 do purse[field + 1] = state[field] end
+    purse = { epoch, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    for field = 1, 9 do purse[field + 1] = state[field] end
     changed = true
   elseif state[1] >= purse[2] then
     local gate = math.max(purse[3], state[2])
-    for field = 1, 8 do purse[field + 1] = state[field] end
+    for field = 1, 9 do purse[field + 1] = state[field] end
     purse[3] = gate
     changed = true
   end
   if changed then
     writes[#writes + 1] = keys[cards + i]
-    writes[#writes + 1] = struct.pack(PURSE, unpack(purse, 1, 14))
+    writes[#writes + 1] = struct.pack(PURSE, unpack(purse, 1, 16))
   end
 end
 

@@ -5,19 +5,19 @@
 -- KEYS  1 epoch   2 reservations (hash: idempotency key -> what it reserved)   3.. the purse of each item, settlements first
 -- ARGV  1 epoch the caller knows   2 JSON: the settlements   3 JSON: the reservations, each item a list that begins with its idempotency key
 --         settlement   { key, purseId } where nothing was committed, or { key, purseId, version, gate (0: as it was), balance, day,
---                      spentAmount, spentCount, withdrawnAmount, withdrawnCount } with the committed state
+--                      spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks } with the committed state
 --         reservation  { key, debit, gate (0: any), group (0 none, 1 spending, 2 withdrawal), amount, count, amountMax, countMax, day,
---                      ms, keyDate, purseId, body }; days and dates are yyyymmdd
--- A purse is PURSE: epoch, the committed state, and what is reserved: debit, spentAmount, spentCount, withdrawnAmount, withdrawnCount.
--- A reservation is RESERVATION: debit, group, amount, count, ms, keyDate, purseId, body.
+--                      marks, ms, keyDate, purseId, body }; days and dates are yyyymmdd, marks are bits
+-- A purse is PURSE: epoch, the committed state, and what is reserved: debit, spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks.
+-- A reservation is RESERVATION: debit, group, amount, count, marks, ms, keyDate, purseId, body.
 -- Result -1: another epoch, nothing was done; else a list, a number a reservation:
 --   0 reserved   1 kept: this key has reserved before with this body   2 this key has reserved before with another body
---   3 purse not here   4 gate   5 balance   6 the day's amount   7 the day's count
+--   3 purse not here   4 gate   5 balance   6 the day's amount   7 the day's count   8 a mark is set
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
-local PURSE, RESERVATION = '<dddddddddddddd', '<ddddddds'
-local EPOCH, VERSION, GATE, BALANCE, DAY, DEBIT = 1, 2, 3, 4, 5, 10
+local PURSE, RESERVATION = '<dddddddddddddddd', '<dddddddds'
+local EPOCH, VERSION, GATE, BALANCE, DAY, MARKS, DEBIT, MARKS_RESERVED = 1, 2, 3, 4, 5, 10, 11, 16
 -- By group: where the day's committed amount is (its count behind it), and where what is reserved of it.
-local COMMITTED, PENDING = { 6, 8 }, { 11, 13 }
+local COMMITTED, PENDING = { 6, 8 }, { 12, 14 }
 local epoch, settlements, reservations = tonumber(ARGV[1]), cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
 local settled, items = #settlements, #settlements + #reservations
 if items == 0 then return {} end
@@ -41,9 +41,9 @@ for i = 1, items do
 end
 
 local function settle(purse, key, item)
-  local debit, group, amount, count, _, _, purse_id
+  local debit, group, amount, count, marks, _, _, purse_id
   if reserved[key] then
-    debit, group, amount, count, _, _, purse_id = struct.unpack(RESERVATION, reserved[key])
+    debit, group, amount, count, marks, _, _, purse_id = struct.unpack(RESERVATION, reserved[key])
   end
   -- Another card's message may have taken the same key: its settlement ends no reservation but its own.
   local was_reserved = purse_id == item[2]
@@ -54,6 +54,7 @@ local function settle(purse, key, item)
   if not purse then return false end
   if was_reserved then
     purse[DEBIT] = math.max(0, purse[DEBIT] - debit)
+    if marks ~= 0 then purse[MARKS_RESERVED] = bit.band(purse[MARKS_RESERVED], bit.bnot(marks)) end
     local at = PENDING[group]
     if at then
       purse[at] = math.max(0, purse[at] - amount)
@@ -71,13 +72,14 @@ end
 local function reserve(purse, key, item)
   local before = reserved[key]
   if before then
-    local _, _, _, _, _, _, _, body = struct.unpack(RESERVATION, before)
-    return body == item[13] and 1 or 2
+    local _, _, _, _, _, _, _, _, body = struct.unpack(RESERVATION, before)
+    return body == item[14] and 1 or 2
   end
   if not purse then return 3 end
-  local debit, gate, group = item[2], item[3], item[4]
+  local debit, gate, group, marks = item[2], item[3], item[4], item[10]
   if gate ~= 0 and purse[GATE] ~= gate then return 4 end
   if purse[BALANCE] - purse[DEBIT] < debit then return 5 end
+  if marks ~= 0 and bit.band(bit.bor(purse[MARKS], purse[MARKS_RESERVED]), marks) ~= 0 then return 8 end
   local at = PENDING[group]
   if at then
     local today, committed = purse[DAY] >= item[9], COMMITTED[group]
@@ -87,7 +89,8 @@ local function reserve(purse, key, item)
     purse[at], purse[at + 1] = amount, count
   end
   purse[DEBIT] = purse[DEBIT] + debit
-  reserved[key] = struct.pack(RESERVATION, debit, group, item[5], item[6], item[10], item[11], item[12], item[13])
+  if marks ~= 0 then purse[MARKS_RESERVED] = bit.bor(purse[MARKS_RESERVED], marks) end
+  reserved[key] = struct.pack(RESERVATION, debit, group, item[5], item[6], marks, item[11], item[12], item[13], item[14])
   changed_reservations[key] = true
   return 0
 end
@@ -108,7 +111,7 @@ end
 local writes, made, gone = {}, {}, {}
 for key, purse in pairs(changed_purses) do
   writes[#writes + 1] = key
-  writes[#writes + 1] = struct.pack(PURSE, unpack(purse, 1, 14))
+  writes[#writes + 1] = struct.pack(PURSE, unpack(purse, 1, 16))
 end
 for key in pairs(changed_reservations) do
   if reserved[key] then

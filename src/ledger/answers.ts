@@ -16,13 +16,15 @@ interface AnswerRow {
   readonly rrn: string | null
   readonly available_after: string | null
   readonly held_after: string | null
+  readonly quantity: string | null
+  readonly second: boolean
 }
 
 const READ_ANSWERS: Statement = {
   name: 'read_answers',
   text: `
     SELECT a.key, a.key_date::text, a.mti, a.kind, a.body, a.response_code, a.reason, a.approval_code, a.approved, a.requested, a.rrn,
-      a.available_after, a.held_after
+      a.available_after, a.held_after, a.quantity, a.second_version IS NOT NULL AS second
     FROM unnest($2::date[], $3::text[]) AS asked(key_date, key)
     JOIN "authorization" a ON a.shard = $1 AND a.key_date = asked.key_date AND a.key = asked.key`,
 }
@@ -60,6 +62,8 @@ export async function readAnswers(
         rrn: row.rrn,
         available: row.available_after === null ? null : Number(row.available_after),
         held: row.held_after === null ? null : Number(row.held_after),
+        quantity: row.quantity === null ? null : Number(row.quantity),
+        second: row.second,
       },
     ]),
   )

@@ -52,6 +52,7 @@ const CHECKS: readonly Check[] = [
   { name: 'one_decision_a_key', sql: read('keys') },
   { name: 'decisions', sql: read('decisions') },
   { name: 'postings', sql: read('postings') },
+  { name: 'purse_pays_its_own', sql: read('pursePaysItsOwn') },
   { name: 'follow_ups', sql: read('followUps') },
   {
     name: 'holds',
@@ -60,6 +61,8 @@ const CHECKS: readonly Check[] = [
   },
   { name: 'held_by_holds', sql: read('heldByHolds') },
   { name: 'day_counters', sql: read('dayCounters') },
+  { name: 'cycles', sql: read('cycles') },
+  { name: 'retired_cards', sql: read('retiredCards') },
   { name: 'suspense', sql: read('suspense'), informs: true },
 ]
 

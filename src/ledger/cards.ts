@@ -1,5 +1,5 @@
-/** Reads cards and purses for the hot state: each with the gate that holds at the same instant. */
-import type { CardSnapshot, CardState, CardToken } from '../card.ts'
+/** Reads cards and purses for the hot state: each card with the gates of its purses as they are at the same instant. */
+import type { CardRole, CardSnapshot, CardState, CardToken, Cover } from '../card.ts'
 import type { CommittedPurse } from '../decision/hotState.ts'
 import type { LedgerConnection, Statement } from './connection.ts'
 
@@ -13,39 +13,63 @@ interface PurseRow {
   readonly spent_count: number
   readonly withdrawn_amount: string
   readonly withdrawn_count: number
+  readonly marks: number
+  readonly items: number[] | null
 }
 
-interface CardRow extends PurseRow {
+/** A card has a row for each of its purses; one without purses has one row without. */
+interface CardRow extends Omit<PurseRow, 'id'> {
+  readonly id: string | null
+  readonly kind: number
+  readonly cycle: string | null
+  readonly members: number
   readonly token: string
   readonly masked: string
   readonly state: string
   readonly expiry: string
   readonly card_version: string
+  readonly role: string
+  readonly governorate: number
+  readonly fingerprint_mismatches: number
+  readonly retired_at: Date | null
+  readonly cover_class: string | null
+  readonly cover_from: string
+  readonly cover_until: string
+  readonly old_card: string | null
 }
 
-/** A card and its cash purse, as they were at one instant. */
-export interface CardAndPurse {
+/** A card and its purses, as they were at one instant. */
+export interface CardAndPurses {
   readonly card: CardSnapshot
-  readonly purse: CommittedPurse
+  readonly purses: readonly CommittedPurse[]
 }
 
 const PURSE_COLUMNS =
-  'p.id, p.version, p.balance, p.gate, p.day::text, p.spent_amount, p.spent_count, p.withdrawn_amount, p.withdrawn_count'
+  'p.id, p.version, p.balance, p.gate, p.day::text, p.spent_amount, p.spent_count, p.withdrawn_amount, p.withdrawn_count, p.marks, p.items'
+
+/** An old card draws on the household's purses, a member's card on the person's, the head's on both. Only the head's card retires another. */
+const CARD_ROWS = `
+  SELECT c.token, c.masked, c.state, c.expiry, c.version AS card_version, c.role, h.governorate, c.fingerprint_mismatches, c.retired_at,
+    r.cover_class, r.cover_from::text, r.cover_until::text, o.token AS old_card,
+    p.kind, p.cycle::text, p.members, ${PURSE_COLUMNS}
+  FROM card c
+    JOIN household h ON h.shard = c.shard AND h.id = c.household_id
+    LEFT JOIN person r ON r.shard = c.shard AND r.id = c.person_id
+    LEFT JOIN card o ON c.role = 'head' AND o.shard = c.shard AND o.household_id = c.household_id AND o.role = 'old'
+      AND o.state IN ('ACTIVE', 'PIN_BLOCKED', 'PIN_LOST', 'SUSPENDED_BIOMETRIC')
+    LEFT JOIN purse p ON p.shard = c.shard AND p.household_id = c.household_id
+      AND (p.person_id = c.person_id OR p.person_id IS NULL AND c.role <> 'member')`
 
 const READ_CARDS: Statement = {
   name: 'read_cards',
-  text: `
-    SELECT c.token, c.masked, c.state, c.expiry, c.version AS card_version, ${PURSE_COLUMNS}
-    FROM card c JOIN purse p ON p.shard = c.shard AND p.id = c.cash_purse
-    WHERE c.shard = $1 AND c.token = ANY ($2::text[])`,
+  text: `${CARD_ROWS} WHERE c.shard = $1 AND c.token = ANY ($2::text[]) ORDER BY c.token, p.kind`,
 }
 
 const READ_CARD_PAGE: Statement = {
   name: 'read_card_page',
-  text: `
-    SELECT c.token, c.masked, c.state, c.expiry, c.version AS card_version, ${PURSE_COLUMNS}
-    FROM card c JOIN purse p ON p.shard = c.shard AND p.id = c.cash_purse
-    WHERE c.shard = $1 AND c.token > $2 ORDER BY c.token LIMIT $3`,
+  text: `${CARD_ROWS}
+    WHERE c.shard = $1 AND c.token = ANY (ARRAY(SELECT token FROM card WHERE shard = $1 AND token > $2 ORDER BY token LIMIT $3))
+    ORDER BY c.token, p.kind`,
 }
 
 const READ_PURSES: Statement = {
@@ -58,7 +82,7 @@ export async function readCards(
   connection: LedgerConnection,
   shard: number,
   tokens: readonly string[],
-): Promise<Map<string, CardAndPurse>> {
+): Promise<Map<string, CardAndPurses>> {
   return cardsOf((await connection.run<CardRow>(READ_CARDS, [shard, tokens])).rows)
 }
 
@@ -68,28 +92,49 @@ export async function readCardPage(
   shard: number,
   after: string,
   countMax: number,
-): Promise<Map<string, CardAndPurse>> {
+): Promise<Map<string, CardAndPurses>> {
   return cardsOf((await connection.run<CardRow>(READ_CARD_PAGE, [shard, after, countMax])).rows)
 }
 
-function cardsOf(rows: readonly CardRow[]): Map<string, CardAndPurse> {
-  return new Map(
-    rows.map((row) => [
-      row.token,
-      {
-        card: {
-          token: row.token as CardToken,
-          masked: row.masked,
-          state: row.state as CardState,
-          expiry: row.expiry,
-          version: Number(row.card_version),
-          cashPurse: Number(row.id),
-          gate: Number(row.gate),
-        },
-        purse: committedPurse(row),
-      },
-    ]),
-  )
+function cardsOf(rows: readonly CardRow[]): Map<string, CardAndPurses> {
+  const byToken = new Map<string, CardRow[]>()
+  for (const row of rows) {
+    const known = byToken.get(row.token)
+    if (known === undefined) byToken.set(row.token, [row])
+    else known.push(row)
+  }
+  const cards = new Map<string, CardAndPurses>()
+  for (const [token, ofCard] of byToken) {
+    const [first] = ofCard
+    if (first !== undefined)
+      cards.set(token, { card: cardOf(first, ofCard.filter(hasPurse)), purses: ofCard.filter(hasPurse).map(committedPurse) })
+  }
+  return cards
+}
+
+function hasPurse(row: CardRow): row is CardRow & PurseRow {
+  return row.id !== null
+}
+
+function cardOf(row: CardRow, withPurse: readonly (CardRow & PurseRow)[]): CardSnapshot {
+  return {
+    token: row.token as CardToken,
+    masked: row.masked,
+    state: row.state as CardState,
+    expiry: row.expiry,
+    version: Number(row.card_version),
+    role: row.role as CardRole,
+    governorate: row.governorate,
+    purses: withPurse.map(({ kind, id, gate, cycle, members }) => ({ kind, id: Number(id), gate: Number(gate), cycle, members })),
+    cover: coverOf(row),
+    mismatches: row.fingerprint_mismatches,
+    oldCard: row.old_card as CardToken | null,
+    retiredAtMs: row.retired_at === null ? null : row.retired_at.getTime(),
+  }
+}
+
+function coverOf({ cover_class, cover_from, cover_until }: CardRow): Cover | null {
+  return cover_class === null ? null : { class: cover_class, from: cover_from, until: cover_until }
 }
 
 /** @returns purses by id; an unknown id is absent */
@@ -113,5 +158,7 @@ function committedPurse(row: PurseRow): CommittedPurse {
     spentCount: row.spent_count,
     withdrawnAmount: Number(row.withdrawn_amount),
     withdrawnCount: row.withdrawn_count,
+    marks: row.marks,
+    ...(row.items === null ? {} : { items: row.items }),
   }
 }

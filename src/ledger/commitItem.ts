@@ -1,10 +1,11 @@
 /**
- * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0003_commit_batch.sql), and
+ * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0006_commit_batch.sql), and
  * how a batch of them becomes that function's arrays.
  */
-import type { Posting, Transfer } from '../decision/posting.ts'
+import type { CardUpdate, Posting, Transfer } from '../decision/posting.ts'
 
-export interface CommitItem extends Posting {
+export interface CommitItem extends Omit<Posting, 'cardUpdate'> {
+  readonly cardUpdate: (CardUpdate & SuspendedAnswer) | null
   readonly key: string
   /** UTC date of the key's time; chooses the partition. */
   readonly keyDate: string
@@ -23,6 +24,12 @@ export interface CommitItem extends Posting {
   readonly approvalCode: string | null
 }
 
+/** What is answered where a wrong fingerprint suspends the card. */
+export interface SuspendedAnswer {
+  readonly triesResponse: string
+  readonly triesReason: string
+}
+
 /** A purse's committed state, as the ledger knows it. */
 export interface PurseState {
   readonly balance: number
@@ -33,6 +40,9 @@ export interface PurseState {
   readonly spentCount: number
   readonly withdrawnAmount: number
   readonly withdrawnCount: number
+  readonly marks: number
+  /** Wrong fingerprints in a row, where this item counted one. */
+  readonly tries: number | undefined
 }
 
 /** The stored answer of a key. */
@@ -51,6 +61,9 @@ export interface StoredAnswer {
   /** Balances after the posting; null where no purse was concerned. */
   readonly available: number | null
   readonly held: number | null
+  readonly quantity: number | null
+  /** A second purse was moved. */
+  readonly second: boolean
 }
 
 export type CommitOutcome =
@@ -67,7 +80,8 @@ export type CommitOutcome =
   /** The item itself is wrong: a fault of ours. Nothing was written. */
   | { readonly kind: 'fault'; readonly error: string }
 
-export type CommitGuard = 'purse' | 'gate' | 'original' | 'balance' | 'ceiling' | 'dayAmount' | 'dayCount'
+export type CommitGuard =
+  'purse' | 'gate' | 'original' | 'balance' | 'ceiling' | 'dayAmount' | 'dayCount' | 'marks' | 'items' | 'second'
 
 /** The outcomes of `commit_batch` by number. */
 export const COMMIT_GUARDS: readonly (CommitGuard | undefined)[] = [
@@ -80,15 +94,26 @@ export const COMMIT_GUARDS: readonly (CommitGuard | undefined)[] = [
   'ceiling',
   'dayAmount',
   'dayCount',
+  'marks',
+  'items',
+  'second',
 ]
 
 const LIMIT_GROUP = { spending: 1, withdrawal: 2 } as const
+const CARD_CHANGE = { retire: 1, mismatch: 2, match: 3 } as const
+
+/** How many parameters `commit_batch` has: shard, instant, and a column each. */
+export function commitParameterCount(): number {
+  return 2 + ITEM_COLUMNS.length + TRANSFER_COLUMNS.length
+}
 
 /** The parameters of `commit_batch`, in its order; a column that is null throughout is passed as one null. */
 export function commitParameters(shard: number, nowMs: number, items: readonly CommitItem[]): (string | null)[] {
   const parameters: (string | null)[] = [String(shard), new Date(nowMs).toISOString()]
   for (const column of ITEM_COLUMNS) parameters.push(arrayLiteral(items, column))
-  const transfers = items.flatMap((item, index) => item.transfers.map((transfer) => ({ ...transfer, item: index + 1 })))
+  const transfers = items.flatMap((item, index) =>
+    item.transfers.map((transfer) => ({ ...transfer, item: transfer.second === true ? -1 - index : index + 1 })),
+  )
   for (const column of TRANSFER_COLUMNS) parameters.push(arrayLiteral(transfers, column) ?? '{}')
   return parameters
 }
@@ -126,6 +151,21 @@ const ITEM_COLUMNS: readonly ((item: CommitItem) => string | number | boolean | 
   (item) => item.fromSuspense,
   (item) => (item.holdExpiresAt === null ? null : quoted(item.holdExpiresAt)),
   (item) => (item.holdUsed === 0 ? null : item.holdUsed),
+  (item) => item.quantity,
+  (item) => item.movement?.cycle ?? null,
+  (item) => nonZero(item.movement?.setMarks),
+  (item) => nonZero(item.movement?.clearMarks),
+  (item) => quoted(item.movement?.items?.added.join(',') ?? null),
+  (item) => quoted(item.movement?.items?.max.join(',') ?? null),
+  (item) => item.second?.purseId ?? null,
+  (item) => item.second?.gate ?? null,
+  (item) => item.second?.delta ?? null,
+  (item) => (item.cardUpdate === null ? null : CARD_CHANGE[item.cardUpdate.change]),
+  (item) => quoted(item.cardUpdate?.token ?? null),
+  (item) => quoted(item.cardUpdate?.raise.join(',') ?? null),
+  (item) => item.cardUpdate?.tries ?? null,
+  (item) => quoted(item.cardUpdate?.triesResponse ?? null),
+  (item) => quoted(item.cardUpdate?.triesReason ?? null),
 ]
 
 const TRANSFER_COLUMNS: readonly ((transfer: Transfer & { item: number }) => number)[] = [
@@ -156,4 +196,8 @@ function arrayLiteral<T>(rows: readonly T[], column: (row: T) => string | number
 
 function quoted(text: string | null): string | null {
   return text === null ? null : '"' + (/["\\]/.test(text) ? text.replace(/["\\]/g, '\\$&') : text) + '"'
+}
+
+function nonZero(bits: number | undefined): number | null {
+  return bits === undefined || bits === 0 ? null : bits
 }

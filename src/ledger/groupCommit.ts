@@ -16,7 +16,14 @@ import { assert } from '../assert.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
 import { answerName, readAnswers } from './answers.ts'
-import { COMMIT_GUARDS, commitParameters, type CommitItem, type CommitOutcome, type PurseState } from './commitItem.ts'
+import {
+  COMMIT_GUARDS,
+  commitParameterCount,
+  commitParameters,
+  type CommitItem,
+  type CommitOutcome,
+  type PurseState,
+} from './commitItem.ts'
 import { NotConnected, OutcomeUnknown, sqlState, type LedgerConnection, type Statement } from './connection.ts'
 
 /** Who submitted an item: told its outcome once. */
@@ -57,12 +64,13 @@ interface BatchRow {
   readonly spent_count: string
   readonly withdrawn_amount: string
   readonly withdrawn_count: string
+  readonly marks: string
+  readonly tries: string | null
 }
 
-const PARAMETERS = 41
 const COMMIT_BATCH: Statement = {
   name: 'commit_batch',
-  text: `SELECT * FROM commit_batch(${Array.from({ length: PARAMETERS }, (_, i) => `$${String(i + 1)}`).join(',')})`,
+  text: `SELECT * FROM commit_batch(${Array.from({ length: commitParameterCount() }, (_, i) => `$${String(i + 1)}`).join(',')})`,
 }
 
 /** How often unresolved items are looked at for their deadline. */
@@ -321,9 +329,14 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-/** At most one item a purse and one a key may be in a batch, or in two batches at once. */
+/** At most one item a purse, a key and an updated card may be in a batch, or in two batches at once. */
 function locksOf(item: CommitItem): string[] {
-  return item.movement === null ? [item.key] : [String(item.movement.purseId), item.key]
+  const { key, movement, second, cardUpdate } = item
+  const names = movement === null ? [key] : [String(movement.purseId), key]
+  if (second === null && cardUpdate === null) return names
+  if (second !== null) names.push(String(second.purseId))
+  if (cardUpdate !== null) names.push(cardUpdate.token, ...cardUpdate.raise.map(String))
+  return [...new Set(names)]
 }
 
 /** The purse columns of a batch's answer, cut into values only where they are read. */
@@ -340,6 +353,8 @@ class PurseStates {
       row.spent_count,
       row.withdrawn_amount,
       row.withdrawn_count,
+      row.marks,
+      row.tries ?? '',
     ].map((column) => column.split(','))
   }
 
@@ -354,6 +369,8 @@ class PurseStates {
       spentCount: number(5),
       withdrawnAmount: number(6),
       withdrawnCount: number(7),
+      marks: number(8),
+      tries: (this.#columns[9]?.[index] ?? '') === '' ? undefined : number(9),
     }
   }
 }

@@ -5,14 +5,17 @@ import type { OriginalSnapshot } from '../decision/original.ts'
 import type { Logger } from '../log.ts'
 import type { Terminal } from '../transaction/terminal.ts'
 import { readAnswers } from './answers.ts'
-import { readCardPage, readCards, readPurses, type CardAndPurse } from './cards.ts'
+import { readCardPage, readCards, readPurses, type CardAndPurses } from './cards.ts'
 import type { CommitItem, StoredAnswer } from './commitItem.ts'
 import { LedgerConnection } from './connection.ts'
 import { epochStore } from './epochs.ts'
 import { GroupCommit, type CommitOwner, type GroupCommitOptions } from './groupCommit.ts'
+import type { Programme } from '../programmeParameters.ts'
+import { openPurses } from './cycles.ts'
 import { expiredHolds } from './holds.ts'
 import { originalsByKey, originalsByReference, type KeyQuestion, type ReferenceQuestion } from './originals.ts'
 import { ensurePartitions } from './partitions.ts'
+import { readRegions } from './regions.ts'
 import { readTerminals } from './registry.ts'
 
 export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batchMax' | 'clock' | 'log' | 'onBatch'> {
@@ -84,11 +87,11 @@ export class Ledger {
     return this.#groupCommit.idle()
   }
 
-  cards(tokens: readonly string[]): Promise<Map<string, CardAndPurse>> {
+  cards(tokens: readonly string[]): Promise<Map<string, CardAndPurses>> {
     return readCards(this.#lookups, this.#shard, tokens)
   }
 
-  cardPage(after: string, countMax: number): Promise<Map<string, CardAndPurse>> {
+  cardPage(after: string, countMax: number): Promise<Map<string, CardAndPurses>> {
     return readCardPage(this.#lookups, this.#shard, after, countMax)
   }
 
@@ -106,6 +109,15 @@ export class Ledger {
 
   answers(keys: readonly KeyQuestion[]): Promise<Map<string, StoredAnswer>> {
     return readAnswers(this.#lookups, this.#shard, keys)
+  }
+
+  /** Opens purses for the month of a Cairo day, those that are behind month by month. */
+  openPurses(day: string, nowMs: number, programme: Programme, purseIds: readonly number[]): Promise<unknown> {
+    return openPurses(this.#lookups, this.#shard, { day, nowMs, programme, purseIds })
+  }
+
+  regions(): Promise<Map<string, string>> {
+    return readRegions(this.#lookups)
   }
 
   terminals(terminalIds: readonly string[]): Promise<Map<string, Terminal>> {

@@ -12,6 +12,12 @@ interface OriginalRow {
   readonly merchant_id: string | null
   readonly terminal_id: string | null
   readonly purse_id: string | null
+  readonly purse_kind: number | null
+  readonly quantity: string | null
+  readonly cycle: string | null
+  readonly marks: number | null
+  readonly items: string | null
+  readonly second_purse_id: string | null
   readonly approved: string
   readonly approval_code: string | null
   readonly from_suspense: string | null
@@ -19,35 +25,38 @@ interface OriginalRow {
   readonly linked: string
   readonly given_back: string
   readonly given_back_to_suspense: string
+  readonly given_back_quantity: string
   readonly completed: boolean
   readonly hold_remaining: string | null
 }
 
 /**
- * What is linked to an original `a` (numbers: see KIND): 8 refund, 10 reversal, 12 refund of a payment give back, less what of a refund was
+ * What is linked to an original `a` (numbers: see KIND): 8 refund, 10 reversal, 12 and 17 refund of a payment and of a co-pay give back, less what of a refund was
  * reversed itself; 3 completes, once and for all.
  */
 const LINKED = `
   LEFT JOIN LATERAL (
     SELECT count(*) AS linked,
-      coalesce(sum(l.approved - r.approved) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back,
-      coalesce(sum(greatest(coalesce(l.from_suspense, 0) - r.from_suspense, 0)) FILTER (WHERE l.kind IN (8, 10, 12)), 0) AS given_back_to_suspense,
+      coalesce(sum(l.approved - r.approved) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back,
+      coalesce(sum(greatest(coalesce(l.from_suspense, 0) - r.from_suspense, 0)) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back_to_suspense,
+      coalesce(sum(l.quantity - r.quantity) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back_quantity,
       coalesce(bool_or(l.kind = 3), false) AS completed
     FROM "authorization" l
     CROSS JOIN LATERAL (
-      SELECT coalesce(sum(v.approved), 0) AS approved, coalesce(sum(v.from_suspense), 0) AS from_suspense
+      SELECT coalesce(sum(v.approved), 0) AS approved, coalesce(sum(v.from_suspense), 0) AS from_suspense, coalesce(sum(v.quantity), 0) AS quantity
       FROM "authorization" v
-      WHERE l.kind IN (8, 12) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key
+      WHERE l.kind IN (8, 12, 17) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key
         AND v.original_date = l.key_date
     ) r
     WHERE l.shard = a.shard AND l.purse_id = a.purse_id AND l.original_key = a.key AND l.original_date = a.key_date
   ) l ON true
-  LEFT JOIN hold h ON h.shard = a.shard AND h.key_date = a.key_date AND h.key = a.key`
+  LEFT JOIN hold h ON h.shard = a.shard AND h.key_date = a.key_date AND h.key = a.key
+  LEFT JOIN purse p ON p.shard = a.shard AND p.id = a.purse_id`
 
 const COLUMNS = `
   a.key, a.key_date::text, a.kind, a.response_code, a.card_token, a.merchant_id, a.terminal_id, a.purse_id, a.approved,
-  a.approval_code, a.from_suspense, (a.decided_at AT TIME ZONE 'Africa/Cairo')::date::text AS day,
-  l.linked, l.given_back, l.given_back_to_suspense, l.completed, h.remaining AS hold_remaining`
+  a.approval_code, a.from_suspense, p.kind AS purse_kind, a.quantity, a.cycle::text, a.marks, a.items, a.second_purse_id, (a.decided_at AT TIME ZONE 'Africa/Cairo')::date::text AS day,
+  l.linked, l.given_back, l.given_back_to_suspense, l.given_back_quantity, l.completed, h.remaining AS hold_remaining`
 
 /** Where an advice was posted by force (src/passage.ts) that posting is meant, not what its key was taken by before: it comes last. */
 const BY_KEY: Statement = {
@@ -126,6 +135,12 @@ function snapshot(row: OriginalRow): OriginalSnapshot {
     merchantId: row.merchant_id === null ? null : Number(row.merchant_id),
     terminalId: row.terminal_id,
     purseId: row.purse_id === null ? null : Number(row.purse_id),
+    purseKind: row.purse_kind,
+    quantity: row.quantity === null ? null : Number(row.quantity),
+    cycle: row.cycle,
+    marks: row.marks ?? 0,
+    items: row.items === null ? null : row.items.split(',').map(Number),
+    secondPurseId: row.second_purse_id === null ? null : Number(row.second_purse_id),
     approved: Number(row.approved),
     approvalCode: row.approval_code,
     fromSuspense: Number(row.from_suspense ?? 0),
@@ -133,6 +148,7 @@ function snapshot(row: OriginalRow): OriginalSnapshot {
     linked: Number(row.linked),
     givenBack: Number(row.given_back),
     givenBackToSuspense: Number(row.given_back_to_suspense),
+    givenBackQuantity: Number(row.given_back_quantity),
     completed: row.completed,
     holdRemaining: Number(row.hold_remaining ?? 0),
   }

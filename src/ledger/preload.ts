@@ -35,7 +35,7 @@ export async function preload({ ledger, hotState, clock, log, cardsMax, hurry }:
       await hotState.put(
         epoch,
         page.map(({ card }) => card),
-        page.map(({ purse }) => purse),
+        page.flatMap(({ purses }) => purses),
       )
       after = last.card.token
       count += page.length

@@ -11,12 +11,15 @@ interface TerminalRow {
   readonly acceptor_id: string
   readonly category: string
   readonly merchant_state: string
+  readonly wallet: boolean
+  readonly governorate: number
 }
 
 const READ_TERMINALS: Statement = {
   name: 'read_terminals',
   text: `
-    SELECT t.id, t.terminal_id, t.class, t.state, m.id AS merchant_id, m.acceptor_id, m.category, m.state AS merchant_state
+    SELECT t.id, t.terminal_id, t.class, t.state, t.wallet, m.id AS merchant_id, m.acceptor_id, m.category, m.governorate,
+      m.state AS merchant_state
     FROM terminal t JOIN merchant m ON m.id = t.merchant_id
     WHERE t.terminal_id = ANY ($1::text[])`,
 }
@@ -35,7 +38,14 @@ export async function readTerminals(
         terminalId: row.terminal_id,
         class: row.class,
         state: row.state,
-        merchant: { id: Number(row.merchant_id), acceptorId: row.acceptor_id, category: row.category, state: row.merchant_state },
+        wallet: row.wallet,
+        merchant: {
+          id: Number(row.merchant_id),
+          acceptorId: row.acceptor_id,
+          category: row.category,
+          state: row.merchant_state,
+          governorate: row.governorate,
+        },
       },
     ]),
   )

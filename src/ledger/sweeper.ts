@@ -11,7 +11,7 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { HotState } from '../decision/hotState.ts'
-import { NOTHING_TO_POST } from '../decision/posting.ts'
+import { movementOf, NOTHING_TO_POST } from '../decision/posting.ts'
 import { egp } from '../decision/transfers.ts'
 import { errorText, type Logger } from '../log.ts'
 import { cashAvailable, cashHeld } from '../purse/chart.ts'
@@ -94,6 +94,7 @@ export class Sweeper {
       const { key, keyDate, purseId, holdRemaining: amount, linked, cardToken, merchantId, terminalId } = original
       const outcome = await this.#commit({
         ...NOTHING_TO_POST,
+        cardUpdate: null,
         key: `release|${key}`,
         keyDate,
         mti: 0,
@@ -108,7 +109,7 @@ export class Sweeper {
         responseCode: '00',
         reason: null,
         approvalCode: null,
-        movement: { purseId, gate: null, delta: amount, heldDelta: -amount, balanceMax: null, counter: null },
+        movement: { ...movementOf(purseId, null, amount), heldDelta: -amount },
         original: { key, keyDate, linked },
         transfers: egp(cashHeld(purseId), cashAvailable(purseId), amount),
         holdUsed: amount,

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { Writable } from 'node:stream'
 import { Client } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
+import { UNIT_EGP } from '../money.ts'
 import { KIND } from '../transaction/transaction.ts'
 
 export interface LedgerApproval {
@@ -10,8 +11,10 @@ export interface LedgerApproval {
   readonly responseCode: string
   readonly purseId: number
   readonly approved: number
-  /** Sum of the transfers that were posted with it. */
+  /** Sum of the transfers of money that were posted with it, of a second purse too; piasters. */
   readonly transferred: number
+  /** Sum of its transfers in another unit: what an entitlement purse gave or got back. */
+  readonly units: number
 }
 
 export interface ApprovalsOptions {
@@ -44,11 +47,17 @@ function approvalsQuery(client: Client, { terminalIds, from }: ApprovalsOptions)
   const date = client.escapeLiteral(from.keyDate)
   const terminals = terminalIds.map((id) => client.escapeLiteral(id)).join(',')
   return `COPY (
-    SELECT a.key, a.response_code, coalesce(a.purse_id, 0), a.approved, coalesce(t.amount, 0)
+    WITH moved AS MATERIALIZED (
+      SELECT purse_id, purse_version,
+        coalesce(sum(amount) FILTER (WHERE unit = ${String(UNIT_EGP)}), 0) AS money,
+        coalesce(sum(amount) FILTER (WHERE unit <> ${String(UNIT_EGP)}), 0) AS units
+      FROM transfer WHERE key_date >= ${date} GROUP BY purse_id, purse_version
+    )
+    SELECT a.key, a.response_code, coalesce(a.purse_id, 0), a.approved,
+      coalesce(own.money, 0), coalesce(own.units, 0) + coalesce(other.units, 0)
     FROM "authorization" a
-    LEFT JOIN (
-      SELECT purse_id, purse_version, sum(amount) AS amount FROM transfer WHERE key_date >= ${date} GROUP BY purse_id, purse_version
-    ) t ON t.purse_id = a.purse_id AND t.purse_version = a.purse_version
+    LEFT JOIN moved own ON own.purse_id = a.purse_id AND own.purse_version = a.purse_version
+    LEFT JOIN moved other ON other.purse_id = a.second_purse_id AND other.purse_version = a.second_version
     WHERE a.key_date >= ${date} AND a.terminal_id IN (${terminals}) AND a.response_code IN ('00', '10') AND a.kind <> ${String(KIND.release)}
       AND (a.key_date > ${date} OR split_part(a.key, '|', 3) >= ${client.escapeLiteral(from.time)})
   ) TO STDOUT`
@@ -68,6 +77,13 @@ function linesTo(onApproval: (approval: LedgerApproval) => void): Writable {
 
 /** The columns hold no character that COPY's text format would escape: keys are made of digits, letters and bars. */
 function approvalOf(line: string): LedgerApproval {
-  const [key = '', responseCode = '', purseId, approved, transferred] = line.split('\t')
-  return { key, responseCode, purseId: Number(purseId), approved: Number(approved), transferred: Number(transferred) }
+  const [key = '', responseCode = '', purseId, approved, transferred, units] = line.split('\t')
+  return {
+    key,
+    responseCode,
+    purseId: Number(purseId),
+    approved: Number(approved),
+    transferred: Number(transferred),
+    units: Number(units),
+  }
 }

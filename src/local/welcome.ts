@@ -1,7 +1,7 @@
 /** What `npm start` prints once the switch takes messages: where it listens, with what to try it, and how. */
 import type { Config } from '../config.ts'
 import { formatAmount } from '../money.ts'
-import { demoCards, demoTerminals, type DemoCard, type DemoTerminal } from '../programme/demo.ts'
+import { demoCards, demoTerminals, type DemoTerminal, type ShownCard } from '../programme/demo.ts'
 
 const FRAMINGS = { length2: '2-byte length', 'length2-tpdu': '2-byte length and TPDU', length4: '4-digit length' } as const
 const SPECS = { ascii: 'ASCII, binary bitmap', bcd: 'BCD, binary bitmap', hex: 'ASCII, hex bitmap' } as const
@@ -31,8 +31,9 @@ export function welcome(config: Config, ports: Readonly<Record<string, number>>)
   ].join('\n')
 }
 
-function cardLine({ pan, expiry, balance, note }: DemoCard): string {
-  return `${pan}  expiry (YYMM) ${expiry}  opened with ${formatAmount(balance).padStart(8)} EGP  ${note}`
+function cardLine({ pan, expiry, balance, note }: ShownCard): string {
+  const opened = balance === undefined ? 'no cash' : `opened with ${formatAmount(balance).padStart(8)} EGP`
+  return `${pan}  expiry (YYMM) ${expiry}  ${opened.padEnd(24)}  ${note}`
 }
 
 function firstOfEachClass(): DemoTerminal[] {

@@ -1,128 +1,140 @@
-/** Makes a programme of a given size: households with a card and a cash purse each, merchants and terminals, opening balances posted. */
-import { cardToken, maskPan } from '../card.ts'
-import { utcDay } from '../clock.ts'
-import { bulkLoad, type BulkTable, type CopyRow } from '../ledger/bulkLoad.ts'
-import { UNIT } from '../money.ts'
-import { ACCOUNT_CODE, PURSE_KIND } from '../purse/chart.ts'
-import { KIND } from '../transaction/transaction.ts'
-import { demoCard, demoTerminals } from './demo.ts'
+/** Makes a programme of a given size: households with persons, purses and cards, merchants, terminals, regions; openings are posted. */
+import { cairoDay, utcDay } from '../clock.ts'
+import { bulkLoad, type BulkTable } from '../ledger/bulkLoad.ts'
+import { parametersOn, type Programme, type ProgrammeParameters } from '../programmeParameters.ts'
+import { monthOf } from '../purse/entitlement.ts'
+import { purseNamed } from '../purse/routes.ts'
+import { demoTerminals, GOOD_UNTIL, GOVERNORATE_WITHOUT_SERVICES, GOVERNORATES } from './demo.ts'
+import { demoHousehold } from './demoHousehold.ts'
+import {
+  HOUSEHOLD_TABLES,
+  householdPurseId,
+  householdRowCount,
+  personIdOf,
+  type NewCard,
+  newPurses,
+  type NewHousehold,
+  type RowContext,
+} from './householdRows.ts'
 
 export interface SeedOptions {
   readonly households: number
   readonly lookupKey: Uint8Array
+  /** Purses of households are opened for the Cairo month of this instant. */
   readonly nowMs: number
+  /** Says which purses there are, and what comes with the month. */
+  readonly programme: Programme
   /** Called with the number of rows written since the last call. */
   readonly onRows?: (count: number) => void
 }
 
-const SHARD = 0
-const GOVERNORATES = 27
-
-/** Rows that `seedProgramme` writes for a number of households. */
-export function seedRows(households: number): number {
-  const terminals = demoTerminals()
-  return households * 5 + terminals.length + new Set(terminals.map((terminal) => terminal.merchantId)).size
-}
-
+/** The cash purse of the head of a household. */
 export function purseIdOfHousehold(household: number): number {
-  return household * 10 + PURSE_KIND.cash
+  return personIdOf(household, 1)
 }
 
-/**
- * The opening balance is an ordinary posting (bank to purse, version 1), so that the auditor's checks hold from the first row.
- *
- * @returns false where the database has households already: nothing was written
- */
+export function rationPurseOf(household: number): number {
+  return householdPurseId(household, KIND_OF_PURSE.ration)
+}
+
+export function breadPurseOf(household: number): number {
+  return householdPurseId(household, KIND_OF_PURSE.bread)
+}
+
+export function pointsPurseOf(household: number): number {
+  return householdPurseId(household, KIND_OF_PURSE.points)
+}
+
+/** As config/programme.json numbers them. */
+const KIND_OF_PURSE = { ration: 2, bread: 3, points: 4 } as const
+
+/** @returns false where there are households already: nothing was written @throws pg's DatabaseError; nothing is half done */
 export async function seedProgramme(databaseUrl: string, options: SeedOptions): Promise<boolean> {
+  const { nowMs, onRows } = options
+  const month = monthOf(cairoDay(nowMs))
+  const today = utcDay(nowMs)
   return await bulkLoad(databaseUrl, {
     mayLoad: async (count) => (await count('SELECT count(*) FROM household')) === 0,
-    partitionsFrom: utcDay(options.nowMs),
+    // In the first hours of a month in Cairo the other dates are still in the month before.
+    partitionsFrom: today < month ? today : month,
     tables: [...registryTables(), ...householdTables(options)],
-    ...(options.onRows === undefined ? {} : { onRows: options.onRows }),
+    ...(onRows === undefined ? {} : { onRows }),
   })
 }
+
+/** Rows that `seedProgramme` writes. */
+export function seedRows({ households, nowMs, programme }: SeedOptions): number {
+  const month = monthOf(cairoDay(nowMs))
+  const parameters = parametersOn(programme, month)
+  let count = registryTables().reduce((sum, { rows }) => sum + [...rows()].length, 0)
+  for (let household = 1; household <= households; household++)
+    count += householdRowCount(newHousehold(household, parameters, month))
+  return count
+}
+
+const SERVICES = ['ration', 'bread', 'health']
+const SERVICES_FROM = '2026-01-01'
 
 function registryTables(): BulkTable[] {
   const terminals = demoTerminals()
   const merchants = new Map(terminals.map((terminal) => [terminal.merchantId, terminal]))
+  const governorates = Array.from({ length: GOVERNORATES }, (_, index) => index + 1)
   return [
     {
-      into: 'merchant (id, acceptor_id, name, category)',
+      into: 'merchant (id, acceptor_id, name, category, governorate)',
       rows: () =>
-        [...merchants.values()].map(({ merchantId, acceptorId, merchantName, category }) => [
+        [...merchants.values()].map(({ merchantId, acceptorId, merchantName, category, governorate }) => [
           merchantId,
           acceptorId,
           merchantName,
           category,
+          governorate,
         ]),
     },
     {
-      into: 'terminal (id, terminal_id, merchant_id, class, state)',
+      into: 'terminal (id, terminal_id, merchant_id, class, state, wallet)',
       rows: () =>
-        terminals.map((terminal) => [terminal.id, terminal.terminalId, terminal.merchantId, terminal.class, terminal.state]),
+        terminals.map((terminal) => [
+          terminal.id,
+          terminal.terminalId,
+          terminal.merchantId,
+          terminal.class,
+          terminal.state,
+          terminal.wallet ? 't' : 'f',
+        ]),
+    },
+    {
+      into: 'region_service (service, governorate, active_from)',
+      rows: () =>
+        governorates
+          .filter((governorate) => governorate !== GOVERNORATE_WITHOUT_SERVICES)
+          .flatMap((governorate) => SERVICES.map((service) => [service, governorate, SERVICES_FROM])),
     },
   ]
 }
 
-function householdTables({ households, lookupKey, nowMs }: SeedOptions): BulkTable[] {
-  const keyDate = utcDay(nowMs)
-  const decidedAt = new Date(nowMs).toISOString()
-  const each = (row: (household: number) => CopyRow): (() => Iterable<CopyRow>) =>
-    function* () {
-      for (let household = 1; household <= households; household++) yield row(household)
-    }
-  return [
-    { into: 'household (shard, id, governorate)', rows: each((household) => [SHARD, household, (household % GOVERNORATES) + 1]) },
-    {
-      into: 'purse (shard, id, kind, unit, household_id, balance, version)',
-      rows: each((household) => [
-        SHARD,
-        purseIdOfHousehold(household),
-        PURSE_KIND.cash,
-        UNIT.EGP,
-        household,
-        demoCard(household).balance,
-        1,
-      ]),
+function householdTables({ households, lookupKey, nowMs, programme }: SeedOptions): BulkTable[] {
+  const month = monthOf(cairoDay(nowMs))
+  const context: RowContext = { nowMs, lookupKey, month, cash: purseNamed(programme, 'cash') }
+  const parameters = parametersOn(programme, month)
+  return HOUSEHOLD_TABLES.map(({ into, rows }) => ({
+    into,
+    rows: function* () {
+      for (let household = 1; household <= households; household++)
+        yield* rows(newHousehold(household, parameters, month), context)
     },
-    {
-      into: 'card (shard, token, masked, household_id, cash_purse, state, expiry)',
-      rows: each((household) => {
-        const { pan, state, expiry } = demoCard(household)
-        return [SHARD, cardToken(pan, lookupKey), maskPan(pan), household, purseIdOfHousehold(household), state, expiry]
-      }),
-    },
-    {
-      into:
-        '"authorization" (purse_id, purse_version, requested, approved, available_after, held_after, decided_at, key_date, shard, mti, kind, key, ' +
-        'response_code)',
-      rows: each((household) => {
-        const { balance } = demoCard(household)
-        const purseId = purseIdOfHousehold(household)
-        return [
-          purseId,
-          1,
-          balance,
-          balance,
-          balance,
-          0,
-          decidedAt,
-          keyDate,
-          SHARD,
-          0,
-          KIND.credit,
-          `opening|${String(purseId)}`,
-          '00',
-        ]
-      }),
-    },
-    {
-      into: 'transfer (purse_id, purse_version, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)',
-      rows: each((household) => {
-        const purseId = purseIdOfHousehold(household)
-        const { balance } = demoCard(household)
-        return [purseId, 1, 0, purseId, balance, keyDate, SHARD, 1, ACCOUNT_CODE.bank, ACCOUNT_CODE.cashAvailable, UNIT.EGP]
-      }),
-    },
-  ]
+  }))
+}
+
+function newHousehold(household: number, parameters: ProgrammeParameters, month: string): NewHousehold {
+  const demo = demoHousehold(household)
+  const cards: NewCard[] = demo.persons.map(({ member, pan, state, expiry }) => ({
+    pan,
+    role: member === 1 ? 'head' : 'member',
+    member,
+    state,
+    expiry,
+  }))
+  if (demo.oldPan !== undefined) cards.push({ pan: demo.oldPan, role: 'old', member: null, state: 'ACTIVE', expiry: GOOD_UNTIL })
+  return { ...demo, purses: newPurses(parameters, month, demo), cards }
 }

@@ -13,12 +13,29 @@ export const ACCOUNT_CODE = {
   governmentPayee: 2215,
   merchant: 2220,
   suspense: 2900,
+  entitlementsIssued: 9000,
+  entitlementsRedeemed: 9001,
 } as const
-
-export const PURSE_KIND = { cash: 1 } as const
 
 export const bank: Account = { code: ACCOUNT_CODE.bank, owner: 0 }
 export const suspense: Account = { code: ACCOUNT_CODE.suspense, owner: 0 }
+
+export const entitlementsRedeemed: Account = { code: ACCOUNT_CODE.entitlementsRedeemed, owner: 0 }
+
+/** An account of the programme itself: the treasury, the health fund. */
+export function programmeAccount(code: number): Account {
+  return { code, owner: 0 }
+}
+
+/** What an outlet is owed for what it hands out on somebody's behalf. */
+export function outletAccount(code: number, merchantId: number): Account {
+  return { code, owner: merchantId }
+}
+
+/** What of a purse can be spent, whatever its kind. */
+export function purseAccount(code: number, purseId: number): Account {
+  return { code, owner: purseId }
+}
 
 export function atmCash(terminalId: number): Account {
   return { code: ACCOUNT_CODE.atmCash, owner: terminalId }

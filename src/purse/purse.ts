@@ -8,4 +8,7 @@ export interface PurseSnapshot {
   readonly spentCount: number
   readonly withdrawnAmount: number
   readonly withdrawnCount: number
+  /** Days of the cycle that are drawn, bit 0 the first; and how many of each item of a goods list, by position. */
+  readonly marks: number
+  readonly items: readonly number[]
 }

@@ -2,6 +2,7 @@
 import { formatAdditionalAmounts, type AdditionalAmount } from '../iso8583/additionalAmounts.ts'
 import { encode, type Encoded, type FieldValues } from '../iso8583/encode.ts'
 import type { Message } from '../iso8583/message.ts'
+import { formatPrivateData, type PrivateDatum } from '../iso8583/privateData.ts'
 import { responseMti } from '../iso8583/mti.ts'
 import { APPROVED, PARTIALLY_APPROVED } from './responseCodes.ts'
 import type { AuthorizationResult } from './result.ts'
@@ -29,7 +30,23 @@ export function answerTo(message: Message, result: AuthorizationResult): Encoded
   // ISO 8583-1:1987 DE 4: with code 10 the answer carries the amount that was approved.
   if (result.responseCode === PARTIALLY_APPROVED) fields[4] = String(result.approved).padStart(12, '0')
   if (result.balances !== undefined && tellsBalance(message, result)) fields[54] = balanceField(message, result.balances)
+  // ISO 8583-1:1987 DE 6 and 51, cardholder billing: what the holder's own money paid, where that is not the amount.
+  if (result.billed !== undefined) {
+    fields[6] = String(result.billed).padStart(12, '0')
+    fields[51] = message.text(49)
+  }
+  const told = privateAnswer(message, result)
+  if (told.length > 0) fields[48] = formatPrivateData(told)
   return encode(message.spec, responseMti(message.mti), fields)
+}
+
+/** DE 48 of the answer: wrong fingerprints left, cover and its last day, and why something was declined, where the terminal spoke DE 48. */
+function privateAnswer(message: Message, { triesLeft, cover, reason }: AuthorizationResult): PrivateDatum[] {
+  const told: PrivateDatum[] = []
+  if (triesLeft !== undefined) told.push({ tag: 'TR', value: String(triesLeft) })
+  if (cover !== undefined) told.push({ tag: 'CV', value: cover.class + cover.until.replaceAll('-', '') })
+  if (reason !== undefined && message.has(48)) told.push({ tag: 'RM', value: reason })
+  return told
 }
 
 /** The answer to a message of class 8 (domain: network management). */
@@ -47,21 +64,23 @@ function echo(message: Message, numbers: readonly number[]): FieldValues {
   return fields
 }
 
+/** Whoever hands out of an entitlement tells the holder what is left of it, also where there was too little. */
 function tellsBalance(message: Message, result: AuthorizationResult): boolean {
   // The holder has to know why it was not the whole amount.
   if (result.responseCode === PARTIALLY_APPROVED) return true
-  const isReversal = message.mti.charAt(1) === '4'
-  return !isReversal && TELLS_BALANCE.includes((message.text(3) ?? '').slice(0, 2))
+  if (message.mti.charAt(1) === '4') return false
+  const processingCode = message.text(3) ?? ''
+  return TELLS_BALANCE.includes(processingCode.slice(0, 2)) || (result.ofEntitlement && processingCode.startsWith('00'))
 }
 
-function balanceField(message: Message, balances: { readonly available: number; readonly ledger: number }): string {
+function balanceField(message: Message, balances: NonNullable<AuthorizationResult['balances']>): string {
   const processingCode = message.text(3) ?? '000000'
   // DE 3: the account debited is in positions 3 and 4, the one credited in 5 and 6.
   const accountType = processingCode.startsWith(DEPOSIT) ? processingCode.slice(4, 6) : processingCode.slice(2, 4)
   const amount = (amountType: string, value: number): AdditionalAmount => ({
     accountType,
     amountType,
-    currency: message.text(49) ?? '818',
+    currency: balances.currency,
     sign: 'C',
     amount: value,
   })

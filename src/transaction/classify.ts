@@ -6,14 +6,28 @@ import type { LinkConfig } from '../config.ts'
 import type { Message } from '../iso8583/message.ts'
 import { parseMti, type Mti } from '../iso8583/mti.ts'
 import { parseOriginalData } from '../iso8583/originalData.ts'
-import { parsePrivateData, privateDatum } from '../iso8583/privateData.ts'
+import { parsePrivateData, privateDatum, type PrivateDatum } from '../iso8583/privateData.ts'
 import { parseReplacementAmounts } from '../iso8583/replacementAmounts.ts'
 import { minorUnits, type MinorUnits } from '../money.ts'
+import { HEALTH, type AccountTypes, type ServiceRules } from '../programmeParameters.ts'
 import { acquirerPart, bodyFingerprint, dateOf, idempotencyKey, isTransmissionTime, retrievalReference } from './identity.ts'
-import type { OriginalReference, Transaction, Unsupported } from './transaction.ts'
+import type {
+  BasketLine,
+  Copay,
+  Dispense,
+  Eligibility,
+  FingerprintResult,
+  OriginalReference,
+  Transaction,
+  Unsupported,
+} from './transaction.ts'
 
 export interface ClassifyContext {
-  readonly link: Pick<LinkConfig, 'name' | 'keyTime'>
+  readonly link: Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes'>
+  /** Purses by account type, where the link has no say of its own. */
+  readonly accountTypes: AccountTypes
+  /** By purse: how a service counts. */
+  readonly services: Readonly<Record<string, ServiceRules>>
   readonly nowMs: number
   /** Secret of the card tokens. */
   readonly lookupKey: Uint8Array
@@ -28,21 +42,26 @@ export type Classified =
 
 type Kind = Transaction['kind']
 
-/** First two digits of DE 3, by message class: ISO 8583-1:1987 table 9; 26 and 50 are common use. */
-const FINANCIAL: Readonly<Record<string, Kind>> = {
-  '00': 'purchase',
-  '01': 'withdrawal',
-  '20': 'refund',
-  '21': 'deposit',
-  '26': 'credit',
-  '31': 'balance',
-  '50': 'payment',
+/**
+ * First two digits of DE 3, by message class: ISO 8583-1:1987 table 9; 26 and 50 are common use. What the first entry is for cash, the second
+ * is for health and the third for a service.
+ */
+type OfPurse = readonly [cash: Kind | undefined, health: Kind | undefined, service: Kind | undefined]
+const every = (kind: Kind): OfPurse => [kind, kind, kind]
+const FINANCIAL: Readonly<Record<string, OfPurse>> = {
+  '00': ['purchase', 'copay', 'dispense'],
+  '01': every('withdrawal'),
+  '20': every('refund'),
+  '21': every('deposit'),
+  '26': every('credit'),
+  '31': ['balance', 'eligibility', 'balance'],
+  '50': every('payment'),
 }
-const AUTHORIZATION: Readonly<Record<string, Kind>> = { '00': 'authorization', '31': 'balance' }
-const FINANCIAL_ADVICE: Readonly<Record<string, Kind>> = { '00': 'completion' }
-
-/** Account types of the cash purse (domain: purses). */
-const CASH_ACCOUNTS: readonly string[] = ['00', '10', '20']
+const AUTHORIZATION: Readonly<Record<string, OfPurse>> = {
+  '00': every('authorization'),
+  '31': ['balance', 'eligibility', 'balance'],
+}
+const FINANCIAL_ADVICE: Readonly<Record<string, OfPurse>> = { '00': ['completion', undefined, 'dispense'] }
 
 export function classify(message: Message, context: ClassifyContext): Classified {
   const mti = parseMti(message.mti)
@@ -51,16 +70,24 @@ export function classify(message: Message, context: ClassifyContext): Classified
   if (terminalId === undefined || terminalId === '') return reject(41, 'the terminal')
   const acceptorId = message.text(42)?.trimEnd()
   const processingCode = message.text(3)
-  const kind = mti === undefined ? undefined : kindOf(mti, processingCode)
-  if (mti === undefined || kind === undefined) return { kind: 'unsupported', terminalId, acceptorId }
-  return classifyCard(message, context, kind, { terminalId, acceptorId, processingCode: processingCode ?? '' })
+  const asked = mti === undefined ? undefined : whatIsAsked(mti, processingCode, context)
+  if (asked === undefined) return { kind: 'unsupported', terminalId, acceptorId }
+  return classifyCard(message, context, { ...asked, terminalId, acceptorId, processingCode: processingCode ?? '' })
 }
 
-function kindOf(mti: Mti, processingCode: string | undefined): Kind | undefined {
+/** @returns the kind of transaction and the purse that DE 3 names; undefined where the switch does no such thing */
+function whatIsAsked(
+  mti: Mti,
+  processingCode: string | undefined,
+  context: ClassifyContext,
+): { readonly kind: Kind; readonly purse: string } | undefined {
   if (mti.version !== 0) return undefined
   const advice = mti.messageFunction === 'advice'
   if (!advice && mti.messageFunction !== 'request') return undefined
-  if (mti.messageClass === 'reversal') return 'reversal'
+  const type = processingCode?.slice(0, 2) ?? ''
+  const account = CREDITS.includes(type) ? processingCode?.slice(4, 6) : processingCode?.slice(2, 4)
+  const purse = context.link.accountTypes?.[account ?? ''] ?? context.accountTypes[account ?? '']
+  if (mti.messageClass === 'reversal') return { kind: 'reversal', purse: purse ?? CASH }
   const table =
     mti.messageClass === 'financial'
       ? advice
@@ -69,20 +96,25 @@ function kindOf(mti: Mti, processingCode: string | undefined): Kind | undefined 
       : mti.messageClass === 'authorization' && !advice
         ? AUTHORIZATION
         : {}
-  const kind = table[processingCode?.slice(0, 2) ?? '']
-  if (kind === undefined || processingCode === undefined) return undefined
-  const credits = kind === 'deposit' || kind === 'credit' || kind === 'refund'
-  const account = credits ? processingCode.slice(4, 6) : processingCode.slice(2, 4)
-  return CASH_ACCOUNTS.includes(account) ? kind : undefined
+  const [cash, health, service] = table[type] ?? []
+  const kind = purse === CASH ? cash : purse === HEALTH ? health : service
+  return kind === undefined || purse === undefined ? undefined : { kind, purse }
 }
 
-interface Place {
+const CASH = 'cash'
+/** Refund, deposit and credit: the account is the one credited. */
+const CREDITS: readonly string[] = ['20', '21', '26']
+
+interface Asked {
+  readonly kind: Kind
+  readonly purse: string
   readonly terminalId: string
   readonly acceptorId: string | undefined
   readonly processingCode: string
 }
 
-function classifyCard(message: Message, context: ClassifyContext, kind: Kind, place: Place): Classified {
+function classifyCard(message: Message, context: ClassifyContext, asked: Asked): Classified {
+  const { kind, terminalId, acceptorId, processingCode, purse } = asked
   const pan = cardNumber(message)
   if (pan === undefined) return reject(2, 'the card number, in DE 2 or DE 35, the same in both')
   const stan = message.text(11)
@@ -91,7 +123,7 @@ function classifyCard(message: Message, context: ClassifyContext, kind: Kind, pl
   const keyDate = time !== undefined && isTransmissionTime(time) ? dateOf(time.slice(0, 4), context.nowMs) : undefined
   if (time === undefined || keyDate === undefined)
     return reject(context.link.keyTime === 'transmission' ? 7 : 13, 'a date and time')
-  const amount = kind === 'balance' ? '000000000000' : message.text(4)
+  const amount = kind === 'balance' || kind === 'eligibility' ? '000000000000' : message.text(4)
   if (amount === undefined) return reject(4, 'the amount')
   const currency = message.text(49)
   if (currency === undefined) return reject(49, 'the currency')
@@ -100,17 +132,18 @@ function classifyCard(message: Message, context: ClassifyContext, kind: Kind, pl
   const token = cardToken(pan, context.lookupKey)
   const common = {
     mti: Number(message.mti),
-    key: idempotencyKey({ acquirer, terminalId: place.terminalId, time, stan, messageClass: message.mti.charAt(1) }),
+    key: idempotencyKey({ acquirer, terminalId, time, stan, messageClass: message.mti.charAt(1) }),
     keyDate,
-    body: bodyFingerprint([token, place.processingCode, amount, currency, place.acceptorId, message.text(90), message.text(95)]),
+    body: bodyFingerprint([token, processingCode, amount, currency, acceptorId, message.text(90), message.text(95)]),
     cardToken: token,
     expiry: message.text(14),
-    terminalId: place.terminalId,
-    acceptorId: place.acceptorId,
+    terminalId,
+    acceptorId,
     amount: minorUnits(Number(amount)),
     currency,
     rrn: ownReference(message) ?? retrievalReference(keyDate, time, stan),
     hasPin: message.has(52),
+    purse,
   }
   switch (kind) {
     case 'purchase':
@@ -118,20 +151,71 @@ function classifyCard(message: Message, context: ClassifyContext, kind: Kind, pl
       return transaction({ ...common, kind, partialAccepted: partialAccepted(message) })
     case 'completion':
     case 'refund': {
-      const original = originalReference(message, acquirer, place.terminalId, context)
+      const original = originalReference(message, acquirer, terminalId, context)
       return original === undefined
         ? reject(90, 'the original, in DE 90 or in DE 37 and DE 38')
         : transaction({ ...common, kind, original })
     }
     case 'reversal': {
-      const original = originalByKey(message, acquirer, place.terminalId, context)
+      const original = originalByKey(message, acquirer, terminalId, context)
       return original === undefined
         ? reject(90, 'MTI, STAN and transmission time of the original')
         : transaction({ ...common, kind, original, finalAmount: finalAmount(message) })
     }
+    case 'dispense':
+    case 'eligibility':
+    case 'copay': {
+      const data = parsePrivateData(message.text(48) ?? '')
+      if (!data.ok) return reject(48, data.error.expected)
+      return transaction(privateTransaction(kind, common, data.value, message, context))
+    }
     default:
       return transaction({ ...common, kind })
   }
+}
+
+/** Transactions whose particulars are in DE 48. */
+function privateTransaction(
+  kind: 'dispense' | 'eligibility' | 'copay',
+  common: Omit<Dispense, 'kind' | 'units' | 'days' | 'basket' | 'partialAccepted' | 'fingerprint' | 'localDay' | 'localTime'>,
+  data: readonly PrivateDatum[],
+  message: Message,
+  { services, nowMs }: ClassifyContext,
+): Dispense | Eligibility | Copay {
+  const fingerprint = privateDatum(data, 'BR') as FingerprintResult | undefined
+  if (kind === 'eligibility') return { ...common, kind, fingerprint }
+  if (kind === 'copay') return { ...common, kind, fingerprint, serviceClass: privateDatum(data, 'SC') }
+  const rules = services[common.purse]
+  const number = (tag: string | undefined): number | undefined => {
+    const text = tag === undefined ? undefined : privateDatum(data, tag)
+    return text === undefined || !/^\d{1,9}$/.test(text) ? undefined : Number(text)
+  }
+  return {
+    ...common,
+    kind,
+    fingerprint,
+    units: number(rules?.goods?.tag),
+    days: number(rules?.days?.tag) ?? 1,
+    basket: basketOf(privateDatum(data, 'BK') ?? ''),
+    partialAccepted: isYes(privateDatum(data, 'PC')),
+    localDay: dateOf(message.text(13) ?? common.keyDate.slice(5).replace('-', ''), nowMs) ?? common.keyDate,
+    localTime: message.text(12) ?? '240000',
+  }
+}
+
+/** DE 48 BK: `item*qty*amount;`, as often as there are lines. */
+function basketOf(text: string): BasketLine[] {
+  return text
+    .split(';')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [item = '', count = '', amount = ''] = line.split('*')
+      return { item, count: Number(count), amount: Number(amount) }
+    })
+}
+
+function isYes(value: string | undefined): boolean {
+  return value === 'Y' || value === '1'
 }
 
 /** DE 2, else the number on track 2; undefined where there is none or the two disagree. */
@@ -152,8 +236,7 @@ function partialAccepted(message: Message): boolean {
   const text = message.text(48)
   if (text === undefined) return false
   const data = parsePrivateData(text)
-  const value = data.ok ? privateDatum(data.value, 'PC') : undefined
-  return value === 'Y' || value === '1'
+  return data.ok && isYes(privateDatum(data.value, 'PC'))
 }
 
 function originalReference(

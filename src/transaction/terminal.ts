@@ -2,9 +2,11 @@
 export interface Terminal {
   readonly id: number
   readonly terminalId: string
-  /** pos, grocer, bakery, clinic, atm, post-office, government or transfer. */
+  /** pos, grocer, bakery, clinic, atm, post-office, government, transfer: what the routes of the programme name. */
   readonly class: string
   readonly state: string
+  /** It takes the price of subsidised goods from the card's cash purse; else it is paid in coins. */
+  readonly wallet: boolean
   readonly merchant: Merchant
 }
 
@@ -15,4 +17,6 @@ export interface Merchant {
   /** ISO 18245. */
   readonly category: string
   readonly state: string
+  /** Number of its governorate; 0: it is everywhere. */
+  readonly governorate: number
 }

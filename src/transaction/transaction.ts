@@ -21,6 +21,14 @@ export const KIND = {
   release: 11,
   /** Refund of a government service payment: taken back from the payee, not from a merchant. */
   paymentRefund: 12,
+  /** Goods or points of a household's purse: ration, bread and whatever comes. Which one, the purse says. */
+  dispense: 13,
+  eligibility: 14,
+  copay: 15,
+  /** A purse with a cycle is opened for a month: by the switch itself. */
+  opening: 16,
+  /** Refund of a co-pay: taken back from clinic and fund. */
+  copayRefund: 17,
 } as const
 
 /** What makes a message the same message: see `identify` for how keys are made. */
@@ -45,6 +53,8 @@ interface CardTransaction extends Identity {
   /** Retrieval reference number: the terminal's, else made from the key. */
   readonly rrn: string
   readonly hasPin: boolean
+  /** The purse that the account type of DE 3 means (config/programme.json), or `health`. */
+  readonly purse: string
 }
 
 export interface Purchase extends CardTransaction {
@@ -74,7 +84,44 @@ export interface Reversal extends CardTransaction {
   readonly finalAmount: MinorUnits | undefined
 }
 
-export type Transaction = Purchase | SimpleTransaction | FollowUp | Reversal
+/** DE 48 BR: the fingerprint matched, did not match, could not be taken, or the device is at fault. */
+export type FingerprintResult = 'M' | 'X' | 'N' | 'F'
+
+/** A line of DE 48 BK. */
+export interface BasketLine {
+  readonly item: string
+  readonly count: number
+  readonly amount: number
+}
+
+/** Something of a household's entitlement is handed out. */
+export interface Dispense extends CardTransaction {
+  readonly kind: 'dispense'
+  /** Units, where the service counts them (DE 48 LV for loaves); days that they are for (DE 48 DY). */
+  readonly units: number | undefined
+  readonly days: number
+  readonly basket: readonly BasketLine[]
+  readonly partialAccepted: boolean
+  readonly fingerprint: FingerprintResult | undefined
+  /** When an offline approval was given: the terminal's local date (DE 13) and time, hhmmss (DE 12; unknown: after all). */
+  readonly localDay: string
+  readonly localTime: string
+}
+
+export interface Eligibility extends CardTransaction {
+  readonly kind: 'eligibility'
+  readonly fingerprint: FingerprintResult | undefined
+}
+
+/** A clinic's bill, of which the holder pays a part. */
+export interface Copay extends CardTransaction {
+  readonly kind: 'copay'
+  readonly fingerprint: FingerprintResult | undefined
+  /** DE 48 SC. */
+  readonly serviceClass: string | undefined
+}
+
+export type Transaction = Purchase | SimpleTransaction | FollowUp | Reversal | Dispense | Eligibility | Copay
 
 /** A message that is well formed and that the switch does not do. */
 export interface Unsupported {
@@ -87,6 +134,11 @@ export interface Unsupported {
 export function isAdvice(mti: number): boolean {
   const messageFunction = Math.floor(mti / 10) % 10
   return messageFunction === 2
+}
+
+/** Goods were handed out offline: they are gone. */
+export function isDispenseAdvice(transaction: Transaction): boolean {
+  return transaction.kind === 'dispense' && isAdvice(transaction.mti)
 }
 
 /** Sent before: MTI position 4 is odd (ISO 8583-1:1987 section 4.1.4, transaction originator and repeats). */

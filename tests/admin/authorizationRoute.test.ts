@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { CODE_OF_REASON } from '../../src/response/responseCodes.ts'
+import { NOTHING_TOLD } from '../../src/response/result.ts'
 import type { DeclineReason } from '../../src/decision/decision.ts'
 import type { TestSwitch } from '../support/switch.ts'
 import { authorize, call, newKey, startHttpSwitch, startServerOver } from './callSwitch.ts'
@@ -247,6 +248,7 @@ describe('where there is no decision', () => {
     approvalCode: undefined,
     approved: 0,
     balances: undefined,
+    ...NOTHING_TOLD,
     rrn: undefined,
     replayed: false,
   })

@@ -6,7 +6,7 @@ import { authorizationExamples } from '../../src/admin/authorizationExamples.ts'
 import type { HttpServer } from '../../src/admin/httpServer.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { Respond } from '../../src/passage.ts'
-import type { AuthorizationResult } from '../../src/response/result.ts'
+import { NOTHING_TOLD, type AuthorizationResult } from '../../src/response/result.ts'
 import { until, type TestSwitch } from '../support/switch.ts'
 import { authorize, call, newKey, startHttpSwitch, startServerOver } from './callSwitch.ts'
 
@@ -17,6 +17,7 @@ const APPROVED: AuthorizationResult = {
   approvalCode: 'A1B2C3',
   approved: 1250,
   balances: undefined,
+  ...NOTHING_TOLD,
   rrn: '6326ABCDEFGH',
   replayed: false,
 }

@@ -31,7 +31,8 @@ export async function bookedUnder(running: TestSwitch, key: string): Promise<Boo
   const rows = await running.sql<{ kind: number; response_code: string; approved: string; transfers: string[] | null }>(
     `SELECT a.kind, a.response_code, a.approved,
        (SELECT array_agg(t.debit_code || ' -> ' || t.credit_code || ': ' || t.amount ORDER BY t.ordinal) FROM transfer t
-        WHERE t.purse_id = a.purse_id AND t.purse_version = a.purse_version) AS transfers
+        WHERE t.purse_id = a.purse_id AND t.purse_version = a.purse_version
+          OR t.purse_id = a.second_purse_id AND t.purse_version = a.second_version) AS transfers
      FROM "authorization" a WHERE a.key = $1`,
     [key],
   )
@@ -60,6 +61,24 @@ export async function purseOf(running: TestSwitch, card: TestCard): Promise<Purs
     card.purseId,
   ])
   return { balance: Number(rows[0]?.balance), held: Number(rows[0]?.held) }
+}
+
+/** Whole units of a purse, by its id. */
+export async function unitsIn(running: TestSwitch, purseId: number): Promise<number> {
+  const rows = await running.sql<{ balance: string }>('SELECT balance FROM purse WHERE id = $1', [purseId])
+  return Number(rows[0]?.balance)
+}
+
+/** Days of the month that were drawn from a household's bread purse: `[22, 23]`. */
+export async function daysDrawn(running: TestSwitch, purseId: number): Promise<number[]> {
+  const rows = await running.sql<{ marks: number }>('SELECT marks FROM purse WHERE id = $1', [purseId])
+  const marks = rows[0]?.marks ?? 0
+  return Array.from({ length: 31 }, (_, bit) => bit + 1).filter((day) => (marks & (1 << (day - 1))) !== 0)
+}
+
+export async function stateOf(running: TestSwitch, token: string): Promise<string | undefined> {
+  const rows = await running.sql<{ state: string }>('SELECT state FROM card WHERE token = $1', [token])
+  return rows[0]?.state
 }
 
 /** What is left of an authorization's hold; undefined where it has none. */

@@ -25,10 +25,10 @@ describe('several things wrong at once: the first one is the answer', () => {
 
   it.each<[string, string, Fields, { state?: CardState; expiry?: string; balance?: number }?]>([
     ['30', 'no time', { 7: undefined, 41: 'NOWHERE1', 2: UNKNOWN_CARD }],
-    ['03', 'unknown terminal', { 41: 'NOWHERE1', 3: '009800', 2: UNKNOWN_CARD }],
-    ['03', 'another merchant’s terminal', { 41: 'POS00996', 42: '000000000000001', 3: '009800' }],
-    ['58', 'suspended terminal', { 41: 'POS00996', 42: undefined, 3: '009800', 2: UNKNOWN_CARD }],
-    ['12', 'not done by the switch', { 3: '009800', 2: UNKNOWN_CARD }],
+    ['03', 'unknown terminal', { 41: 'NOWHERE1', 3: '090000', 2: UNKNOWN_CARD }],
+    ['03', 'another merchant’s terminal', { 41: 'POS00996', 42: '000000000000001', 3: '090000' }],
+    ['58', 'suspended terminal', { 41: 'POS00996', 42: undefined, 3: '090000', 2: UNKNOWN_CARD }],
+    ['12', 'not done by the switch', { 3: '090000', 2: UNKNOWN_CARD }],
     ['12', 'too old', { 7: '0101000000', 2: UNKNOWN_CARD }],
     ['14', 'unknown card', { 2: UNKNOWN_CARD, ...amountsWrong, ...at('atm') }],
     ['41', 'lost', { ...amountsWrong, ...at('atm') }, { state: 'LOST', expiry: '2401' }],

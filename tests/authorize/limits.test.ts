@@ -26,10 +26,13 @@ beforeAll(async () => {
     at: EVENING,
     configure: (config) => ({
       ...config,
-      programme: config.programme.map((version) => ({
-        ...version,
-        dailyLimits: { spending: { amount: 10_000, count: 4 }, withdrawal: { amount: 20_000, count: 2 } },
-      })),
+      programme: {
+        ...config.programme,
+        versions: config.programme.versions.map((version) => ({
+          ...version,
+          dailyLimits: { spending: { amount: 10_000, count: 4 }, withdrawal: { amount: 20_000, count: 2 } },
+        })),
+      },
     }),
   })
   pos = await running.connect('pos')

@@ -176,8 +176,8 @@ describe('a card is blocked behind Redis’s back', () => {
     const { sent, answer } = await pos.exchange('0200', { 2: card.pan, 4: amount(500) })
     expect(answer.text(39)).toBe('00')
     await running.sql(
-      `WITH blocked AS (UPDATE card SET state = 'STOLEN', version = version + 1 WHERE token = $1 RETURNING cash_purse)
-       UPDATE purse SET gate = gate + 1 FROM blocked WHERE id = cash_purse`,
+      `WITH blocked AS (UPDATE card SET state = 'STOLEN', version = version + 1 WHERE token = $1 RETURNING person_id)
+       UPDATE purse SET gate = gate + 1 FROM blocked WHERE purse.person_id = blocked.person_id`,
       [card.token],
     )
     expect(await redis.get(`{0}:card:${card.token}`)).toContain('"ACTIVE"')

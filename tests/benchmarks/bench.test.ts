@@ -38,6 +38,15 @@ it('on a stack of its own it prints one JSON object and nothing else, and finds 
   })
 })
 
+it('mixes that take turns are several reports and their ratio', async () => {
+  const { code, stdout } = await bench(...SHORT, '--cards', '2000', '--mix', 'purchase,balance', '--rounds', '2')
+  expect(code).toBe(0)
+  const { runs, ratios } = JSON.parse(stdout) as { runs: { mix: string; verified: object }[]; ratios: Record<string, object> }
+  expect(runs.map(({ mix }) => mix)).toEqual(['purchase', 'balance', 'balance', 'purchase'])
+  for (const { verified } of runs) expect(verified).toEqual({ approvedNotInLedger: 0, inLedgerNotApproved: 0 })
+  expect(Object.keys(ratios)).toEqual(['balance'])
+})
+
 it('where it can read the database of a target, an approval that it never asked for makes it fail', async () => {
   const target = await startTestSwitch()
   // Dated after the start of the run, on a terminal that the generator uses.
@@ -52,6 +61,12 @@ it('where it can read the database of a target, an approval that it never asked 
   expect(JSON.parse(blind.stdout)).toMatchObject({ verified: { approvedNotInLedger: null, inLedgerNotApproved: null } })
   expect(seeing.code).toBe(1)
   expect(JSON.parse(seeing.stdout)).toMatchObject({ errors: 0, verified: { approvedNotInLedger: 0, inLedgerNotApproved: 1 } })
+})
+
+it('a mix that there is not is one clear line', async () => {
+  const { code, stderr } = await bench('--mix', 'purchase,regional')
+  expect(code).toBe(1)
+  expect(stderr).toContain('There are purchase, ')
 })
 
 it('a target that nobody listens on is one clear line', async () => {

@@ -20,12 +20,15 @@ import { startPostgres } from '../../src/local/postgres.ts'
 import { startRedis } from '../../src/local/redis.ts'
 import { silentLogger } from '../../src/log.ts'
 import { demoCard } from '../../src/programme/demo.ts'
-import { seedProgramme } from '../../src/programme/seed.ts'
+import { purseIdOfHousehold, seedProgramme } from '../../src/programme/seed.ts'
 import { createPostgresServer, createRedisServer, temporaryDirectory } from '../support/stack.ts'
 import { StubbornTerminals, type JournalEntry } from '../support/stubbornTerminals.ts'
 
 const HOUSEHOLDS = 300
-const OPENING = new Map(Array.from({ length: HOUSEHOLDS }, (_, index) => [(index + 1) * 10 + 1, demoCard(index + 1).balance]))
+/** Of the heads' cash purses, which are those that the terminals buy with. */
+const OPENING = new Map(
+  Array.from({ length: HOUSEHOLDS }, (_, index) => [purseIdOfHousehold(index + 1), demoCard(index + 1).balance]),
+)
 const PATIENCE = { timeout: 60_000, interval: 10 }
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -102,7 +105,7 @@ async function expectJournalInLedger(journal: readonly JournalEntry[]): Promise<
   await client.connect()
   try {
     const { rows } = await client.query<{ key: string; response_code: string; approved: string; purse_id: string | null }>(
-      `SELECT key, response_code, approved, purse_id FROM "authorization" WHERE kind <> 6`,
+      `SELECT key, response_code, approved, purse_id FROM "authorization" WHERE key NOT LIKE 'opening|%'`,
     )
     const approvals = new Map(rows.filter((row) => row.response_code === '00').map((row) => [row.key, row]))
     expect(approvals.size).toBe(rows.filter((row) => row.response_code === '00').length)
@@ -117,7 +120,9 @@ async function expectJournalInLedger(journal: readonly JournalEntry[]): Promise<
     const spent = new Map<string, number>()
     for (const row of approvals.values())
       spent.set(row.purse_id ?? '', (spent.get(row.purse_id ?? '') ?? 0) + Number(row.approved))
-    const purses = await client.query<{ id: string; balance: string }>('SELECT id, balance FROM purse')
+    const purses = await client.query<{ id: string; balance: string }>('SELECT id, balance FROM purse WHERE id = ANY ($1)', [
+      [...OPENING.keys()],
+    ])
     for (const { id, balance } of purses.rows)
       expect([id, Number(balance)]).toEqual([id, (OPENING.get(Number(id)) ?? 0) - (spent.get(id) ?? 0)])
     await expectRedisToAgree(purses.rows)
@@ -166,8 +171,8 @@ async function startStack(): Promise<Stack> {
   const [postgres, redis] = await Promise.all([createPostgresServer(), createRedisServer()])
   const databaseUrl = postgres.url
   await migrate(databaseUrl)
-  const { lookupKey } = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url })
-  await seedProgramme(databaseUrl, { households: HOUSEHOLDS, lookupKey, nowMs: Date.now() })
+  const { lookupKey, programme } = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url })
+  await seedProgramme(databaseUrl, { households: HOUSEHOLDS, lookupKey, nowMs: Date.now(), programme })
   const port = await freePort()
   let currentRedis: { kill(): void; ended: Promise<void> } = redis
   let currentPostgres: { kill(): void; ended: Promise<void> } = postgres

@@ -1,6 +1,8 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, it } from 'vitest'
-import { createDatabase } from '../support/stack.ts'
+import { createDatabase, temporaryDirectory } from '../support/stack.ts'
 import { runSarf } from './runSarf.ts'
 
 it('makes a programme of the size that is asked for, once: a database with households is refused', async () => {
@@ -26,6 +28,48 @@ it('migrates an empty database first', async () => {
   url.pathname = `/${name}`
   expect((await runSarf(['seed', '--households', '3', '--database', url.href])).code).toBe(0)
 })
+
+it('opens every purse that the programme gives a household, also one that it did not have before', async () => {
+  const url = await createDatabase()
+  const file = join(temporaryDirectory(), 'programme.json')
+  writeFileSync(
+    file,
+    JSON.stringify(
+      withFuel(JSON.parse(readFileSync(new URL('../../config/programme.json', import.meta.url), 'utf8')) as ProgrammeFile),
+    ),
+  )
+  expect((await runSarf(['seed', '--households', '30', '--database', url], { SARF_PROGRAMME: file })).code).toBe(0)
+
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  const { rows } = await client.query(
+    `SELECT k.name, count(*)::int AS purses, sum(p.balance)::int AS litres FROM purse p JOIN purse_kind k ON k.kind = p.kind
+     WHERE k.name = 'fuel' GROUP BY 1`,
+  )
+  await client.end()
+  expect(rows).toEqual([{ name: 'fuel', purses: 30, litres: 30 * 40 }])
+  expect((await runSarf(['audit', '--database', url])).code).toBe(0)
+})
+
+interface ProgrammeFile {
+  units: unknown[]
+  purses: unknown[]
+  versions: { services: Record<string, { entitlement?: object }> }[]
+}
+
+/** 40 litres a month for each household, however large. */
+function withFuel(programme: ProgrammeFile): ProgrammeFile {
+  const litres = { counts: 'bread', each: 'month', tiers: [{ membersMax: 1, amount: 40 }], closingAccount: 9002 }
+  return {
+    ...programme,
+    units: [...programme.units, { name: 'LITRE', number: 5, currency: '999' }],
+    purses: [...programme.purses, { name: 'fuel', kind: 5, unit: 'LITRE', owner: 'household', account: 2130 }],
+    versions: programme.versions.map((version) => ({
+      ...version,
+      services: { ...version.services, fuel: { ...version.services['ration'], entitlement: litres } },
+    })),
+  }
+}
 
 it.each(['0', '30000001', '1.5', '-3', 'many'])('exits 2 for %s households', async (number) => {
   const { code, stderr } = await runSarf(['seed', `--households=${number}`, '--database', 'postgres://127.0.0.1:1/nowhere'])

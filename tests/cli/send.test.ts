@@ -1,20 +1,19 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CommanderError } from 'commander'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { sendCommand } from '../../src/cli/send.ts'
 import { SEND_KINDS } from '../../src/cli/transactionMessage.ts'
 import { decode } from '../../src/iso8583/decode.ts'
 import { encode } from '../../src/iso8583/encode.ts'
 import type { Message } from '../../src/iso8583/message.ts'
 import { messageSpec, type SpecName } from '../../src/iso8583/messageSpec.ts'
 import { responseMti } from '../../src/iso8583/mti.ts'
-import { demoPan } from '../../src/programme/demo.ts'
+import { demoMemberPan, demoOldPan, demoPan } from '../../src/programme/demo.ts'
 import { listen, type Listener } from '../../src/transport/listener.ts'
 import type { Framing } from '../../src/transport/framing.ts'
+import { send } from './callSend.ts'
 
 const CARD = '5078031234567890'
 
@@ -66,6 +65,160 @@ it.each(['withdrawal', 'deposit', 'credit', 'payment', 'authorize'])('%s has the
     authorize: ['0100', '000000', '5399'],
   }
   expect([seen[0]?.mti, seen[0]?.text(3), seen[0]?.text(18)]).toEqual(expected[kind])
+})
+
+it.each([
+  ['bread', ['--loaves', '20', '--days', '2'], '0200', '009700', '5462', '000000000400', 'LV00220DY0012'],
+  ['bread', ['--loaves', '5', '--amount', '9.99'], '0200', '009700', '5462', '000000000999', 'LV0015DY0011'],
+  ['bread', ['--loaves', '5', '--advice'], '0220', '009700', '5462', '000000000100', 'LV0015DY0011'],
+  [
+    'ration',
+    ['--basket', 'OIL*1*3000;SUGAR*2*2400', '--partial'],
+    '0200',
+    '009800',
+    '5411',
+    '000000005400',
+    'BK024OIL*1*3000;SUGAR*2*2400;PC0011',
+  ],
+  ['ration', ['--basket', 'OIL*1*3000;', '--advice'], '0220', '009800', '5411', '000000003000', 'BK011OIL*1*3000;'],
+  ['points', ['--amount', '3'], '0200', '009500', '5411', '000000000300', undefined],
+  ['eligibility', [], '0100', '319400', '8011', '000000000000', 'BR001M'],
+  ['eligibility', ['--fingerprint', 'mismatch'], '0100', '319400', '8011', '000000000000', 'BR001X'],
+  ['eligibility', ['--fingerprint', 'absent'], '0100', '319400', '8011', '000000000000', undefined],
+  ['copay', ['--amount', '80', '--class', 'LAB'], '0200', '009400', '8011', '000000008000', 'BR001MSC003LAB'],
+  [
+    'copay',
+    ['--amount', '80', '--class', 'LAB', '--fingerprint', 'none'],
+    '0200',
+    '009400',
+    '8011',
+    '000000008000',
+    'BR001NSC003LAB',
+  ],
+])(
+  '%s %j is the message of its row in the table of transactions',
+  async (kind, options, mti, code, category, sum, privateData) => {
+    const { port, seen } = await startSwitch()
+    const { code: exitCode, error } = await send(kind, ...options, '--card', CARD, '--port', port)
+    expect({ exitCode, error }).toEqual({ exitCode: 0, error: '' })
+    expect([seen[0]?.mti, seen[0]?.text(3), seen[0]?.text(18), seen[0]?.text(4), seen[0]?.text(48)]).toEqual([
+      mti,
+      code,
+      category,
+      sum,
+      privateData,
+    ])
+  },
+)
+
+it.each([
+  ['cash', '310000', 'POS00001'],
+  ['ration', '319800', 'GRO00001'],
+  ['bread', '319700', 'BAK00001'],
+  ['points', '319500', 'GRO00001'],
+])('the balance of %s is asked for under its account type, where that may be', async (purse, code, terminal) => {
+  const { port, seen } = await startSwitch()
+  await send('balance', '--purse', purse, '--port', port)
+  expect([seen[0]?.text(3), seen[0]?.text(41)]).toEqual([code, terminal])
+})
+
+it.each([
+  ['bread', ['--loaves', '20'], '009700', '200097'],
+  ['ration', ['--basket', 'OIL*1*3000'], '009800', '200098'],
+  ['points', ['--amount', '3'], '009500', '200095'],
+  ['copay', ['--amount', '80', '--class', 'LAB'], '009400', '200094'],
+])('refund and reversal of %s name its account and its outlet', async (kind, options, original, refund) => {
+  const { port, seen } = await startSwitch()
+  await send(kind, ...options, '--port', port)
+  await send('refund', '--port', port)
+  await send('reversal', '--original', `${seen[0]?.text(11) ?? ''},${seen[0]?.text(7) ?? ''}`, '--port', port)
+  expect(seen.map((message) => [message.mti, message.text(3)])).toEqual([
+    ['0200', original],
+    ['0200', refund],
+    ['0400', original],
+  ])
+  for (const de of [2, 4, 18, 41, 42]) expect(seen[2]?.text(de)).toBe(seen[0]?.text(de))
+  expect(seen[1]?.text(48)).toBeUndefined()
+})
+
+it('an original of a purse that was not sent from here is named with the purse', async () => {
+  const { port, seen } = await startSwitch()
+  const named = ['--original', '77,1122101500', '--amount', '5', '--purse', 'ration', '--card', CARD, '--port', port]
+  await send('refund', ...named)
+  await send('reversal', ...named)
+  expect(seen.map((message) => [message.text(3), message.text(41)])).toEqual([
+    ['200098', 'GRO00001'],
+    ['009800', 'POS00001'],
+  ])
+})
+
+it('an advice says when it was approved, and its reversal names it as an advice', async () => {
+  const { port, seen } = await startSwitch()
+  await send('bread', '--loaves', '5', '--advice', '--local-time', '1121235900', '--port', port)
+  await send('bread', '--repeat', '--port', port)
+  await send('reversal', '--port', port)
+  expect([seen[0]?.text(13), seen[0]?.text(12)]).toEqual(['1121', '235900'])
+  expect(seen[1]?.mti).toBe('0221')
+  expect(seen[2]?.text(90)?.slice(0, 4)).toBe('0220')
+})
+
+it("a follow-up knows a member's card and an old card again", async () => {
+  const { port, seen } = await startSwitch()
+  for (const card of [demoMemberPan(1234, 3), demoOldPan(1230)]) {
+    await send('purchase', '--amount', '1', '--card', card, '--port', port)
+    await send('reversal', '--port', port)
+    expect(seen.splice(0).map((message) => message.text(2))).toEqual([card, card])
+  }
+})
+
+it('account types are those of the link that is spoken to', async () => {
+  const config = join(folder, 'sarf.json')
+  const settings = JSON.parse(readFileSync(new URL('../../config/sarf.json', import.meta.url), 'utf8')) as {
+    links: { name: string; accountTypes?: Record<string, string> }[]
+  }
+  settings.links[0]!.accountTypes = { '40': 'bread' }
+  writeFileSync(config, JSON.stringify(settings))
+  vi.stubEnv('SARF_CONFIG', config)
+  const { port, seen } = await startSwitch()
+  await send('bread', '--loaves', '5', '--port', port)
+  expect(seen[0]?.text(3)).toBe('004000')
+})
+
+it('what an answer says of purses, cover, tries and reasons is shown in words', async () => {
+  const { port } = await startSwitch({
+    fields: {
+      6: '000000000400',
+      48: 'TR0015CV016STANDARD20301231RM009day_drawn',
+      54: '9720999C000000000130' + '9802818C000000012550',
+    },
+  })
+  const { output } = await send('bread', '--loaves', '20', '--port', port)
+  const lines = output
+    .slice(output.indexOf('00  Approved'))
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().replace(/ {2,}/g, ': '))
+  expect(lines.filter((line) => line !== '')).toEqual([
+    'taken from the cash purse: 4.00 EGP',
+    'bread, remaining this cycle: 130 LOAF',
+    'ration, available balance: 125.50 RATION',
+    'tries left: 5',
+    'cover: STANDARD until 2030-12-31',
+    'reason: day_drawn',
+  ])
+  const { output: json } = await send('bread', '--loaves', '20', '--json', '--port', port)
+  expect(JSON.parse(json)).toMatchObject({
+    outcome: {
+      billed: 400,
+      balances: [
+        { purse: 'bread', unit: 'LOAF', currency: '999', amount: 130 },
+        { purse: 'ration', unit: 'RATION', currency: '818', amount: 12_550 },
+      ],
+      triesLeft: 5,
+      cover: { class: 'STANDARD', until: '2030-12-31' },
+      reason: 'day_drawn',
+    },
+  })
 })
 
 it('an echo carries no card and no amount', async () => {
@@ -161,12 +314,25 @@ it.each([
   ['an original for a purchase', ['purchase', '--amount', '1', '--last']],
   ['a refund when nothing was sent', ['refund']],
   ['a repeat when nothing was sent', ['purchase', '--repeat']],
+  ['bread without loaves', ['bread', '--amount', '4']],
+  ['ration without a basket', ['ration', '--amount', '54.00']],
+  ['a basket that is none', ['ration', '--basket', 'OIL*1']],
+  ['a co-pay without a class', ['copay', '--amount', '80']],
+  ['an amount for eligibility', ['eligibility', '--amount', '1']],
+  ['loaves for a purchase', ['purchase', '--amount', '1', '--loaves', '5']],
+  ['an advice of a purchase', ['purchase', '--amount', '1', '--advice']],
+  ['a purse that there is not', ['balance', '--purse', 'gold']],
   ['a card number that is none', ['purchase', '--amount', '1', '--card', 'x']],
   ['a port that is none', ['echo', '--port', '70000']],
 ])('%s is exit code 2', async (_what, given) => {
   const { code, error } = await send(...given)
   expect(code).toBe(2)
   expect(error).toMatch(/^error: /)
+})
+
+it('ration without a basket says how a basket is written', async () => {
+  const { error } = await send('ration', '--amount', '54.00')
+  expect(error).toContain('ration needs --basket, for example --basket "OIL*1*3000;SUGAR*2*2400" (item, how many, piasters)')
 })
 
 it('a follow-up for a card that is not a demo card asks for the card again', async () => {
@@ -217,6 +383,8 @@ interface SwitchOptions {
   framing?: Framing
   /** Undefined: no answer. */
   responseCode?: string | ((request: Message) => string | undefined)
+  /** What else the answers carry. */
+  fields?: Readonly<Record<number, string>>
 }
 
 async function startSwitch(options: SwitchOptions = {}): Promise<{ port: string; seen: Message[] }> {
@@ -250,6 +418,7 @@ async function startSwitch(options: SwitchOptions = {}): Promise<{ port: string;
       for (const de of [3, 4, 7, 11, 37, 41, 70]) fields[de] = message.text(de)
       fields[38] = code === '00' && message.has(41) ? 'ABC123' : undefined
       fields[39] = code
+      for (const [de, value] of Object.entries(options.fields ?? {})) fields[Number(de)] = value
       const answer = encode(spec, responseMti(message.mti), fields)
       if (!answer.ok) throw new Error(answer.error.path)
       exchange.answer(answer.bytes)
@@ -257,30 +426,6 @@ async function startSwitch(options: SwitchOptions = {}): Promise<{ port: string;
   })
   listeners.push(listener)
   return { port: String(listener.port), seen }
-}
-
-async function send(...given: string[]): Promise<{ code: number; output: string; error: string }> {
-  let output = ''
-  let error = ''
-  const command = sendCommand()
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => {
-        output += text
-      },
-      writeErr: (text) => {
-        error += text
-      },
-    })
-  try {
-    await command.parseAsync(given, { from: 'user' })
-    return { code: Number(process.exitCode), output, error }
-  } catch (thrown) {
-    if (!(thrown instanceof CommanderError)) throw thrown
-    return { code: thrown.exitCode === 1 ? 2 : thrown.exitCode, output, error }
-  } finally {
-    process.exitCode = 0
-  }
 }
 
 function textOf(message: Message | undefined): Record<number, string | undefined> {

@@ -79,7 +79,7 @@ function approvalOf(drawn: Drawn): Approval | undefined {
   const transaction = transactionOf(kind, { amount, partialAccepted, ...(finalAmount === undefined ? {} : { finalAmount }) })
   const decision = decide(transaction, {
     ...contextOf(kind, { card: { state }, forced: known.forced }),
-    purse: known.purse,
+    purses: known.purse === undefined ? undefined : new Map([[PURSE_ID, known.purse]]),
     original: known.original,
   })
   return decision.kind === 'approve' ? decision : undefined

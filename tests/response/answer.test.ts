@@ -4,16 +4,17 @@ import { encode, type Encoded, type FieldValues } from '../../src/iso8583/encode
 import type { Message } from '../../src/iso8583/message.ts'
 import { messageSpec } from '../../src/iso8583/messageSpec.ts'
 import { answerTo, networkAnswerTo } from '../../src/response/answer.ts'
-import type { AuthorizationResult } from '../../src/response/result.ts'
+import { NOTHING_TOLD, type AuthorizationResult } from '../../src/response/result.ts'
 
 const spec = messageSpec('ascii')
-const balances = { available: 900, ledger: 1500 }
+const balances = { available: 900, ledger: 1500, currency: '818' }
 const approved: AuthorizationResult = {
   responseCode: '00',
   reason: undefined,
   approvalCode: 'ABC123',
   approved: 1000,
   balances,
+  ...NOTHING_TOLD,
   rrn: '632609000124',
   replayed: false,
 }

@@ -2,9 +2,9 @@
 import { Pool, type QueryResultRow } from 'pg'
 import { afterAll } from 'vitest'
 import { systemClock, utcDay } from '../../src/clock.ts'
-import { NOTHING_TO_POST, type DayCounter, type PurseMovement } from '../../src/decision/posting.ts'
+import { movementOf, NOTHING_TO_POST, type DayCounter, type PurseMovement } from '../../src/decision/posting.ts'
 import { egp } from '../../src/decision/transfers.ts'
-import { commitParameters, type CommitItem, type CommitOutcome } from '../../src/ledger/commitItem.ts'
+import { commitParameterCount, commitParameters, type CommitItem, type CommitOutcome } from '../../src/ledger/commitItem.ts'
 import { LedgerConnection } from '../../src/ledger/connection.ts'
 import type { GroupCommit } from '../../src/ledger/groupCommit.ts'
 import { silentLogger } from '../../src/log.ts'
@@ -86,7 +86,7 @@ export async function createLedger(): Promise<TestLedger> {
 
 const COMMIT_BATCH = {
   name: 'test_commit_batch',
-  text: `SELECT * FROM commit_batch(${Array.from({ length: 41 }, (_, i) => `$${i + 1}`).join(',')})`,
+  text: `SELECT * FROM commit_batch(${Array.from({ length: commitParameterCount() }, (_, i) => `$${i + 1}`).join(',')})`,
 }
 
 let purses = 0
@@ -94,7 +94,7 @@ let keys = 0
 
 export type Overrides = Partial<Omit<CommitItem, 'movement'>> & { readonly movement?: Partial<PurseMovement> | null }
 
-/** The outcomes of `commit_batch` (migrations/0003_commit_batch.sql). */
+/** The outcomes of `commit_batch` (migrations/0006_commit_batch.sql). */
 export const WON = 0
 export const DUPLICATE = 1
 
@@ -214,9 +214,9 @@ function item(
   moves: Partial<PurseMovement>,
   { movement, ...overrides }: Overrides,
 ): CommitItem {
-  const still = { gate: 1, delta: 0, heldDelta: 0, balanceMax: null, counter: null }
   return {
     ...NOTHING_TO_POST,
+    cardUpdate: null,
     key: `test|${++keys}`,
     keyDate: TODAY,
     mti: 200,
@@ -231,7 +231,7 @@ function item(
     responseCode: '00',
     reason: null,
     approvalCode: 'ABCDEF',
-    movement: purseId === null || movement === null ? null : { purseId, ...still, ...moves, ...movement },
+    movement: purseId === null || movement === null ? null : { ...movementOf(purseId, 1, 0), ...moves, ...movement },
     ...overrides,
   }
 }

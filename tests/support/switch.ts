@@ -2,8 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { Pool } from 'pg'
 import { afterAll, vi } from 'vitest'
-import { cardToken, luhnCheckDigit, maskPan, type CardState } from '../../src/card.ts'
-import { utcDay, type Clock } from '../../src/clock.ts'
+import type { Clock } from '../../src/clock.ts'
 import { loadConfig, type Config } from '../../src/config.ts'
 import { decode } from '../../src/iso8583/decode.ts'
 import { encode, type FieldValues } from '../../src/iso8583/encode.ts'
@@ -12,9 +11,19 @@ import { messageSpec } from '../../src/iso8583/messageSpec.ts'
 import { formatOriginalData } from '../../src/iso8583/originalData.ts'
 import { silentLogger } from '../../src/log.ts'
 import { startSwitch, type RunningSwitch } from '../../src/main.ts'
-import { demoTerminal } from '../../src/programme/demo.ts'
+import { demoTerminal, demoTerminals } from '../../src/programme/demo.ts'
 import { connect, type Client } from '../../src/transport/client.ts'
+import {
+  openCard,
+  openHousehold,
+  type CardOptions,
+  type HouseholdOptions,
+  type TestCard,
+  type TestHousehold,
+} from './openHousehold.ts'
 import { createDatabase, createRedisServer } from './stack.ts'
+
+export type { TestCard, TestHousehold } from './openHousehold.ts'
 
 /** Runs with the system's time, shifted as a test asks. */
 export class TestClock implements Clock {
@@ -46,13 +55,6 @@ export interface SwitchSettings {
   readonly configure?: (config: Config) => Config | Promise<Config>
 }
 
-/** A card that only this test uses, with a purse of its own. */
-export interface TestCard {
-  readonly pan: string
-  readonly purseId: number
-  readonly token: string
-}
-
 /** What goes out; `fields` by data element number. */
 export interface Sent {
   readonly mti: string
@@ -72,7 +74,9 @@ export interface TestSwitch {
   /** Connects to a link by its name. */
   connect(link: string): Promise<TestLink>
   /** A card with a purse, its opening balance posted as the seed does it. */
-  openCard(options?: { balance?: number; state?: CardState; expiry?: string }): Promise<TestCard>
+  openCard(options?: CardOptions): Promise<TestCard>
+  /** A household with a head's and a member's card and all its purses, opened and posted as the seed does it. */
+  openHousehold(options?: HouseholdOptions): Promise<TestHousehold>
   sql<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>
   /** Drains it and starts another one on the same database and Redis. */
   restart(): Promise<void>
@@ -116,7 +120,8 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
       links.push(link)
       return link
     },
-    openCard: (options = {}) => openCard(sql, config, clock, options),
+    openCard: (options) => openCard({ sql, config, clock }, options),
+    openHousehold: (options) => openHousehold({ sql, config, clock }, options),
     sql: async <Row extends object>(text: string, values: readonly unknown[] = []) =>
       (await sql.query<Row & Record<string, unknown>>(text, [...values])).rows,
     async restart() {
@@ -245,9 +250,9 @@ export function compose(clock: Clock, mti: string, overrides: Fields): Sent {
   }
 }
 
-/** DE 41 and 42 of the first terminal of a class. */
-export function at(terminalClass: string): Fields {
-  const { terminalId, acceptorId } = demoTerminal(terminalClass)
+/** DE 41 and 42 of a terminal, by its id (`BAK00002`), or of the first one of a class (`bakery`). */
+export function at(place: string): Fields {
+  const { terminalId, acceptorId } = demoTerminals().find((terminal) => terminal.terminalId === place) ?? demoTerminal(place)
   return { 41: terminalId, 42: acceptorId }
 }
 
@@ -276,47 +281,4 @@ function fieldValues(fields: Readonly<Record<number, string>>): FieldValues {
   const values: FieldValues = []
   for (const [de, text] of Object.entries(fields)) values[Number(de)] = text
   return values
-}
-
-const FIRST_OWN_HOUSEHOLD = 500_001
-let household = FIRST_OWN_HOUSEHOLD
-
-async function openCard(
-  sql: Pool,
-  config: Config,
-  clock: Clock,
-  { balance = 100_000, state = 'ACTIVE', expiry = '2912' }: { balance?: number; state?: CardState; expiry?: string },
-): Promise<TestCard> {
-  const id = household++
-  const payload = `981802${String(id).padStart(9, '0')}`
-  const pan = payload + luhnCheckDigit(payload)
-  const purseId = id * 10 + 1
-  const token = cardToken(pan, config.lookupKey)
-  const version = balance > 0 ? 1 : 0
-  await sql.query('INSERT INTO household (shard, id, governorate) VALUES (0, $1, 1)', [id])
-  await sql.query('INSERT INTO purse (shard, id, kind, unit, household_id, balance, version) VALUES (0, $1, 1, 1, $2, $3, $4)', [
-    purseId,
-    id,
-    balance,
-    version,
-  ])
-  await sql.query(
-    'INSERT INTO card (shard, token, masked, household_id, cash_purse, state, expiry) VALUES (0, $1, $2, $3, $4, $5, $6)',
-    [token, maskPan(pan), id, purseId, state, expiry],
-  )
-  if (balance > 0) {
-    const now = clock.now()
-    const opening = [purseId, balance, new Date(now).toISOString(), utcDay(now), `opening|${String(purseId)}`]
-    await sql.query(
-      `INSERT INTO "authorization" (purse_id, purse_version, requested, approved, available_after, held_after, decided_at, key_date, shard, mti,
-         kind, key, response_code) VALUES ($1, 1, $2, $2, $2, 0, $3, $4, 0, 0, 6, $5, '00')`,
-      opening,
-    )
-    await sql.query(
-      `INSERT INTO transfer (purse_id, purse_version, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
-       VALUES ($1, 1, 0, $1, $2, $3, 0, 1, 1000, 2000, 1)`,
-      [purseId, balance, utcDay(now)],
-    )
-  }
-  return { pan, purseId, token }
 }

@@ -4,6 +4,7 @@ import { encode, type FieldValues } from '../../src/iso8583/encode.ts'
 import { messageSpec } from '../../src/iso8583/messageSpec.ts'
 import { classify, type Classified } from '../../src/transaction/classify.ts'
 import { cardToken } from '../../src/card.ts'
+import { loadConfig } from '../../src/config.ts'
 import type { Transaction } from '../../src/transaction/transaction.ts'
 
 const PAN = '9818010000000018'
@@ -25,6 +26,10 @@ const usual: Fields = {
   49: '818',
 }
 
+const { programme } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
+const { accountTypes } = programme
+const { services } = programme.versions[0]!
+
 /** Through bytes and back, so that what is classified is what a link would deliver. */
 function classified(mti: string, overrides: Fields = {}, keyTime: 'transmission' | 'local' = 'transmission'): Classified {
   const spec = messageSpec('ascii')
@@ -34,7 +39,7 @@ function classified(mti: string, overrides: Fields = {}, keyTime: 'transmission'
   if (!encoded.ok) throw new Error(encoded.error.path)
   const decoded = decode(spec, encoded.bytes)
   if (!decoded.ok) throw new Error(decoded.error.path)
-  return classify(decoded.message, { link: { name: 'pos', keyTime }, nowMs, lookupKey })
+  return classify(decoded.message, { link: { name: 'pos', keyTime }, nowMs, lookupKey, accountTypes, services })
 }
 
 function transactionIn(result: Classified): Transaction {
@@ -71,13 +76,13 @@ describe('MTI and processing code say what is asked', () => {
     ['0421', '000000', 'reversal', { 90: ORIGINAL }],
     ['0800', '000000', 'network', { 70: '301' }],
     // Purses that are not cash, and what comes with later issues.
-    ['0200', '009800', 'unsupported'],
-    ['0200', '009700', 'unsupported'],
-    ['0200', '009500', 'unsupported'],
-    ['0200', '009400', 'unsupported'],
-    ['0100', '319400', 'unsupported'],
-    ['0200', '210098', 'unsupported'],
-    ['0220', '009800', 'unsupported'],
+    ['0200', '009800', 'dispense'],
+    ['0200', '009700', 'dispense'],
+    ['0200', '009500', 'dispense'],
+    ['0200', '009400', 'copay'],
+    ['0100', '319400', 'eligibility'],
+    ['0200', '210098', 'deposit'],
+    ['0220', '009800', 'dispense'],
     ['0200', '090000', 'unsupported'],
     ['0100', '010000', 'unsupported'],
     ['0120', '000000', 'unsupported'],

@@ -1,4 +1,5 @@
--- The postings of a purse are exactly the versions 1 to its version: none is missing, none is there twice, none is left over.
+-- The postings of a purse, on whichever leg of a decision, are exactly the versions 1 to its version: none is missing, none is there twice, none
+-- is left over.
 --
 -- Result: a row a purse. No locks.
 SELECT coalesce(p.shard, a.shard) AS shard, coalesce(p.id, a.purse_id) AS purse_id, p.version,
@@ -12,5 +13,5 @@ FROM purse p
   FULL JOIN (
     SELECT shard, purse_id, count(*) AS postings, min(purse_version) AS first, max(purse_version) AS last,
       count(DISTINCT purse_version) AS different
-    FROM "authorization" WHERE purse_version IS NOT NULL GROUP BY shard, purse_id
+    FROM purse_posting GROUP BY shard, purse_id
   ) a ON a.shard = p.shard AND a.purse_id = p.id

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { Check } from '../../../benchmarks/support/check.ts'
 import { Journal, type Lane, type SentMessage } from '../../../benchmarks/support/journal.ts'
 import type { LedgerApproval } from '../../../src/ledger/verifyApprovals.ts'
-import { demoTerminal } from '../../../src/programme/demo.ts'
-import { purseIdOfHousehold } from '../../../src/programme/seed.ts'
+import { demoTerminal, demoTerminals } from '../../../src/programme/demo.ts'
+import { breadPurseOf, pointsPurseOf, purseIdOfHousehold, rationPurseOf } from '../../../src/programme/seed.ts'
 
-const MESSAGE: SentMessage = { kind: 'purchase', household: 33, amount: 250, transmission: 1_122_090_507, dueMs: 5 }
+const MESSAGE: SentMessage = { kind: 'purchase', household: 33, amount: 250, loaves: 0, transmission: 1_122_090_507, dueMs: 5 }
 const terminal = demoTerminal('pos')
 
 function send(lane: Lane, message: Partial<SentMessage> = {}): number {
@@ -19,7 +19,8 @@ function keyOf(lane: Lane, n: number, messageClass = '2'): string {
 
 function held(lane: Lane, n: number, differs: Partial<LedgerApproval> = {}): LedgerApproval {
   const purseId = purseIdOfHousehold(lane.household(n))
-  return { key: keyOf(lane, n), responseCode: '00', purseId, approved: lane.amount(n), transferred: lane.amount(n), ...differs }
+  const amount = lane.amount(n)
+  return { key: keyOf(lane, n), responseCode: '00', purseId, approved: amount, transferred: amount, units: 0, ...differs }
 }
 
 describe('journal', () => {
@@ -149,5 +150,53 @@ describe('check against the ledger', () => {
     const n = send(lane)
     lane.answer(n, '10')
     expect(counts(journal, [held(lane, n, { responseCode: '10', approved: 100, transferred: 100 })])).toEqual(nothing)
+  })
+
+  describe('of entitlements', () => {
+    const bakery = (wallet: boolean) => demoTerminals().find((one) => one.class === 'bakery' && one.wallet === wallet)!
+    /** Seven loaves for 1.40, which cost 8.75. */
+    const BREAD = { kind: 'bread', amount: 140, loaves: 7 } as const
+    const breadHeld = (lane: Lane, n: number): LedgerApproval =>
+      held(lane, n, { purseId: breadPurseOf(33), transferred: 735, units: 7 })
+
+    function approved(message: Partial<SentMessage>, at = terminal): { journal: Journal; lane: Lane; n: number } {
+      const journal = new Journal()
+      const lane = journal.openLane(at, 0, 1)
+      const n = send(lane, message)
+      lane.answer(n, '00')
+      return { journal, lane, n }
+    }
+
+    it('bread gives loaves of the bread purse, and the treasury pays what they cost above their price', () => {
+      const { journal, lane, n } = approved(BREAD, bakery(false))
+      expect(counts(journal, [breadHeld(lane, n)])).toEqual(nothing)
+    })
+
+    it('where a wallet pays, the price is transferred too', () => {
+      const { journal, lane, n } = approved(BREAD, bakery(true))
+      expect(counts(journal, [breadHeld(lane, n)])).toEqual({ ...nothing, approvedNotInLedger: 1 })
+      expect(counts(journal, [{ ...breadHeld(lane, n), transferred: 875 }])).toEqual(nothing)
+    })
+
+    it.each([
+      ['too many loaves', { units: 8 }],
+      ['no money', { transferred: 0 }],
+      ['the cash purse', { purseId: purseIdOfHousehold(33) }],
+    ])('bread that the ledger holds with %s is not what was approved', (_, differs) => {
+      const { journal, lane, n } = approved(BREAD, bakery(false))
+      expect(counts(journal, [{ ...breadHeld(lane, n), ...differs }])).toEqual({ ...nothing, approvedNotInLedger: 1 })
+    })
+
+    it.each([
+      ['ration', rationPurseOf],
+      ['points', pointsPurseOf],
+      ['reversal of ration', rationPurseOf],
+    ] as const)('%s moves as much of its purse as the treasury pays or gets back', (kind, purseOf) => {
+      const { journal, lane, n } = approved({ kind })
+      const messageClass = kind.startsWith('reversal') ? '4' : '2'
+      const right = held(lane, n, { key: keyOf(lane, n, messageClass), purseId: purseOf(33), units: 250 })
+      expect(counts(journal, [{ ...right, units: 0 }])).toEqual({ ...nothing, approvedNotInLedger: 1 })
+      expect(counts(journal, [right])).toEqual(nothing)
+    })
   })
 })

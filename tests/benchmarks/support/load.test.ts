@@ -21,7 +21,7 @@ const OPTIONS: Omit<LoadOptions, 'port'> = {
   rate: undefined,
   seconds: 1,
   warmupSeconds: 0,
-  mix: 'purchase',
+  mixes: ['purchase'],
   households: 1000,
   seed: 1,
 }
@@ -75,6 +75,10 @@ function answerWith(responseCode: string, { payload, exchange }: Held): void {
     approvalCode: 'A1B2C3',
     approved: 1,
     balances: undefined,
+    ofEntitlement: false,
+    billed: undefined,
+    triesLeft: undefined,
+    cover: undefined,
     rrn,
     replayed: false,
   }
@@ -87,7 +91,7 @@ async function loaded(options: LoadOptions): Promise<Load> {
   const load = new Load(options)
   cleanUps.push(() => load.close())
   await load.open()
-  await load.run()
+  for (const mix of options.mixes) await load.run(mix)
   return load
 }
 
@@ -144,6 +148,69 @@ describe('closed loop', () => {
   })
 })
 
+describe('repeats', () => {
+  /** National messages, so that some are repeated; every answer is an approval. */
+  const NATIONAL: Omit<LoadOptions, 'port'> = { ...OPTIONS, mixes: ['national'] }
+  const isRepeat = ({ payload }: Held): boolean => payload.toString('latin1', 3, 4) === '1'
+
+  it('are sent after the answer of their message, and get the same answer', async () => {
+    const seen = new Set<string>()
+    const early: string[] = []
+    let repeats = 0
+    const { port } = await fakeSwitch((held) => {
+      const body = held.payload.toString('latin1', 4)
+      if (!isRepeat(held)) seen.add(body)
+      else {
+        repeats++
+        if (!seen.has(body)) early.push(body)
+      }
+      answerWith('00', held)
+    })
+    const { measurement } = await loaded({ ...NATIONAL, port })
+    expect(repeats).toBeGreaterThan(0)
+    expect(early).toEqual([])
+    expect(measurement).toMatchObject({ sent: measurement.approved, declined: 0, errors: 0, repeatsDifferent: 0 })
+    expect(measurement.approvalsInTime).toBeLessThan(measurement.answersInTime)
+  })
+
+  it('that get another answer are counted', async () => {
+    let repeats = 0
+    const { port } = await fakeSwitch((held) => {
+      if (isRepeat(held)) repeats++
+      answerWith(isRepeat(held) ? '51' : '00', held)
+    })
+    const { measurement } = await loaded({ ...NATIONAL, port })
+    expect(repeats).toBeGreaterThan(0)
+    expect(measurement).toMatchObject({ repeatsDifferent: repeats, errors: repeats })
+  })
+})
+
+it('mixes that take turns are measured apart, and a late answer to an earlier one counts for none', async () => {
+  let withheld: Held | undefined
+  let count = 0
+  let isLate = false
+  const { port } = await fakeSwitch((held) => {
+    const isPurchase = held.payload.toString('latin1', 0, 4) === '0200'
+    if (isPurchase && ++count === 30) {
+      withheld = held
+      return
+    }
+    if (!isPurchase && withheld !== undefined && !isLate) {
+      isLate = true
+      answerWith('00', withheld)
+    }
+    answerWith('00', held)
+  })
+  const load = new Load({ ...OPTIONS, mixes: ['purchase', 'balance'], port, lastAnswersMs: 50 })
+  cleanUps.push(() => load.close())
+  await load.open()
+  const purchases = await load.run('purchase')
+  const balances = await load.run('balance')
+  expect(purchases).toMatchObject({ sent: count, approved: count - 1, errors: 1 })
+  expect(balances).toMatchObject({ sent: balances.approved, declined: 0, errors: 1 })
+  expect(load.outstanding).toBe(0)
+})
+
 describe('open loop', () => {
   it('sends what the rate asks for', async () => {
     const { port } = await fakeSwitch((held) => answerWith('00', held))
@@ -178,13 +245,21 @@ describe('against the switch', () => {
     target = await startTestSwitch()
   })
 
-  it.each<[SpecName, MixName]>([
-    ['ascii', 'national'],
-    ['bcd', 'authorize'],
-    ['hex', 'reversal'],
-  ])('in dialect %s, mix %s is approved and the ledger holds exactly what was answered', async (name, mix) => {
+  it.each<[SpecName, MixName, number | undefined]>([
+    // At a rate at which no household is asked for bread twice.
+    ['ascii', 'national', 400],
+    ['bcd', 'authorize', undefined],
+    ['hex', 'reversal', undefined],
+  ])('in dialect %s, mix %s is approved and the ledger holds exactly what was answered', async (name, mix, rate) => {
     const link = target.config.links.find((candidate) => candidate.spec === name)!
-    const options = { ...OPTIONS, mix, spec: messageSpec(name), framing: link.framing, port: target.portOf(link.name) }
+    const options = {
+      ...OPTIONS,
+      mixes: [mix],
+      rate,
+      spec: messageSpec(name),
+      framing: link.framing,
+      port: target.portOf(link.name),
+    }
     const startedMs = await nextSecond()
     // More connections than there are transfer links, post offices and ATMs: some share a terminal.
     const load = await loaded({ ...options, connections: 60 })

@@ -55,7 +55,7 @@ async function compare(redisUrl: string): Promise<AuditCheck> {
 }
 
 function reservation(purseId: number): Reservation {
-  return { key: `reserved|${purseId}`, keyDate: TODAY, body: '1', purseId, debit: 100, gate: null, counter: null }
+  return { key: `reserved|${purseId}`, keyDate: TODAY, body: '1', purseId, debit: 100, gate: null, setMarks: 0, counter: null }
 }
 
 const earlier: Clock = { ...systemClock, now: () => Date.now() - 2 * RESERVATION_AGE_MS }

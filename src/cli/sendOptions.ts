@@ -1,0 +1,131 @@
+/** The options of `sarf send`: how each is read, and which go with which transaction. */
+import { InvalidArgumentError } from 'commander'
+import type { SpecName } from '../iso8583/messageSpec.ts'
+import { minorUnits, parseAmount, type MinorUnits } from '../money.ts'
+import type { Framing } from '../transport/framing.ts'
+import type { ComposeOptions } from './composeMessage.ts'
+import { SHAPES, type SendKind } from './transactionMessage.ts'
+import { UsageError } from './usageError.ts'
+
+export const FRAMINGS: readonly Framing[] = ['length2', 'length2-tpdu', 'length4']
+
+export interface SendOptions extends ComposeOptions {
+  readonly spec: SpecName
+  readonly framing?: Framing
+  readonly host: string
+  readonly port?: number
+  readonly stan?: string
+  readonly timeout: number
+  readonly json?: true
+}
+
+/** @throws UsageError where an option is missing, or is not for this transaction */
+export function checkOptions(kind: SendKind, options: SendOptions): void {
+  const { amount: wanted, follows } = SHAPES[kind]
+  if (options.repeat === true) return
+  for (const [option, kinds] of Object.entries(ONLY_FOR)) {
+    if (options[option as SpecialOption] !== undefined && !kinds.includes(kind))
+      throw new UsageError(`${flag(option)} is for ${kinds.join(', ')} only`)
+  }
+  for (const [option, example] of NEEDED[kind] ?? []) {
+    if (options[option] === undefined)
+      throw new UsageError(`${kind} needs ${flag(option)}, for example ${flag(option)} ${example}`)
+  }
+  if (wanted === 'asked' && options.amount === undefined)
+    throw new UsageError(`${kind} needs --amount, for example --amount 12.50`)
+  if (wanted === 'zero' && options.amount !== undefined) throw new UsageError(`${kind} has no amount`)
+  if (follows === undefined && (options.original !== undefined || options.last === true)) {
+    throw new UsageError(`${kind} has no original; --original and --last are for complete, refund and reversal`)
+  }
+}
+
+/** What only some transactions have a place for. */
+type SpecialOption = 'finalAmount' | 'loaves' | 'days' | 'basket' | 'fingerprint' | 'class' | 'purse' | 'advice' | 'localTime'
+
+const ONLY_FOR: Readonly<Record<SpecialOption, readonly SendKind[]>> = {
+  finalAmount: ['reversal'],
+  loaves: ['bread'],
+  days: ['bread'],
+  basket: ['ration'],
+  fingerprint: ['bread', 'ration', 'points', 'eligibility', 'copay'],
+  class: ['copay'],
+  purse: ['balance', 'refund', 'reversal'],
+  advice: ['bread', 'ration'],
+  localTime: ['bread', 'ration'],
+}
+
+const NEEDED: Partial<Record<SendKind, readonly (readonly [option: SpecialOption, example: string])[]>> = {
+  bread: [['loaves', '20']],
+  ration: [['basket', '"OIL*1*3000;SUGAR*2*2400" (item, how many, piasters)']],
+  copay: [['class', 'LAB']],
+}
+
+function flag(option: string): string {
+  return `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+export function amount(value: string): MinorUnits {
+  const parsed = parseAmount(value)
+  if (parsed === undefined) throw new InvalidArgumentError('An amount is written as 12.50 or 12.')
+  return minorUnits(parsed)
+}
+
+export function digits(what: string, least: number, most: number): (value: string) => string {
+  return (value) => {
+    if (!/^\d+$/.test(value) || value.length < least || value.length > most) {
+      throw new InvalidArgumentError(`This is not ${what}: ${least} to ${most} digits.`)
+    }
+    return least === 1 ? value.padStart(most, '0') : value
+  }
+}
+
+export function text(what: string, most: number): (value: string) => string {
+  return (value) => {
+    if (value.length === 0 || value.length > most) throw new InvalidArgumentError(`This is not ${what}: 1 to ${most} characters.`)
+    return value
+  }
+}
+
+export function port(value: string): number {
+  const number = Number(value)
+  if (!/^\d+$/.test(value) || number < 1 || number > 65_535) throw new InvalidArgumentError('A port is a number from 1 to 65535.')
+  return number
+}
+
+export function seconds(value: string): number {
+  const number = Number(value)
+  if (!(number > 0 && number <= 3600)) throw new InvalidArgumentError('A time from 0.001 to 3600 seconds.')
+  return number
+}
+
+export function originalReference(value: string): { stan: string; transmissionTime: string } {
+  const [, stan, transmissionTime] = /^(\d{1,6}),(\d{10})$/.exec(value) ?? []
+  if (stan === undefined || transmissionTime === undefined) {
+    throw new InvalidArgumentError('The original is its trace number and transmission time, MMDDhhmmss: 000123,1122151200.')
+  }
+  return { stan: stan.padStart(6, '0'), transmissionTime }
+}
+
+export function whole(what: string, least: number, most: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || number < least || number > most) {
+      throw new InvalidArgumentError(`A whole number of ${what} from ${String(least)} to ${String(most)}.`)
+    }
+    return number
+  }
+}
+
+/** @returns lines as DE 48 BK has them, each ended by a semicolon */
+export function basket(value: string): string {
+  const lines = value.replace(/;$/, '').split(';')
+  if (!lines.every((line) => /^[A-Z0-9]+\*\d{1,4}\*\d{1,12}$/.test(line))) {
+    throw new InvalidArgumentError('A basket has lines of item, how many and piasters: "OIL*1*3000;SUGAR*2*2400".')
+  }
+  return `${lines.join(';')};`
+}
+
+export function localTime(value: string): string {
+  if (!/^\d{10}$/.test(value)) throw new InvalidArgumentError('A time is MMDDhhmmss: 1122151200.')
+  return value
+}

@@ -1,0 +1,191 @@
+/**
+ * What a refund or reversal of a dispense or a co-pay posts: the original's transfers the other way, and a reversed refund takes again. Units go
+ * back to the purse, the month and the days that they came from. After the month's end (spec/programme.md): ration comes back and lapses at
+ * once, as it would have; loaves come back to the running month without freeing a day, and become points at its end like any other.
+ */
+import type { PurseReference } from '../card.ts'
+import {
+  cashAvailable,
+  entitlementsRedeemed,
+  outletAccount,
+  programmeAccount,
+  purseAccount,
+  suspense,
+  type Account,
+} from '../purse/chart.ts'
+import type { ServiceRules } from '../programmeParameters.ts'
+import { purseOfKind } from '../purse/routes.ts'
+import { KIND } from '../transaction/transaction.ts'
+import type { DecisionContext } from './context.ts'
+import { subsidyOf } from './decideDispense.ts'
+import type { OriginalSnapshot } from './original.ts'
+import { movementOf, NOTHING_TO_POST, type Posting, type Transfer } from './posting.ts'
+import { egp, transfer } from './transfers.ts'
+
+export type WithPurse = OriginalSnapshot & { readonly purseId: number; readonly purseKind: number }
+
+/** It is one of those that this file gives back: its purse is a service's, or it was a co-pay. */
+export function isSubsidised(original: WithPurse, { originalParameters }: DecisionContext): boolean {
+  return (
+    original.kind === KIND.copay || original.kind === KIND.copayRefund || serviceOf(original, originalParameters) !== undefined
+  )
+}
+
+/** @returns undefined where the amount is no whole number of units */
+export function subsidyGivenBack(original: WithPurse, amount: number, context: DecisionContext): Posting | undefined {
+  if (original.kind === KIND.copay) return copayGivenBack(original, amount, context)
+  const rules = serviceOf(original, context.originalParameters)
+  if (rules === undefined) return undefined
+  const units = amount / priceOf(rules)
+  if (!Number.isInteger(units)) return undefined
+  const parts = partsOf(original, rules, context)
+  const toSuspense = Math.min(units, original.fromSuspense - original.givenBackToSuspense)
+  const toPurse = units - toSuspense
+  const back = transfer(parts.unit, entitlementsRedeemed, parts.purse, toPurse)
+  const inFull = amount === original.approved - original.givenBack && original.givenBack === 0
+  const sameMonth = parts.sameMonth
+  const lapses = !sameMonth && rules.entitlement?.becomes === undefined
+  const second = original.secondPurseId
+  return {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: {
+      ...movementOf(original.purseId, null, lapses ? 0 : toPurse),
+      cycle: parts.cycle,
+      clearMarks: inFull && sameMonth ? original.marks : 0,
+      items: inFull && sameMonth && original.items !== null ? negated(original.items) : null,
+    },
+    transfers: [
+      ...back,
+      ...(lapses ? transfer(parts.unit, parts.purse, { code: rules.entitlement?.closingAccount ?? 0, owner: 0 }, toPurse) : []),
+      ...egp(parts.outlet, parts.payer, toPurse * subsidyOf(rules)),
+      ...egp(parts.outlet, suspense, toSuspense * subsidyOf(rules)),
+      ...(second === null ? [] : secondLeg(egp(parts.outlet, cashAvailable(second), amount))),
+    ],
+    fromSuspense: toSuspense === 0 ? null : toSuspense,
+    second: second === null ? null : { purseId: second, gate: null, delta: amount },
+    quantity: lapses ? 0 : rules.goods === undefined ? null : units,
+  }
+}
+
+/** A refund is reversed: what it gave is taken again, as far as it goes; the rest is lent by suspense. */
+export function subsidyTakenAgain(original: WithPurse, amount: number, context: DecisionContext): Posting | undefined {
+  if (original.kind === KIND.copayRefund) return copayTakenAgain(original, amount, context)
+  const rules = serviceOf(original, context.originalParameters)
+  if (rules === undefined) return undefined
+  const units = amount / priceOf(rules)
+  if (!Number.isInteger(units)) return undefined
+  const parts = partsOf(original, rules, context)
+  const got = original.quantity === 0 ? 0 : units - Math.min(units, original.fromSuspense)
+  const covered = !parts.sameMonth ? 0 : Math.min(got, availableOf(original.purseId, got, context))
+  const cash = original.secondPurseId
+  const price = cash === null ? 0 : Math.min(amount, availableOf(cash, amount, context))
+  const lent = (units - covered) * subsidyOf(rules) + (cash === null ? 0 : amount - price)
+  return {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: { ...movementOf(original.purseId, null, -covered), cycle: parts.cycle },
+    transfers: [
+      ...transfer(parts.unit, parts.purse, entitlementsRedeemed, covered),
+      ...egp(parts.payer, parts.outlet, covered * subsidyOf(rules)),
+      ...egp(suspense, parts.outlet, lent),
+      ...(cash === null ? [] : secondLeg(egp(cashAvailable(cash), parts.outlet, price))),
+    ],
+    fromSuspense: units === covered ? null : units - covered,
+    second: cash === null ? null : { purseId: cash, gate: null, delta: -price },
+    quantity: rules.goods === undefined ? null : units,
+  }
+}
+
+function copayGivenBack(original: WithPurse, amount: number, context: DecisionContext): Posting {
+  const { clinic, fund, part } = copayParts(original, amount, context)
+  return {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: movementOf(original.purseId, null, part),
+    transfers: [...egp(clinic, cashAvailable(original.purseId), part), ...egp(clinic, fund, amount - part)],
+    quantity: part,
+  }
+}
+
+function copayTakenAgain(original: WithPurse, amount: number, context: DecisionContext): Posting {
+  const { clinic, fund, part } = copayParts(original, amount, context)
+  const covered = Math.min(part, availableOf(original.purseId, part, context))
+  return {
+    ...NOTHING_TO_POST,
+    original: guardOf(original),
+    movement: movementOf(original.purseId, null, -covered),
+    transfers: [
+      ...egp(cashAvailable(original.purseId), clinic, covered),
+      ...egp(fund, clinic, amount - part),
+      ...egp(suspense, clinic, part - covered),
+    ],
+    fromSuspense: part === covered ? null : part - covered,
+    quantity: part,
+  }
+}
+
+/** The holder's part of what is given back, in proportion to the bill and so that all parts together come to the whole. */
+function copayParts(
+  original: WithPurse,
+  amount: number,
+  context: DecisionContext,
+): { clinic: Account; fund: Account; part: number } {
+  const { fundAccount, clinicAccount } = context.originalParameters.health
+  const paid = original.quantity ?? 0
+  const share = (ofBill: number): number => Math.floor((2 * paid * ofBill + original.approved) / (2 * original.approved))
+  return {
+    clinic: outletAccount(clinicAccount, original.merchantId ?? context.terminal.merchant.id),
+    fund: programmeAccount(fundAccount),
+    part: share(original.givenBack + amount) - original.givenBackQuantity,
+  }
+}
+
+interface Parts {
+  readonly unit: number
+  readonly purse: Account
+  readonly outlet: Account
+  readonly payer: Account
+  readonly cycle: string | null
+  readonly sameMonth: boolean
+}
+
+function partsOf(original: WithPurse, rules: ServiceRules, { card, originalParameters, terminal }: DecisionContext): Parts {
+  const { account, unit } = purseOfKind(originalParameters, original.purseKind)
+  const cycle = card.purses.find(({ id }: PurseReference) => id === original.purseId)?.cycle ?? null
+  return {
+    unit: unit.number,
+    purse: purseAccount(account, original.purseId),
+    outlet: outletAccount(rules.outletAccount, original.merchantId ?? terminal.merchant.id),
+    payer: programmeAccount(rules.payerAccount),
+    cycle,
+    sameMonth: cycle === original.cycle,
+  }
+}
+
+function serviceOf(original: WithPurse, parameters: DecisionContext['originalParameters']): ServiceRules | undefined {
+  const purse = parameters.purses.find(({ kind }) => kind === original.purseKind)
+  return purse === undefined ? undefined : parameters.services[purse.name]
+}
+
+/** Piasters that a unit is in the amount of a message: its price, or itself where it is valued in pounds. */
+function priceOf({ goods }: ServiceRules): number {
+  return goods?.price ?? 1
+}
+
+/** All of an amount, until a guard has failed and the purse is known. */
+function availableOf(purseId: number, amount: number, { purses }: DecisionContext): number {
+  return Math.max(0, purses?.get(purseId)?.available ?? amount)
+}
+
+function secondLeg(transfers: readonly Transfer[]): Transfer[] {
+  return transfers.map((one) => ({ ...one, second: true }))
+}
+
+function negated(items: readonly number[]): { added: number[]; max: number[] } {
+  return { added: items.map((count) => -count), max: items.map(() => 0) }
+}
+
+function guardOf(original: OriginalSnapshot): { key: string; keyDate: string; linked: number } {
+  return { key: original.key, keyDate: original.keyDate, linked: original.linked }
+}

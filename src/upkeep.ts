@@ -1,0 +1,113 @@
+/**
+ * Keeps Redis up with the ledger: what was read from the ledger goes there, and what a commit changed beside the purse that it settled. Nothing
+ * depends on it but speed; what Redis is not told, a guard of the ledger finds.
+ */
+import type { CommittedPurse, HotState, Settlement } from './decision/hotState.ts'
+import { HotStateUnavailable } from './decision/hotState.ts'
+import type { Config } from './config.ts'
+import type { CardAndPurses } from './ledger/cards.ts'
+import type { CommitItem } from './ledger/commitItem.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { errorText, type Logger } from './log.ts'
+import type { AuthorizationMetrics } from './metrics.ts'
+import type { Passage } from './passage.ts'
+import type { PurseSnapshot } from './purse/purse.ts'
+import { Stage } from './stage.ts'
+
+export interface UpkeepParts {
+  readonly config: Pick<Config, 'redis'>
+  readonly ledger: Ledger
+  readonly hotState: HotState
+  readonly log: Logger
+  readonly metrics: AuthorizationMetrics
+  /** Tells Redis the end of a reservation. */
+  readonly settle: (settlement: Settlement) => void
+}
+
+interface Stale {
+  readonly key: string
+  readonly purseId: number
+}
+
+export class Upkeep {
+  readonly #parts: UpkeepParts
+  readonly #correcting: Stage<Stale>
+  readonly #reloading: Stage<string>
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts
+    const { batchMax, callsInFlightMax } = parts.config.redis
+    const stage = <T>(name: string, run: (batch: T[]) => Promise<void>): Stage<T> =>
+      new Stage<T>({ batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
+    this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
+    this.#reloading = stage('reload', (batch) => this.#reloadChanged(batch))
+  }
+
+  async idle(): Promise<void> {
+    await this.#correcting.idle()
+    await this.#reloading.idle()
+  }
+
+  /** Redis learns what was read from the ledger; `epoch` is that before the reading. */
+  async takeOver(epoch: number | undefined, loaded: readonly CardAndPurses[]): Promise<void> {
+    if (epoch === undefined || loaded.length === 0) return
+    const cards = loaded.map(({ card }) => card)
+    const purses = loaded.flatMap((one) => one.purses)
+    await this.#parts.hotState.put(epoch, cards, purses).catch(ifUnavailable(undefined))
+  }
+
+  /** Cards as the ledger has them now, which Redis is told too. */
+  async reload(tokens: readonly string[]): Promise<Map<string, CardAndPurses>> {
+    const epoch = this.#parts.hotState.epoch
+    const found = await this.#parts.ledger.cards([...new Set(tokens)])
+    await this.takeOver(epoch, [...found.values()])
+    return found
+  }
+
+  /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */
+  correct(stale: Stale): void {
+    if (this.#parts.hotState.up) this.#correcting.push(stale)
+  }
+
+  /** What a commit changed beside its purse: cards, and a second purse. */
+  afterCommit(passage: Passage, { cardUpdate, second, key }: CommitItem): void {
+    if (second !== null) this.correct({ key, purseId: second.purseId })
+    if (cardUpdate === null || (cardUpdate.change === 'match' && passage.card?.mismatches === 0)) return
+    if (!this.#parts.hotState.up) return
+    this.#reloading.push(cardUpdate.token)
+    if (cardUpdate.token !== passage.transaction.cardToken) this.#reloading.push(passage.transaction.cardToken)
+  }
+
+  async #readCommitted(batch: Stale[]): Promise<void> {
+    try {
+      const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
+      for (const { key, purseId } of batch) this.#parts.settle({ key, purseId, state: purses.get(purseId) })
+    } catch (error) {
+      // The reservation is left to the sweeper, which does the same.
+      this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
+    }
+  }
+
+  async #reloadChanged(tokens: string[]): Promise<void> {
+    try {
+      await this.reload(tokens)
+    } catch (error) {
+      // They are read again when a gate does not fit.
+      this.#parts.log.warn({ stage: 'reload', count: tokens.length, error: errorText(error) }, 'cards cannot be read')
+    }
+  }
+}
+
+/** A purse as a decision sees it, by the ledger's word alone: what others have reserved may have come to nothing. */
+export function snapshotOf(purse: CommittedPurse): PurseSnapshot {
+  const { balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks, items } = purse
+  return { available: balance, day, spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks, items: items ?? [] }
+}
+
+/** Redis may fail at any time: the line goes on without what it would have said. */
+export function ifUnavailable<T>(otherwise: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof HotStateUnavailable) return otherwise
+    throw error
+  }
+}
