@@ -15,6 +15,7 @@ import { Sweeper } from './ledger/sweeper.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { tombstoneOf } from './passage.ts'
+import { startJobs, type Jobs } from './programme/jobs.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { listen, type Listener } from './transport/listener.ts'
 
@@ -90,14 +91,17 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
 
   const listeners: Listener[] = []
   let http: HttpServer | undefined
+  let jobs: Jobs | undefined
   const stop = async (): Promise<void> => {
     for (const listener of listeners) listener.stopReading()
     const httpClosed = http?.close(config.drainMs)
+    const jobsStopped = jobs?.stop()
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
     regions.stop()
     await sweeper.stop()
+    await jobsStopped
     await Promise.all([hotState.close(), ledger.close()])
   }
   try {
@@ -109,6 +113,12 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     throw error
   }
   sweeper.start()
+  try {
+    if (config.jobs.enabled) jobs = await startJobs({ config, shard: SHARD, clock, log })
+  } catch (error) {
+    // Purses are opened at their first use all the same.
+    log.error({ error: errorText(error) }, 'jobs cannot be started')
+  }
   return {
     addresses: [
       ...config.links.map((link, index) => ({ name: link.name, port: listeners[index]?.port ?? link.port })),

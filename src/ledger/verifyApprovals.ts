@@ -54,7 +54,7 @@ function approvalsQuery(client: Client, { terminalIds, from }: ApprovalsOptions)
       FROM transfer WHERE key_date >= ${date} GROUP BY purse_id, purse_version
     )
     SELECT a.key, a.response_code, coalesce(a.purse_id, 0), a.approved,
-      coalesce(own.money, 0), coalesce(own.units, 0) + coalesce(other.units, 0)
+      coalesce(own.money, 0) + coalesce(other.money, 0), coalesce(own.units, 0) + coalesce(other.units, 0)
     FROM "authorization" a
     LEFT JOIN moved own ON own.purse_id = a.purse_id AND own.purse_version = a.purse_version
     LEFT JOIN moved other ON other.purse_id = a.second_purse_id AND other.purse_version = a.second_version

@@ -52,7 +52,7 @@ const asked = fc.record({
   mti: fc.constantFrom(200, 220),
   amount: fc.constantFrom(0, 20, 100, 400, 1000, 5000),
   /** Often what fits the amount, so that enough is approved. */
-  units: fc.constantFrom(undefined, 5, 'fitting', 'fitting', 'fitting'),
+  units: fc.constantFrom<(number | 'fitting' | undefined)[]>(undefined, 5, 'fitting', 'fitting', 'fitting'),
   days: fc.constantFrom(0, 1, 1, 1, 2, 9),
   basket: fc.constantFrom('none', 'fitting', 'fitting', 'other'),
   fingerprint: fc.constantFrom(undefined, 'M', 'X'),

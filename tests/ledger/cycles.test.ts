@@ -1,3 +1,4 @@
+import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { cairoDay } from '../../src/clock.ts'
 import type { LedgerConnection } from '../../src/ledger/connection.ts'
@@ -32,7 +33,7 @@ async function households(count: number, members = { ration: 5, bread: 4 }): Pro
 }
 
 /** Loaves or goods that were handed out, posted as a dispense is. */
-async function spend(ledger: TestLedger, purseId: number, amount: number): Promise<void> {
+async function spend(ledger: Pick<TestLedger, 'sql'>, purseId: number, amount: number): Promise<void> {
   await ledger.sql(
     `WITH moved AS (
        UPDATE purse SET balance = balance - $2, version = version + 1, marks = 5, items = '{1,2}' WHERE id = $1 RETURNING *
@@ -317,6 +318,31 @@ describe('opening', () => {
     expect((await all(DECEMBER)).opened).toBe(3)
     expect(await purseRow(ledger, pointsOf(2))).toMatchObject({ balance: 6000, version: 1 })
     expect(await wrongPurses(ledger)).toEqual([])
+  })
+
+  it('closes what is left after a purchase that it had to wait for', async () => {
+    const { ledger, all } = await households(1)
+    await all(NOVEMBER)
+    const buyer = new Client({ connectionString: ledger.url })
+    await buyer.connect()
+    await buyer.query('BEGIN')
+    await spend({ sql: async (text, values) => (await buyer.query<never>(text, values)).rows }, breadOf(1), 590)
+    const opening = all(DECEMBER)
+    const waiting = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+    await expect.poll(() => ledger.sql(waiting)).toEqual([{ n: 1 }])
+    await buyer.query('COMMIT')
+    await buyer.end()
+    expect((await opening).opened).toBe(2)
+    expect(await purseRow(ledger, pointsOf(1))).toMatchObject({ balance: 100 })
+    expect(await wrongPurses(ledger)).toEqual([])
+  })
+
+  it('leaves no month out, whoever calls it', async () => {
+    const { ledger, all } = await households(1)
+    await all(NOVEMBER)
+    const january = `SELECT open_purses(0::smallint, now(), '2027-01-01', 2::smallint, $1, 'ration', '{0,1}', 2100::smallint, 9002::smallint,
+      NULL, NULL, NULL, 2::smallint, NULL) AS opened`
+    expect(await ledger.sql(january, [[rationOf(1)]])).toEqual([{ opened: 0 }])
   })
 
   it('never goes back to a month before', async () => {

@@ -90,6 +90,8 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
     ...loaded,
     links: loaded.links.map((link) => ({ ...link, port: 0 })),
     registry: { ...loaded.registry, freshMs: 0 },
+    // A test's clock is not that of the jobs' library; tests of jobs start them themselves.
+    jobs: { ...loaded.jobs, enabled: false },
   }
   const config = (await settings.configure?.(defaults)) ?? defaults
   const clock = new TestClock()

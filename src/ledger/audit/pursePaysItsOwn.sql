@@ -1,10 +1,10 @@
--- A purse never pays for another. What leaves a purse's account goes where that kind of purse pays: cash to merchants, payees, clinics, machines, bank
--- and what it holds back itself, and to the outlet of subsidised goods for their price only; an entitlement is redeemed, or lapses at its month's
+-- A purse never pays for another. What leaves a purse's account goes where that kind of purse pays: cash to merchants, payees, clinics, machines,
+-- bank and what it holds back itself, and to the outlet of subsidised goods for their price only; an entitlement is redeemed, or lapses at its month's
 -- end. What moves an entitlement is a dispense, what gives one back, or a month's opening. The outlet is the service's, and that of the terminal
 -- at which it was. A card's cash purses are those of its person, and a household's purses change into each other only within it.
 --
 -- Purse kinds above 4 are services to come: their outlets may be any but those of the first ones.
--- Result: a row a transfer of an approval. No locks.
+-- Result: a row a transfer; those that no approval has posted are found by postings.sql. No locks.
 SELECT shard, key_date, key, kind, leg, purse_id, purse_version, ordinal, debit_code, debit_owner, credit_code, credit_owner, unit, amount,
   CASE
     WHEN payer_kind IS NOT NULL AND (payer_kind <> purse_kind OR debit_owner <> purse_id) THEN 'it takes from another purse than its own'
@@ -34,15 +34,15 @@ FROM (
     s.kind AS service_kind, s.household_id AS service_household, own.account, own.held_account, payer.kind AS payer_kind,
     CASE WHEN t.debit_code BETWEEN 2200 AND 2299 THEN t.debit_code WHEN t.credit_code BETWEEN 2200 AND 2299 THEN t.credit_code END AS outlet,
     CASE WHEN t.debit_code BETWEEN 2200 AND 2299 THEN t.debit_owner ELSE t.credit_owner END AS outlet_owner
-  FROM (
-    SELECT shard, key_date, key, kind, merchant_id, card_token, purse_id AS service_purse, purse_id, purse_version, 1 AS leg
-    FROM "authorization" WHERE purse_version IS NOT NULL
-    UNION ALL
-    SELECT shard, key_date, key, kind, merchant_id, card_token, purse_id, second_purse_id, second_version, 2
-    FROM "authorization" WHERE second_version IS NOT NULL
-  ) l
-    JOIN transfer t ON t.shard = l.shard AND t.key_date = l.key_date AND t.purse_id = l.purse_id AND t.purse_version = l.purse_version
-    LEFT JOIN purse p ON p.shard = l.shard AND p.id = l.purse_id
+  FROM transfer t
+    LEFT JOIN (
+      SELECT shard, key_date, key, kind, merchant_id, card_token, purse_id AS service_purse, purse_id, purse_version, 1 AS leg
+      FROM "authorization" WHERE purse_version IS NOT NULL
+      UNION ALL
+      SELECT shard, key_date, key, kind, merchant_id, card_token, purse_id, second_purse_id, second_version, 2
+      FROM "authorization" WHERE second_version IS NOT NULL
+    ) l ON l.shard = t.shard AND l.key_date = t.key_date AND l.purse_id = t.purse_id AND l.purse_version = t.purse_version
+    LEFT JOIN purse p ON p.shard = t.shard AND p.id = t.purse_id
     LEFT JOIN purse s ON s.shard = l.shard AND s.id = l.service_purse
     LEFT JOIN card c ON c.shard = l.shard AND c.token = l.card_token
     LEFT JOIN purse_kind own ON own.kind = p.kind
