@@ -41,7 +41,7 @@ export function decideDispense(transaction: Dispense, context: DecisionContext):
   if (short && !partial) return decline('insufficient_funds')
   const covered = partial ? known.available : units
   const cash = walletOf(rules, context)
-  const price = rules.goods === undefined ? 0 : rules.goods.price * units
+  const price = rules.goods === undefined ? 0 : rules.goods.price * covered
   if (cash !== undefined && (context.purses?.get(cash.id)?.available ?? price) < price) return decline('insufficient_funds')
   const posting = {
     ...NOTHING_TO_POST,
@@ -56,9 +56,9 @@ export function decideDispense(transaction: Dispense, context: DecisionContext):
     ],
     second: cash === undefined ? null : ({ purseId: cash.id, gate: cash.gate, delta: -price } satisfies SecondMovement),
     cardUpdate: retirement(rules, context) ?? (asksFingerprint ? afterMatch(context) : null),
-    quantity: rules.goods === undefined ? null : units,
+    quantity: rules.goods === undefined ? null : covered,
   }
-  return approval(partial ? covered : transaction.amount, posting, partial)
+  return approval(covered * (rules.goods?.price ?? 1), posting, partial)
 }
 
 /**
