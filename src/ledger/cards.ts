@@ -65,11 +65,15 @@ const READ_CARDS: Statement = {
   text: `${CARD_ROWS} WHERE c.shard = $1 AND c.token = ANY ($2::text[]) ORDER BY c.token, p.kind`,
 }
 
-const READ_CARD_PAGE: Statement = {
-  name: 'read_card_page',
-  text: `${CARD_ROWS}
-    WHERE c.shard = $1 AND c.token = ANY (ARRAY(SELECT token FROM card WHERE shard = $1 AND token > $2 ORDER BY token LIMIT $3))
-    ORDER BY c.token, p.kind`,
+/** Household by household, because their rows lie together. */
+const READ_HOUSEHOLD_PAGE: Statement = {
+  name: 'read_household_page',
+  text: 'SELECT id FROM household WHERE shard = $1 AND id > $2 ORDER BY id LIMIT $3',
+}
+
+const READ_HOUSEHOLD_CARDS: Statement = {
+  name: 'read_household_cards',
+  text: `${CARD_ROWS} WHERE c.shard = $1 AND c.household_id = ANY ($2::bigint[]) ORDER BY c.token, p.kind`,
 }
 
 const READ_PURSES: Statement = {
@@ -86,14 +90,25 @@ export async function readCards(
   return cardsOf((await connection.run<CardRow>(READ_CARDS, [shard, tokens])).rows)
 }
 
-/** @returns the next cards behind a token, in the order of tokens */
+export interface CardPage {
+  readonly cards: readonly CardAndPurses[]
+  /** The last household of the page, where the next begins; undefined where there was none. */
+  readonly last: number | undefined
+}
+
+/** @returns all cards of the next households behind `after`, in the order of households */
 export async function readCardPage(
   connection: LedgerConnection,
   shard: number,
-  after: string,
-  countMax: number,
-): Promise<Map<string, CardAndPurses>> {
-  return cardsOf((await connection.run<CardRow>(READ_CARD_PAGE, [shard, after, countMax])).rows)
+  after: number,
+  households: number,
+): Promise<CardPage> {
+  const page = await connection.run<{ id: string }>(READ_HOUSEHOLD_PAGE, [shard, after, households])
+  const ids = page.rows.map((row) => row.id)
+  const last = ids.at(-1)
+  if (last === undefined) return { cards: [], last: undefined }
+  const { rows } = await connection.run<CardRow>(READ_HOUSEHOLD_CARDS, [shard, ids])
+  return { cards: [...cardsOf(rows).values()], last: Number(last) }
 }
 
 function cardsOf(rows: readonly CardRow[]): Map<string, CardAndPurses> {

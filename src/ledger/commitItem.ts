@@ -181,17 +181,19 @@ const TRANSFER_COLUMNS: readonly ((transfer: Transfer & { item: number }) => num
 /** PostgreSQL manual 8.15.6, array literals; written here because the driver's own writer is several times slower. */
 function arrayLiteral<T>(rows: readonly T[], column: (row: T) => string | number | boolean | null): string | null {
   let literal = ''
-  let empty = true
+  // Most columns are null throughout: nothing is written for those.
+  let nulls = 0
   for (const row of rows) {
     const value = column(row)
     if (value === null) {
-      literal += ',NULL'
+      if (literal === '') nulls++
+      else literal += ',NULL'
     } else {
+      if (literal === '') literal = ',NULL'.repeat(nulls)
       literal += ',' + String(value)
-      empty = false
     }
   }
-  return empty ? null : '{' + literal.slice(1) + '}'
+  return literal === '' ? null : '{' + literal.slice(1) + '}'
 }
 
 function quoted(text: string | null): string | null {

@@ -161,23 +161,43 @@ export class GroupCommit {
     this.#busyConnections.add(connection)
     // Every batch inserts its keys in one order, so that two of them cannot wait for each other in a circle.
     batch.sort((a, b) => compare(answerName(a.item), answerName(b.item)))
+    let row: BatchRow | undefined
     try {
-      await this.#commit(connection, batch)
+      row = await this.#run(connection, batch)
+    } catch (error) {
+      await this.#recover(connection, batch, error)
     } finally {
       this.#busyConnections.delete(connection)
+      // The next batch is on its way before this one's owners are told: the server works while they are.
       this.flush()
+    }
+    if (row === undefined) return
+    await this.#tell(connection, batch, row)
+    // What waited behind this batch is ready now.
+    this.flush()
+  }
+
+  async #run(connection: LedgerConnection, batch: readonly Entry[]): Promise<BatchRow> {
+    const { clock, shard, onBatch } = this.#options
+    const startedMs = clock.now()
+    const items = batch.map((entry) => entry.item)
+    const { rows } = await connection.run<BatchRow>(COMMIT_BATCH, commitParameters(shard, startedMs, items))
+    assert(rows[0] !== undefined, 'commit_batch answers one row')
+    onBatch?.(batch.length, clock.now() - startedMs)
+    return rows[0]
+  }
+
+  async #tell(connection: LedgerConnection, batch: Entry[], row: BatchRow): Promise<void> {
+    try {
+      await this.#deliver(connection, batch, row)
+    } catch (error) {
+      await this.#recover(connection, batch, error)
     }
   }
 
   async #commit(connection: LedgerConnection, batch: Entry[]): Promise<void> {
-    const { clock, shard } = this.#options
-    const startedMs = clock.now()
     try {
-      const items = batch.map((entry) => entry.item)
-      const { rows } = await connection.run<BatchRow>(COMMIT_BATCH, commitParameters(shard, startedMs, items))
-      assert(rows[0] !== undefined, 'commit_batch answers one row')
-      await this.#deliver(connection, batch, rows[0])
-      this.#options.onBatch?.(batch.length, clock.now() - startedMs)
+      await this.#deliver(connection, batch, await this.#run(connection, batch))
     } catch (error) {
       await this.#recover(connection, batch, error)
     }

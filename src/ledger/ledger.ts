@@ -5,7 +5,7 @@ import type { OriginalSnapshot } from '../decision/original.ts'
 import type { Logger } from '../log.ts'
 import type { Terminal } from '../transaction/terminal.ts'
 import { readAnswers } from './answers.ts'
-import { readCardPage, readCards, readPurses, type CardAndPurses } from './cards.ts'
+import { readCardPage, readCards, readPurses, type CardAndPurses, type CardPage } from './cards.ts'
 import type { CommitItem, StoredAnswer } from './commitItem.ts'
 import { LedgerConnection } from './connection.ts'
 import { epochStore } from './epochs.ts'
@@ -91,8 +91,8 @@ export class Ledger {
     return readCards(this.#lookups, this.#shard, tokens)
   }
 
-  cardPage(after: string, countMax: number): Promise<Map<string, CardAndPurses>> {
-    return readCardPage(this.#lookups, this.#shard, after, countMax)
+  cardPage(after: number, households: number): Promise<CardPage> {
+    return readCardPage(this.#lookups, this.#shard, after, households)
   }
 
   purses(ids: readonly number[]): Promise<Map<number, CommittedPurse>> {

@@ -18,27 +18,29 @@ export interface PreloadParts {
   readonly hurry: () => boolean
 }
 
-const LARGE_PAGE = 500
-const SMALL_PAGE = 50
+/** Households. */
+const LARGE_PAGE = 200
+const SMALL_PAGE = 20
 
 /** Ends when all or `cardsMax` cards are there, or as soon as Redis is down or has another epoch. Does not reject. */
 export async function preload({ ledger, hotState, clock, log, cardsMax, hurry }: PreloadParts): Promise<void> {
   const { epoch } = hotState
-  let after = ''
+  let after = 0
   let count = 0
   try {
     while (epoch !== undefined && hotState.epoch === epoch && count < cardsMax) {
       const startedMs = performance.now()
-      const page = [...(await ledger.cardPage(after, Math.min(hurry() ? LARGE_PAGE : SMALL_PAGE, cardsMax - count))).values()]
-      const last = page.at(-1)
+      const { cards, last } = await ledger.cardPage(after, hurry() ? LARGE_PAGE : SMALL_PAGE)
       if (last === undefined) break
+      // The household's purses come with each card that carries them.
+      const purses = new Map(cards.flatMap((one) => one.purses.map((purse) => [purse.purseId, purse])))
       await hotState.put(
         epoch,
-        page.map(({ card }) => card),
-        page.flatMap(({ purses }) => purses),
+        cards.map(({ card }) => card),
+        [...purses.values()],
       )
-      after = last.card.token
-      count += page.length
+      after = last
+      count += cards.length
       if (!hurry()) await pause(clock, performance.now() - startedMs)
     }
     log.info({ count }, 'cards are in Redis')

@@ -51,7 +51,10 @@ export function demoHousehold(household: number): DemoHousehold {
     rationMembers: size - Number(newborn),
     breadMembers: size - Number(withoutBread),
     persons: Array.from({ length: size }, (_, index) => person(household, index + 1, size)),
-    oldPan: household % 10 === 0 || OLD_CARDS.includes(household) ? demoOldPan(household) : undefined,
+    oldPan:
+      household % (household < FIRST_PLAIN_HOUSEHOLD ? 10 : 100) === 0 || OLD_CARDS.includes(household)
+        ? demoOldPan(household)
+        : undefined,
     points: household % 3 === 1 ? 1500 + (household % 100) * 10 : 0,
   }
 }

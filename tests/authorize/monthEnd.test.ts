@@ -162,7 +162,7 @@ describe('within the month what was taken comes back to the purse and the days i
   it('a late original after its reversal is refused', async () => {
     const { sent } = await pos.exchange('0400', {
       ...bread(household.head.pan, 20),
-      90: `0200123456${'1122100000'}00000818001${'0'.repeat(11)}`,
+      90: `0200123456112210000000000818001${'0'.repeat(11)}`,
       48: undefined,
     })
     expect(sent.mti).toBe('0400')

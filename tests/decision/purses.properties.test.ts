@@ -97,7 +97,7 @@ function decisionOn(drawn: Asked): ReturnType<typeof decide> {
     ...(serviceClass === undefined ? {} : { serviceClass }),
     dispense: { units: units === 'fitting' ? amount / 20 : units, days, basket: basketOf(basket, amount) },
   })
-  const whole = contextOf(kind, { terminalClass: drawn.place[0]!, category: drawn.place[1]!, wallet: drawn.wallet })
+  const whole = contextOf(kind, { terminalClass: drawn.place[0], category: drawn.place[1], wallet: drawn.wallet })
   const carries = { head: [1, 2, 3, 4], member: [1], old: [2, 3, 4] }[role]
   return decide(transaction, {
     ...whole,

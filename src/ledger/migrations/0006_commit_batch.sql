@@ -54,6 +54,11 @@ DECLARE
   v_second_version bigint[];
   v_tries smallint[];
   v_locked bigint[];
+  v_at integer;
+  v_tried smallint;
+  v_moved_balance bigint;
+  v_moved_version bigint;
+  v_fits boolean;
   v_response text[] := p_response;
   v_reason text[] := p_reason;
   v_quantity bigint[] := p_quantity;
@@ -113,48 +118,70 @@ BEGIN
   -- What follows an earlier approval: was that touched meanwhile? In a statement of its own, which sees what others committed while the purse
   -- was waited for.
   IF p_original_key IS NOT NULL THEN
-    SELECT array_agg(CASE WHEN i.verdict NOT IN (2, 3) AND i.linked <> (
+    FOR v_at IN
+      SELECT i.ord
+      FROM unnest(p_purse, p_original_key, p_original_date, p_linked) WITH ORDINALITY AS i(purse, original_key, original_date, linked, ord)
+      WHERE i.original_key IS NOT NULL AND i.linked <> (
         SELECT count(*) FROM "authorization" l
         WHERE l.shard = p_shard AND l.purse_id = i.purse AND l.original_key = i.original_key AND l.original_date = i.original_date
-      ) THEN 4::smallint ELSE i.verdict END ORDER BY i.ord)
-    INTO v_outcome
-    FROM unnest(v_outcome, p_purse, p_original_key, p_original_date, p_linked) WITH ORDINALITY
-      AS i(verdict, purse, original_key, original_date, linked, ord);
+      )
+    LOOP
+      IF v_outcome[v_at] NOT IN (2, 3) THEN v_outcome[v_at] := 4; END IF;
+    END LOOP;
   END IF;
 
   -- Goods of a list: each item has its ceiling in the cycle. What is given back (negative) has none.
   IF p_items IS NOT NULL THEN
-    SELECT array_agg(CASE WHEN i.verdict = 0 AND i.items IS NOT NULL AND EXISTS (
+    FOR v_at IN
+      SELECT i.ord
+      FROM unnest(p_purse, p_items, p_items_max) WITH ORDINALITY AS i(purse, items, items_max, ord)
+        JOIN purse p ON p.shard = p_shard AND p.id = i.purse
+      WHERE i.items IS NOT NULL AND EXISTS (
         SELECT 1
         FROM unnest(string_to_array(i.items, ',')::integer[], string_to_array(i.items_max, ',')::integer[], p.items) AS n(added, ceiling, drawn)
         WHERE n.added > 0 AND coalesce(n.drawn, 0) + n.added > n.ceiling
-      ) THEN 10::smallint ELSE i.verdict END ORDER BY i.ord)
-    INTO v_outcome
-    FROM unnest(v_outcome, p_purse, p_items, p_items_max) WITH ORDINALITY AS i(verdict, purse, items, items_max, ord)
-      LEFT JOIN purse p ON p.shard = p_shard AND p.id = i.purse;
+      )
+    LOOP
+      IF v_outcome[v_at] = 0 THEN v_outcome[v_at] := 10; END IF;
+    END LOOP;
   END IF;
 
   -- A second purse of the same card.
   IF p_second IS NOT NULL THEN
-    SELECT array_agg(CASE WHEN i.verdict = 0 AND i.second IS NOT NULL AND (p.id IS NULL OR p.gate <> i.gate OR p.balance + i.delta < 0)
-      THEN 11::smallint ELSE i.verdict END ORDER BY i.ord),
-      array_agg(p.balance + i.delta ORDER BY i.ord), array_agg(CASE WHEN i.delta <> 0 THEN p.version + 1 END ORDER BY i.ord)
-    INTO v_outcome, v_second_balance, v_second_version
-    FROM unnest(v_outcome, p_second, p_second_gate, p_second_delta) WITH ORDINALITY AS i(verdict, second, gate, delta, ord)
-      LEFT JOIN purse p ON p.shard = p_shard AND p.id = i.second;
+    v_second_balance := array_fill(NULL::bigint, ARRAY[cardinality(p_key)]);
+    v_second_version := v_second_balance;
+    FOR v_at, v_moved_balance, v_moved_version, v_fits IN
+      SELECT i.ord, p.balance + i.delta, CASE WHEN i.delta <> 0 THEN p.version + 1 END,
+        p.id IS NOT NULL AND (p.gate = i.gate) IS NOT FALSE AND p.balance + i.delta >= 0
+      FROM unnest(p_second, p_second_gate, p_second_delta) WITH ORDINALITY AS i(second, gate, delta, ord)
+        LEFT JOIN purse p ON p.shard = p_shard AND p.id = i.second
+      WHERE i.second IS NOT NULL
+    LOOP
+      v_second_balance[v_at] := v_moved_balance;
+      v_second_version[v_at] := v_moved_version;
+      IF v_outcome[v_at] = 0 AND NOT v_fits THEN v_outcome[v_at] := 11; END IF;
+    END LOOP;
   END IF;
 
   -- Wrong fingerprints are counted under the card's lock; what the count comes to decides between two answers.
   IF p_card_update IS NOT NULL THEN
     PERFORM 1 FROM card WHERE shard = p_shard AND token = ANY (p_update_card) ORDER BY token FOR NO KEY UPDATE;
-    SELECT array_agg(CASE WHEN i.change = 2 THEN c.fingerprint_mismatches + 1 END ORDER BY i.ord),
-      array_agg(CASE WHEN i.change = 2 AND c.fingerprint_mismatches + 1 >= i.tries THEN i.tries_response ELSE i.response END ORDER BY i.ord),
-      array_agg(CASE WHEN i.change = 2 AND c.fingerprint_mismatches + 1 >= i.tries THEN i.tries_reason ELSE i.reason END ORDER BY i.ord),
-      array_agg(CASE WHEN i.change = 2 THEN c.fingerprint_mismatches + 1 ELSE i.quantity END ORDER BY i.ord)
-    INTO v_tries, v_response, v_reason, v_quantity
-    FROM unnest(p_card_update, p_update_card, p_tries, p_response, p_tries_response, p_reason, p_tries_reason, p_quantity, p_key) WITH ORDINALITY
-        AS i(change, token, tries, response, tries_response, reason, tries_reason, quantity, key, ord)
-      LEFT JOIN card c ON c.shard = p_shard AND c.token = i.token;
+    v_tries := array_fill(NULL::smallint, ARRAY[cardinality(p_key)]);
+    v_quantity := coalesce(p_quantity, array_fill(NULL::bigint, ARRAY[cardinality(p_key)]));
+    v_reason := coalesce(p_reason, array_fill(NULL::text, ARRAY[cardinality(p_key)]));
+    FOR v_at, v_tried IN
+      SELECT i.ord, c.fingerprint_mismatches + 1
+      FROM unnest(p_card_update, p_update_card) WITH ORDINALITY AS i(change, token, ord)
+        JOIN card c ON c.shard = p_shard AND c.token = i.token
+      WHERE i.change = 2
+    LOOP
+      v_tries[v_at] := v_tried;
+      v_quantity[v_at] := v_tried;
+      IF v_tried >= p_tries[v_at] THEN
+        v_response[v_at] := p_tries_response[v_at];
+        v_reason[v_at] := p_tries_reason[v_at];
+      END IF;
+    END LOOP;
   END IF;
 
   -- Insert the keys, in key order: the caller's, which unnest keeps.
@@ -199,7 +226,7 @@ BEGIN
         SELECT GREATEST(coalesce(n.drawn, 0) + coalesce(n.added, 0), 0)
         FROM unnest(p.items, string_to_array(i.items, ',')::integer[]) WITH ORDINALITY AS n(drawn, added, ord) ORDER BY n.ord)
     FROM unnest(v_outcome, p_purse, p_items) AS i(outcome, purse, items)
-    WHERE i.outcome = 0 AND i.items IS NOT NULL AND p.shard = p_shard AND p.id = i.purse;
+    WHERE i.items IS NOT NULL AND i.outcome = 0 AND p.shard = p_shard AND p.id = i.purse;
   END IF;
   IF p_second IS NOT NULL THEN
     UPDATE purse p SET balance = i.balance, version = i.version
