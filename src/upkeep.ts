@@ -72,8 +72,7 @@ export class Upkeep {
   /** What a commit changed beside its purse: cards, and a second purse. */
   afterCommit(passage: Passage, { cardUpdate, second, key }: CommitItem): void {
     if (second !== null) this.correct({ key, purseId: second.purseId })
-    if (cardUpdate === null || (cardUpdate.change === 'match' && passage.card?.mismatches === 0)) return
-    if (!this.#parts.hotState.up) return
+    if (cardUpdate === null || !this.#parts.hotState.up) return
     this.#reloading.push(cardUpdate.token)
     if (cardUpdate.token !== passage.transaction.cardToken) this.#reloading.push(passage.transaction.cardToken)
   }

@@ -9,7 +9,7 @@ import { movementOf, NOTHING_TO_POST, type CardUpdate } from './posting.ts'
  * Only a mismatch counts: no capture, a fault of the device and a repeat say nothing about the holder. It is counted in the commit, under the
  * card's lock, and where it is one more than allowed in a row the same commit suspends the card.
  *
- * @param purse whose gate the decision relies on
+ * @param purse under whose lock it is counted
  * @returns undefined where the fingerprint matched
  */
 export function fingerprintDecline(
@@ -25,7 +25,8 @@ export function fingerprintDecline(
     case 'X':
       return decline('fingerprint_mismatch', {
         ...NOTHING_TO_POST,
-        movement: movementOf(purse.id, purse.gate, 0),
+        // Any gate: each count raises it, and many at once shall all be counted. That the card is not suspended yet, the commit sees.
+        movement: movementOf(purse.id, null, 0),
         cardUpdate: cardUpdate('mismatch', context),
       })
     case 'F':
@@ -34,9 +35,9 @@ export function fingerprintDecline(
   }
 }
 
-/** A match: wrong fingerprints are counted anew. */
-export function afterMatch(context: DecisionContext): CardUpdate {
-  return cardUpdate('match', context)
+/** A match: wrong fingerprints are counted anew. That there are none is known: each one that is counted raises the gates. */
+export function afterMatch(context: DecisionContext): CardUpdate | null {
+  return context.card.mismatches === 0 ? null : cardUpdate('match', context)
 }
 
 function cardUpdate(change: 'mismatch' | 'match', { card, parameters }: DecisionContext): CardUpdate {
@@ -44,6 +45,6 @@ function cardUpdate(change: 'mismatch' | 'match', { card, parameters }: Decision
     change,
     token: card.token,
     tries: parameters.fingerprint.mismatchesMax + 1,
-    raise: change === 'match' ? [] : card.purses.map(({ id }) => id),
+    raise: card.purses.map(({ id }) => id),
   }
 }

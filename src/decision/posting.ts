@@ -67,7 +67,7 @@ export interface CardUpdate {
   readonly change: 'retire' | 'mismatch' | 'match'
   readonly token: CardToken
   readonly tries: number
-  /** Purses whose gates are raised when the card stops. */
+  /** Purses whose gates are raised. */
   readonly raise: readonly number[]
 }
 

@@ -8,8 +8,8 @@ DROP FUNCTION commit_batch;
 -- Parameters: p_shard, p_now, then an array a column (a null array is a column of nulls): see CommitItem in src/ledger/commitItem.ts.
 --   A movement may also set or clear marks of the purse (bits, for days), count items of a goods list (a comma separated count an item, with
 --   ceilings), move a second purse, and update a card: p_card_update is 1 retire it, 2 count a wrong fingerprint, 3 a right one. Where the
---   count reaches p_tries the card is suspended and the item is answered p_tries_response instead. Retiring or suspending raises the gates
---   of the purses in p_raise (comma separated).
+--   count reaches p_tries the card is suspended and the item is answered p_tries_response instead. Each update raises the gates of the
+--   purses in p_raise (comma separated).
 --   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to, negative for those of its second purse.
 -- Result: one row; each column lists a value an item, in the order of the items, separated by commas. `outcome` is
 --   0 won: the row is appended and the purse moved;   1 duplicate: the key was there, read what was answered;
@@ -59,6 +59,9 @@ DECLARE
   v_moved_balance bigint;
   v_moved_version bigint;
   v_fits boolean;
+  v_counts text;
+  v_items text[];
+  v_state text;
   v_response text[] := p_response;
   v_reason text[] := p_reason;
   v_quantity bigint[] := p_quantity;
@@ -132,17 +135,21 @@ BEGIN
 
   -- Goods of a list: each item has its ceiling in the cycle. What is given back (negative) has none.
   IF p_items IS NOT NULL THEN
-    FOR v_at IN
-      SELECT i.ord
+    v_items := array_fill(NULL::text, ARRAY[cardinality(p_key)]);
+    FOR v_at, v_counts, v_fits IN
+      SELECT i.ord, c.counts, c.fits
       FROM unnest(p_purse, p_items, p_items_max) WITH ORDINALITY AS i(purse, items, items_max, ord)
         JOIN purse p ON p.shard = p_shard AND p.id = i.purse
-      WHERE i.items IS NOT NULL AND EXISTS (
-        SELECT 1
-        FROM unnest(string_to_array(i.items, ',')::integer[], string_to_array(i.items_max, ',')::integer[], p.items) AS n(added, ceiling, drawn)
-        WHERE n.added > 0 AND coalesce(n.drawn, 0) + n.added > n.ceiling
-      )
+        CROSS JOIN LATERAL (
+          SELECT array_agg(GREATEST(coalesce(n.drawn, 0) + coalesce(n.added, 0), 0) ORDER BY n.ord)::text AS counts,
+            bool_and(coalesce(n.added, 0) <= 0 OR coalesce(n.drawn, 0) + n.added <= n.ceiling) AS fits
+          FROM unnest(string_to_array(i.items, ',')::integer[], string_to_array(i.items_max, ',')::integer[], p.items) WITH ORDINALITY
+            AS n(added, ceiling, drawn, ord)
+        ) c
+      WHERE i.items IS NOT NULL
     LOOP
-      IF v_outcome[v_at] = 0 THEN v_outcome[v_at] := 10; END IF;
+      v_items[v_at] := v_counts;
+      IF v_outcome[v_at] = 0 AND NOT v_fits THEN v_outcome[v_at] := 10; END IF;
     END LOOP;
   END IF;
 
@@ -169,12 +176,14 @@ BEGIN
     v_tries := array_fill(NULL::smallint, ARRAY[cardinality(p_key)]);
     v_quantity := coalesce(p_quantity, array_fill(NULL::bigint, ARRAY[cardinality(p_key)]));
     v_reason := coalesce(p_reason, array_fill(NULL::text, ARRAY[cardinality(p_key)]));
-    FOR v_at, v_tried IN
-      SELECT i.ord, c.fingerprint_mismatches + 1
+    FOR v_at, v_tried, v_state IN
+      SELECT i.ord, c.fingerprint_mismatches + 1, c.state
       FROM unnest(p_card_update, p_update_card) WITH ORDINALITY AS i(change, token, ord)
         JOIN card c ON c.shard = p_shard AND c.token = i.token
       WHERE i.change = 2
     LOOP
+      -- It has been suspended meanwhile: look again.
+      IF v_outcome[v_at] = 0 AND v_state = 'SUSPENDED_BIOMETRIC' THEN v_outcome[v_at] := 3; END IF;
       v_tries[v_at] := v_tried;
       v_quantity[v_at] := v_tried;
       IF v_tried >= p_tries[v_at] THEN
@@ -207,34 +216,31 @@ BEGIN
 
   -- Who lost its key? Rare, so the common case pays only for the count.
   IF coalesce(cardinality(v_won), 0) <> (SELECT count(*) FROM unnest(v_outcome) AS o(verdict) WHERE o.verdict = 0) THEN
-    SELECT array_agg(CASE WHEN i.verdict = 0 AND NOT (i.key = ANY (coalesce(v_won, '{}'))) THEN 1::smallint ELSE i.verdict END ORDER BY i.ord)
-    INTO v_outcome
-    FROM unnest(v_outcome, p_key) WITH ORDINALITY AS i(verdict, key, ord);
+    FOR v_at IN
+      SELECT i.ord FROM unnest(v_outcome, p_key) WITH ORDINALITY AS i(verdict, key, ord)
+      WHERE i.verdict = 0 AND i.key NOT IN (SELECT won FROM unnest(v_won) AS won)
+    LOOP
+      v_outcome[v_at] := 1;
+    END LOOP;
   END IF;
 
   -- Move the purses of the winners.
   UPDATE purse p SET
     balance = i.balance, held = i.held, version = i.version, day = i.day,
     spent_amount = i.spent_amount, spent_count = i.spent_count,
-    withdrawn_amount = i.withdrawn_amount, withdrawn_count = i.withdrawn_count, marks = i.marks
+    withdrawn_amount = i.withdrawn_amount, withdrawn_count = i.withdrawn_count, marks = i.marks,
+    items = coalesce(i.items::integer[], p.items)
   FROM unnest(v_outcome, p_purse, p_posts, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount,
-      v_withdrawn_count, v_marks) AS i(outcome, purse, posts, balance, held, version, day, spent_amount, spent_count, withdrawn_amount,
-      withdrawn_count, marks)
+      v_withdrawn_count, v_marks, v_items) AS i(outcome, purse, posts, balance, held, version, day, spent_amount, spent_count, withdrawn_amount,
+      withdrawn_count, marks, items)
   WHERE i.outcome = 0 AND i.posts AND p.shard = p_shard AND p.id = i.purse;
-  IF p_items IS NOT NULL THEN
-    UPDATE purse p SET items = ARRAY(
-        SELECT GREATEST(coalesce(n.drawn, 0) + coalesce(n.added, 0), 0)
-        FROM unnest(p.items, string_to_array(i.items, ',')::integer[]) WITH ORDINALITY AS n(drawn, added, ord) ORDER BY n.ord)
-    FROM unnest(v_outcome, p_purse, p_items) AS i(outcome, purse, items)
-    WHERE i.items IS NOT NULL AND i.outcome = 0 AND p.shard = p_shard AND p.id = i.purse;
-  END IF;
   IF p_second IS NOT NULL THEN
     UPDATE purse p SET balance = i.balance, version = i.version
     FROM unnest(v_outcome, p_second, v_second_balance, v_second_version) AS i(outcome, second, balance, version)
     WHERE i.outcome = 0 AND i.version IS NOT NULL AND p.shard = p_shard AND p.id = i.second;
   END IF;
   IF p_card_update IS NOT NULL THEN
-    -- A card that stops raises the gates of the purses it could draw on, so that what was decided before it stopped is looked at again.
+    -- What changes a card raises the gates of the purses it can draw on, so that what was decided before is looked at again.
     WITH changed AS (
       UPDATE card c SET version = c.version + 1,
         fingerprint_mismatches = CASE i.change WHEN 2 THEN i.tried WHEN 3 THEN 0 ELSE c.fingerprint_mismatches END,
@@ -243,10 +249,10 @@ BEGIN
       FROM unnest(v_outcome, p_card_update, p_update_card, p_raise, p_tries, v_tries) AS i(outcome, change, token, raise, tries, tried)
       WHERE i.outcome = 0 AND c.shard = p_shard AND c.token = i.token
         AND (i.change = 2 OR i.change = 1 AND c.state <> 'RETIRED' OR i.change = 3 AND c.fingerprint_mismatches > 0)
-      RETURNING i.raise, i.change = 1 OR i.change = 2 AND i.tried >= i.tries AS stops
+      RETURNING i.raise
     )
     UPDATE purse p SET gate = p.gate + 1
-    FROM (SELECT DISTINCT r::bigint AS id FROM changed, unnest(string_to_array(changed.raise, ',')) AS r WHERE changed.stops) i
+    FROM (SELECT DISTINCT r::bigint AS id FROM changed, unnest(string_to_array(changed.raise, ',')) AS r) i
     WHERE p.shard = p_shard AND p.id = i.id;
   END IF;
 
