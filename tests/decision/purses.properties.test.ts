@@ -193,7 +193,7 @@ it('an entitlement is drawn on at its own places only, and never with a memberâ€
       expect(drawn.place.join(' ')).toBe(place)
       expect(drawn.role).not.toBe('member')
     }),
-    { numRuns: 20_000 },
+    { numRuns: 80_000 },
   )
   expect(drawnOn).toBeGreaterThan(100)
 })

@@ -88,7 +88,6 @@ ALTER TABLE "authorization"
   ADD second_purse_id bigint,
   ADD second_version bigint,
   ADD second_available_after bigint;
-CREATE INDEX authorization_second_purse ON "authorization" (second_purse_id) WHERE second_purse_id IS NOT NULL;
 
 -- Every posting of every purse, whichever leg of a decision it was.
 CREATE VIEW purse_posting AS
