@@ -1,6 +1,6 @@
 /**
  * Opens purses that have a cycle for a month: what is left of the month before expires or becomes units of another purse, and the month's
- * entitlement is issued (migrations/0007_open_purses.sql). Each purse is opened once a month, whoever asks first and however often: the job
+ * entitlement is issued (migrations/0004_open_purses.sql). Each purse is opened once a month, whoever asks first and however often: the job
  * of the 1st, in chunks; or the authorizer, where a card is used before its chunk has come.
  */
 import { entitlementOf, monthOf, nextMonth } from '../purse/entitlement.ts'

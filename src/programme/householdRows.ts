@@ -213,7 +213,7 @@ interface OpenedPurse {
   readonly opening: { readonly kind: number; readonly key: string; readonly keyDate: string; readonly from: number }
 }
 
-/** Cash comes from the bank at once; entitlements are issued for a month, as migrations/0007_open_purses.sql does it. */
+/** Cash comes from the bank at once; entitlements are issued for a month, as migrations/0004_open_purses.sql does it. */
 function openedPurses({ household, persons, purses }: NewHousehold, { nowMs, cash, month }: RowContext): OpenedPurse[] {
   const ofPersons = persons.map(({ member, balance }) => {
     const id = personIdOf(household, member)

@@ -1,19 +1,64 @@
 -- Up Migration
 
--- Who takes part: households and their cards, merchants and their terminals. Every table of a household has its shard in
+-- Who takes part: households, their persons, purses and cards; merchants and their terminals. Every table of a household has its shard in
 -- the primary key; the shard is stored when the household is created and never computed again.
 
+-- What the programme's units, purses and accounts are: data, registered from config/programme.json at each start (src/ledger/chart.ts).
+-- The auditor judges by these tables.
+CREATE TABLE unit (
+  number smallint PRIMARY KEY,
+  name text NOT NULL UNIQUE
+);
+CREATE TABLE purse_kind (
+  kind smallint PRIMARY KEY,
+  name text NOT NULL UNIQUE,
+  unit smallint NOT NULL REFERENCES unit,
+  account smallint NOT NULL UNIQUE,
+  held_account smallint UNIQUE
+);
+INSERT INTO unit (number, name) VALUES (1, 'EGP'), (2, 'RATION'), (3, 'POINTS'), (4, 'LOAF');
+INSERT INTO purse_kind (kind, name, unit, account, held_account)
+VALUES (1, 'cash', 1, 2000, 2001), (2, 'ration', 2, 2100, NULL), (3, 'bread', 4, 2110, NULL), (4, 'points', 3, 2120, NULL);
+
+-- Members are counted for ration and for bread apart: not everybody who eats bread is on the ration list. A change holds from the next cycle.
 CREATE TABLE household (
   shard smallint NOT NULL,
   id bigint NOT NULL,
   governorate smallint NOT NULL,
+  ration_members smallint NOT NULL DEFAULT 0 CHECK (ration_members >= 0),
+  bread_members smallint NOT NULL DEFAULT 0 CHECK (bread_members >= 0),
   PRIMARY KEY (shard, id)
+);
+
+-- A person's health cover: its class and the first and the last day on which it holds; no class, no cover.
+CREATE TABLE person (
+  shard smallint NOT NULL,
+  id bigint NOT NULL,
+  household_id bigint NOT NULL,
+  birth_date date NOT NULL,
+  head boolean NOT NULL,
+  cover_class text,
+  cover_from date,
+  cover_until date,
+  PRIMARY KEY (shard, id),
+  CHECK ((cover_class IS NULL) = (cover_from IS NULL) AND (cover_class IS NULL) = (cover_until IS NULL))
+);
+CREATE UNIQUE INDEX person_head ON person (shard, household_id) WHERE head;
+
+-- A service (ration, bread, health) is switched on for a region, and so for all its households and persons, whatever card they hold.
+CREATE TABLE region_service (
+  service text NOT NULL,
+  governorate smallint NOT NULL,
+  active_from date NOT NULL,
+  PRIMARY KEY (service, governorate)
 );
 
 -- One row a purse. `balance` is what can be spent, `held` what authorizations have set aside; `version` counts the postings,
 -- `gate` is raised in the same commit as any change of card state, role, activation or entitlement that concerns this purse.
--- The day's counters belong to the Cairo date in `day`. No index on a column that changes, and room on each page,
--- so that updates stay heap-only.
+-- The day's counters belong to the Cairo date in `day`. `person_id` is null for a household's purse. The last four concern purses with a cycle:
+-- `cycle` is the first day of the month that the purse was last opened for, `members` the count it was opened with, `marks` the days of that month
+-- that were drawn (bit 0 is the 1st), `items` how many of each item of the goods list were drawn in it. No index on a column that changes, and
+-- room on each page, so that updates stay heap-only.
 CREATE TABLE purse (
   shard smallint NOT NULL,
   id bigint NOT NULL,
@@ -29,28 +74,46 @@ CREATE TABLE purse (
   spent_count integer NOT NULL DEFAULT 0,
   withdrawn_amount bigint NOT NULL DEFAULT 0,
   withdrawn_count integer NOT NULL DEFAULT 0,
+  person_id bigint,
+  cycle date CHECK (extract(day FROM cycle) = 1),
+  members smallint NOT NULL DEFAULT 0,
+  marks integer NOT NULL DEFAULT 0,
+  items integer[],
   PRIMARY KEY (shard, id)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1);
+CREATE INDEX purse_household ON purse (shard, household_id);
 
--- The card number itself is not here: `token` is its keyed hash, `masked` what may be shown.
+-- A household has one purse of each kind that is its own; what is left of one can only become units of a purse that is known for certain.
+-- Cash belongs to persons: there a household has several.
+CREATE UNIQUE INDEX purse_of_household ON purse (shard, household_id, kind) WHERE person_id IS NULL AND kind <> 1;
+
+-- The card number itself is not here: `token` is its keyed hash, `masked` what may be shown. Whose card it is, and what it carries: head (everything of
+-- person and household), member (the person's purses only), old (the household's old ration card: the household's purses only).
 CREATE TABLE card (
   shard smallint NOT NULL,
   token text NOT NULL,
   masked text NOT NULL,
   household_id bigint NOT NULL,
-  cash_purse bigint NOT NULL,
   state text NOT NULL,
   expiry text NOT NULL CHECK (expiry ~ '^\d{4}$'),
   version bigint NOT NULL DEFAULT 1,
-  PRIMARY KEY (shard, token)
+  role text NOT NULL DEFAULT 'head' CHECK (role IN ('head', 'member', 'old')),
+  person_id bigint,
+  fingerprint_mismatches smallint NOT NULL DEFAULT 0,
+  retired_at timestamptz,
+  PRIMARY KEY (shard, token),
+  CHECK ((role = 'old') = (person_id IS NULL))
 );
+CREATE INDEX card_household ON card (shard, household_id);
 
+-- A merchant's governorate is 0 where it is everywhere. `wallet`: the terminal takes the price of subsidised goods from the card's cash purse.
 CREATE TABLE merchant (
   id bigint PRIMARY KEY,
   acceptor_id text NOT NULL UNIQUE,
   name text NOT NULL,
   category text NOT NULL CHECK (category ~ '^\d{4}$'),
-  state text NOT NULL DEFAULT 'ACTIVE'
+  state text NOT NULL DEFAULT 'ACTIVE',
+  governorate smallint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE terminal (
@@ -58,7 +121,8 @@ CREATE TABLE terminal (
   terminal_id text NOT NULL UNIQUE,
   merchant_id bigint NOT NULL REFERENCES merchant,
   class text NOT NULL,
-  state text NOT NULL DEFAULT 'ACTIVE'
+  state text NOT NULL DEFAULT 'ACTIVE',
+  wallet boolean NOT NULL DEFAULT false
 );
 
 -- Which Redis holds the hot state of a shard. A Redis that is another process, another replication history or has lost its epoch

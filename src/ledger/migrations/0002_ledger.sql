@@ -3,6 +3,9 @@
 -- One row a decision, approved or declined. It is the idempotency record (unique key and stored answer), the outbox
 -- and the journal entry's head. `purse_version` is the purse's version after the posting, null where nothing was posted.
 -- Partitioned by the date in the key, so that uniqueness holds across midnight. One secondary index, no more.
+-- `quantity`: what moved in the purse's own unit, where that is not the amount itself (loaves, a co-pay's share of the bill); of a decline for
+-- a wrong fingerprint the count that it came to. `marks` and `items`: the days and goods that were drawn. `cycle`: the purse's at that moment.
+-- `second_`: another purse of the same card that the decision moved too (bread paid by wallet; loaves that become points).
 CREATE TABLE "authorization" (
   purse_id bigint,
   purse_version bigint,
@@ -27,10 +30,25 @@ CREATE TABLE "authorization" (
   terminal_id text,
   rrn text,
   original_key text,
+  quantity bigint,
+  cycle date,
+  marks integer,
+  items text,
+  second_purse_id bigint,
+  second_version bigint,
+  second_available_after bigint,
   PRIMARY KEY (shard, key_date, key)
 ) PARTITION BY RANGE (key_date);
 
 CREATE INDEX authorization_purse ON "authorization" (purse_id) WHERE purse_id IS NOT NULL;
+
+-- Every posting of every purse, whichever leg of a decision it was.
+CREATE VIEW purse_posting AS
+  SELECT shard, key_date, key, kind, response_code, purse_id, purse_version, available_after, held_after, 1 AS leg
+  FROM "authorization" WHERE purse_version IS NOT NULL
+  UNION ALL
+  SELECT shard, key_date, key, kind, response_code, second_purse_id, second_version, second_available_after, 0, 2
+  FROM "authorization" WHERE second_version IS NOT NULL;
 
 -- One debit and one credit account a row; an account is a code of the chart and its owner (purse, merchant, terminal, or 0).
 CREATE TABLE transfer (
@@ -67,6 +85,10 @@ END
 $$;
 
 -- Creates the monthly partitions of the ledger from the month of `first_day` on. Safe to run at any time and twice.
+--
+-- A partition is made on its own and then attached. CREATE TABLE ... PARTITION OF would need the whole table for itself (ACCESS
+-- EXCLUSIVE): it waits for every reader, a dump or an audit may read for minutes, and every commit waits behind it. Attaching needs SHARE UPDATE
+-- EXCLUSIVE on the table only, which neither readers nor commits mind (PostgreSQL manual, ALTER TABLE, ATTACH PARTITION).
 CREATE FUNCTION ensure_partitions(first_day date, months integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   parent text;
@@ -80,8 +102,9 @@ BEGIN
     FOREACH parent IN ARRAY ARRAY['authorization', 'transfer'] LOOP
       name := format('%s_%s', parent, to_char(month, 'YYYYMM'));
       CONTINUE WHEN to_regclass(quote_ident(name)) IS NOT NULL;
-      EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', name, parent, month, (month + interval '1 month')::date);
+      EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name, parent);
       EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', name);
+      EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, name, month, (month + interval '1 month')::date);
       created := created + 1;
     END LOOP;
   END LOOP;

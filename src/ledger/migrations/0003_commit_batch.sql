@@ -4,14 +4,19 @@
 -- appends those whose guards hold. The caller sends at most one item a purse and one a key in a batch, in the order of (date, key).
 --
 -- Parameters: p_shard, p_now, then an array a column (a null array is a column of nulls): see CommitItem in src/ledger/commitItem.ts.
---   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to.
+--   A movement may also set or clear marks of the purse (bits, for days), count items of a goods list (a comma separated count an item, with
+--   ceilings), move a second purse, and update a card: p_card_update is 1 retire it, 2 count a wrong fingerprint, 3 a right one. Where the
+--   count reaches p_tries the card is suspended and the item is answered p_tries_response instead. Each update raises the gates of the
+--   purses in p_raise (comma separated).
+--   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to, negative for those of its second purse.
 -- Result: one row; each column lists a value an item, in the order of the items, separated by commas. `outcome` is
 --   0 won: the row is appended and the purse moved;   1 duplicate: the key was there, read what was answered;
 --   2 no such purse;   3 gate moved;   4 the original was touched meanwhile;   5 balance;   6 balance ceiling;
---   7 the day's amount;   8 the day's count.     1 to 8: nothing was written for this item.
---   The purse columns are its state after this batch and hold for outcome 0 only.
--- Locks: purses ORDER BY shard, id FOR NO KEY UPDATE, before any key is inserted; keys in key order. So no two batches wait for each
---   other in a circle. Each step is a statement of its own: it must see what others committed while the step before waited.
+--   7 the day's amount;   8 the day's count;   9 a mark is set already;   10 an item's ceiling;   11 the second purse.
+--   1 to 11: nothing was written for this item.
+--   The purse columns are its state after this batch and hold for outcome 0 only; `tries` is the count of wrong fingerprints.
+-- Locks: purses ORDER BY shard, id FOR NO KEY UPDATE, then cards by token, before any key is inserted; keys in key order. So no two batches
+--   wait for each other in a circle. Each step is a statement of its own: it must see what others committed while the step before waited.
 CREATE FUNCTION commit_batch(
   p_shard smallint,
   p_now timestamptz,
@@ -22,10 +27,13 @@ CREATE FUNCTION commit_batch(
   p_day date[], p_limit smallint[], p_count_amount bigint[], p_count integer[], p_amount_max bigint[], p_count_max integer[],
   p_original_key text[], p_original_date date[], p_linked integer[], p_suspense bigint[],
   p_hold_expires timestamptz[], p_hold_used bigint[],
+  p_quantity bigint[], p_cycle date[], p_set_marks integer[], p_clear_marks integer[], p_items text[], p_items_max text[],
+  p_second bigint[], p_second_gate bigint[], p_second_delta bigint[],
+  p_card_update smallint[], p_update_card text[], p_raise text[], p_tries smallint[], p_tries_response text[], p_tries_reason text[],
   t_item integer[], t_debit_code smallint[], t_debit_owner bigint[], t_credit_code smallint[], t_credit_owner bigint[],
   t_unit smallint[], t_amount bigint[],
   OUT outcome text, OUT balance text, OUT held text, OUT version text, OUT day text,
-  OUT spent_amount text, OUT spent_count text, OUT withdrawn_amount text, OUT withdrawn_count text
+  OUT spent_amount text, OUT spent_count text, OUT withdrawn_amount text, OUT withdrawn_count text, OUT marks text, OUT tries text
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -38,31 +46,57 @@ DECLARE
   v_spent_count integer[];
   v_withdrawn_amount bigint[];
   v_withdrawn_count integer[];
+  v_marks integer[];
+  v_cycle date[];
+  v_second_balance bigint[];
+  v_second_version bigint[];
+  v_tries smallint[];
+  v_locked bigint[];
+  v_at integer;
+  v_tried smallint;
+  v_moved_balance bigint;
+  v_moved_version bigint;
+  v_fits boolean;
+  v_counts text;
+  v_items text[];
+  v_state text;
+  v_response text[] := p_response;
+  v_reason text[] := p_reason;
+  v_quantity bigint[] := p_quantity;
   v_won text[];
 BEGIN
+  v_locked := p_purse || p_second;
+  IF p_raise IS NOT NULL THEN
+    v_locked := v_locked || ARRAY(SELECT r::bigint FROM unnest(p_raise) AS raise(list), unnest(string_to_array(raise.list, ',')) AS r);
+  END IF;
+
   -- Lock and judge: a locked row is read as it is after the wait, whatever the statement's snapshot. A day's counters start at zero on a later date; what is given back (negative) only ever lowers its own day.
   SELECT array_agg(j.verdict ORDER BY j.ord),
     array_agg(j.balance ORDER BY j.ord), array_agg(j.held ORDER BY j.ord), array_agg(j.version ORDER BY j.ord), array_agg(j.day ORDER BY j.ord),
     array_agg(GREATEST(j.spent_amount, 0) ORDER BY j.ord), array_agg(GREATEST(j.spent_count, 0) ORDER BY j.ord),
-    array_agg(GREATEST(j.withdrawn_amount, 0) ORDER BY j.ord), array_agg(GREATEST(j.withdrawn_count, 0) ORDER BY j.ord)
-  INTO v_outcome, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount, v_withdrawn_count
+    array_agg(GREATEST(j.withdrawn_amount, 0) ORDER BY j.ord), array_agg(GREATEST(j.withdrawn_count, 0) ORDER BY j.ord),
+    array_agg(j.marks ORDER BY j.ord), array_agg(j.cycle ORDER BY j.ord)
+  INTO v_outcome, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount, v_withdrawn_count, v_marks, v_cycle
   FROM (
     WITH locked AS MATERIALIZED (
-      SELECT * FROM purse WHERE shard = p_shard AND id = ANY (p_purse) ORDER BY shard, id FOR NO KEY UPDATE
+      SELECT * FROM purse WHERE shard = p_shard AND id = ANY (v_locked) ORDER BY shard, id FOR NO KEY UPDATE
     )
     SELECT c.*,
       (CASE
         WHEN c.purse IS NULL THEN 0
         WHEN c.version IS NULL THEN 2
-        WHEN c.gate <> c.expected_gate THEN 3
+        WHEN c.gate <> c.expected_gate OR c.cycle <> c.expected_cycle THEN 3
         WHEN c.balance < 0 OR c.held < 0 THEN 5
         WHEN c.delta > 0 AND c.balance > c.balance_max THEN 6
         WHEN CASE c.limit_group WHEN 1 THEN c.spent_amount WHEN 2 THEN c.withdrawn_amount END > c.amount_max THEN 7
         WHEN CASE c.limit_group WHEN 1 THEN c.spent_count WHEN 2 THEN c.withdrawn_count END > c.count_max THEN 8
+        WHEN c.marks_before & c.set_marks <> 0 THEN 9
         ELSE 0
       END)::smallint AS verdict
     FROM (
       SELECT a.ord, a.purse, a.expected_gate, a.delta, a.balance_max, a.limit_group, a.amount_max, a.count_max,
+        a.expected_cycle, a.set_marks, p.cycle, p.marks AS marks_before,
+        (p.marks | coalesce(a.set_marks, 0)) & ~coalesce(a.clear_marks, 0) AS marks,
         p.gate, p.balance + a.delta AS balance, p.held + a.held_delta AS held,
         CASE WHEN a.posts THEN p.version + 1 ELSE p.version END AS version,
         GREATEST(p.day, a.count_day) AS day,
@@ -75,9 +109,9 @@ BEGIN
         CASE WHEN a.count_day > p.day THEN 0 ELSE p.withdrawn_count END + CASE WHEN a.limit_group = 2
           THEN CASE WHEN a.count_add >= 0 OR a.count_day = p.day THEN a.count_add ELSE 0 END ELSE 0 END AS withdrawn_count
       FROM unnest(p_purse, p_gate, p_posts, p_delta, p_held_delta, p_balance_max, p_day, p_limit, p_count_amount, p_count, p_amount_max,
-          p_count_max, p_kind) WITH ORDINALITY
+          p_count_max, p_cycle, p_set_marks, p_clear_marks, p_kind) WITH ORDINALITY
         AS a(purse, expected_gate, posts, delta, held_delta, balance_max, count_day, limit_group, count_amount, count_add, amount_max,
-          count_max, kind, ord)
+          count_max, expected_cycle, set_marks, clear_marks, kind, ord)
         LEFT JOIN locked p ON p.id = a.purse
     ) c
   ) j;
@@ -85,13 +119,76 @@ BEGIN
   -- What follows an earlier approval: was that touched meanwhile? In a statement of its own, which sees what others committed while the purse
   -- was waited for.
   IF p_original_key IS NOT NULL THEN
-    SELECT array_agg(CASE WHEN i.verdict NOT IN (2, 3) AND i.linked <> (
+    FOR v_at IN
+      SELECT i.ord
+      FROM unnest(p_purse, p_original_key, p_original_date, p_linked) WITH ORDINALITY AS i(purse, original_key, original_date, linked, ord)
+      WHERE i.original_key IS NOT NULL AND i.linked <> (
         SELECT count(*) FROM "authorization" l
         WHERE l.shard = p_shard AND l.purse_id = i.purse AND l.original_key = i.original_key AND l.original_date = i.original_date
-      ) THEN 4::smallint ELSE i.verdict END ORDER BY i.ord)
-    INTO v_outcome
-    FROM unnest(v_outcome, p_purse, p_original_key, p_original_date, p_linked) WITH ORDINALITY
-      AS i(verdict, purse, original_key, original_date, linked, ord);
+      )
+    LOOP
+      IF v_outcome[v_at] NOT IN (2, 3) THEN v_outcome[v_at] := 4; END IF;
+    END LOOP;
+  END IF;
+
+  -- Goods of a list: each item has its ceiling in the cycle. What is given back (negative) has none.
+  IF p_items IS NOT NULL THEN
+    v_items := array_fill(NULL::text, ARRAY[cardinality(p_key)]);
+    FOR v_at, v_counts, v_fits IN
+      SELECT i.ord, c.counts, c.fits
+      FROM unnest(p_purse, p_items, p_items_max) WITH ORDINALITY AS i(purse, items, items_max, ord)
+        JOIN purse p ON p.shard = p_shard AND p.id = i.purse
+        CROSS JOIN LATERAL (
+          SELECT array_agg(GREATEST(coalesce(n.drawn, 0) + coalesce(n.added, 0), 0) ORDER BY n.ord)::text AS counts,
+            bool_and(coalesce(n.added, 0) <= 0 OR coalesce(n.drawn, 0) + n.added <= n.ceiling) AS fits
+          FROM unnest(string_to_array(i.items, ',')::integer[], string_to_array(i.items_max, ',')::integer[], p.items) WITH ORDINALITY
+            AS n(added, ceiling, drawn, ord)
+        ) c
+      WHERE i.items IS NOT NULL
+    LOOP
+      v_items[v_at] := v_counts;
+      IF v_outcome[v_at] = 0 AND NOT v_fits THEN v_outcome[v_at] := 10; END IF;
+    END LOOP;
+  END IF;
+
+  -- A second purse of the same card.
+  IF p_second IS NOT NULL THEN
+    v_second_balance := array_fill(NULL::bigint, ARRAY[cardinality(p_key)]);
+    v_second_version := v_second_balance;
+    FOR v_at, v_moved_balance, v_moved_version, v_fits IN
+      SELECT i.ord, p.balance + i.delta, CASE WHEN i.delta <> 0 THEN p.version + 1 END,
+        p.id IS NOT NULL AND (p.gate = i.gate) IS NOT FALSE AND p.balance + i.delta >= 0
+      FROM unnest(p_second, p_second_gate, p_second_delta) WITH ORDINALITY AS i(second, gate, delta, ord)
+        LEFT JOIN purse p ON p.shard = p_shard AND p.id = i.second
+      WHERE i.second IS NOT NULL
+    LOOP
+      v_second_balance[v_at] := v_moved_balance;
+      v_second_version[v_at] := v_moved_version;
+      IF v_outcome[v_at] = 0 AND NOT v_fits THEN v_outcome[v_at] := 11; END IF;
+    END LOOP;
+  END IF;
+
+  -- Wrong fingerprints are counted under the card's lock; what the count comes to decides between two answers.
+  IF p_card_update IS NOT NULL THEN
+    PERFORM 1 FROM card WHERE shard = p_shard AND token = ANY (p_update_card) ORDER BY token FOR NO KEY UPDATE;
+    v_tries := array_fill(NULL::smallint, ARRAY[cardinality(p_key)]);
+    v_quantity := coalesce(p_quantity, array_fill(NULL::bigint, ARRAY[cardinality(p_key)]));
+    v_reason := coalesce(p_reason, array_fill(NULL::text, ARRAY[cardinality(p_key)]));
+    FOR v_at, v_tried, v_state IN
+      SELECT i.ord, c.fingerprint_mismatches + 1, c.state
+      FROM unnest(p_card_update, p_update_card) WITH ORDINALITY AS i(change, token, ord)
+        JOIN card c ON c.shard = p_shard AND c.token = i.token
+      WHERE i.change = 2
+    LOOP
+      -- It has been suspended meanwhile: look again.
+      IF v_outcome[v_at] = 0 AND v_state = 'SUSPENDED_BIOMETRIC' THEN v_outcome[v_at] := 3; END IF;
+      v_tries[v_at] := v_tried;
+      v_quantity[v_at] := v_tried;
+      IF v_tried >= p_tries[v_at] THEN
+        v_response[v_at] := p_tries_response[v_at];
+        v_reason[v_at] := p_tries_reason[v_at];
+      END IF;
+    END LOOP;
   END IF;
 
   -- Insert the keys, in key order: the caller's, which unnest keeps.
@@ -99,14 +196,17 @@ BEGIN
     INSERT INTO "authorization" (
       purse_id, purse_version, body, requested, approved, available_after, held_after, from_suspense, merchant_id,
       decided_at, key_date, original_date, shard, mti, kind, key, response_code, reason, approval_code,
-      card_token, terminal_id, rrn, original_key)
+      card_token, terminal_id, rrn, original_key, quantity, cycle, marks, items, second_purse_id, second_version, second_available_after)
     SELECT i.purse, CASE WHEN i.posts THEN i.version END, i.body, i.requested, i.approved, i.balance, i.held, i.suspense, i.merchant,
       p_now, i.key_date, i.original_date, p_shard, i.mti, i.kind, i.key, i.response, i.reason, i.approval,
-      i.card, i.terminal, i.rrn, i.original_key
+      i.card, i.terminal, i.rrn, i.original_key, i.quantity, i.cycle, i.marks, i.items,
+      i.second, i.second_version, i.second_balance
     FROM unnest(v_outcome, v_balance, v_held, v_version, p_key, p_key_date, p_mti, p_kind, p_body, p_card, p_terminal, p_merchant, p_rrn,
-        p_requested, p_approved, p_response, p_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense)
+        p_requested, p_approved, v_response, v_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense,
+        v_quantity, v_cycle, p_set_marks, p_items, p_second, v_second_version, v_second_balance)
       AS i(outcome, balance, held, version, key, key_date, mti, kind, body, card, terminal, merchant, rrn,
-        requested, approved, response, reason, approval, purse, posts, original_key, original_date, suspense)
+        requested, approved, response, reason, approval, purse, posts, original_key, original_date, suspense,
+        quantity, cycle, marks, items, second, second_version, second_balance)
     WHERE i.outcome = 0
     ON CONFLICT (shard, key_date, key) DO NOTHING
     RETURNING key
@@ -114,27 +214,53 @@ BEGIN
 
   -- Who lost its key? Rare, so the common case pays only for the count.
   IF coalesce(cardinality(v_won), 0) <> (SELECT count(*) FROM unnest(v_outcome) AS o(verdict) WHERE o.verdict = 0) THEN
-    SELECT array_agg(CASE WHEN i.verdict = 0 AND NOT (i.key = ANY (coalesce(v_won, '{}'))) THEN 1::smallint ELSE i.verdict END ORDER BY i.ord)
-    INTO v_outcome
-    FROM unnest(v_outcome, p_key) WITH ORDINALITY AS i(verdict, key, ord);
+    FOR v_at IN
+      SELECT i.ord FROM unnest(v_outcome, p_key) WITH ORDINALITY AS i(verdict, key, ord)
+      WHERE i.verdict = 0 AND i.key NOT IN (SELECT won FROM unnest(v_won) AS won)
+    LOOP
+      v_outcome[v_at] := 1;
+    END LOOP;
   END IF;
 
   -- Move the purses of the winners.
   UPDATE purse p SET
     balance = i.balance, held = i.held, version = i.version, day = i.day,
     spent_amount = i.spent_amount, spent_count = i.spent_count,
-    withdrawn_amount = i.withdrawn_amount, withdrawn_count = i.withdrawn_count
+    withdrawn_amount = i.withdrawn_amount, withdrawn_count = i.withdrawn_count, marks = i.marks,
+    items = coalesce(i.items::integer[], p.items)
   FROM unnest(v_outcome, p_purse, p_posts, v_balance, v_held, v_version, v_day, v_spent_amount, v_spent_count, v_withdrawn_amount,
-      v_withdrawn_count) AS i(outcome, purse, posts, balance, held, version, day, spent_amount, spent_count, withdrawn_amount, withdrawn_count)
+      v_withdrawn_count, v_marks, v_items) AS i(outcome, purse, posts, balance, held, version, day, spent_amount, spent_count, withdrawn_amount,
+      withdrawn_count, marks, items)
   WHERE i.outcome = 0 AND i.posts AND p.shard = p_shard AND p.id = i.purse;
+  IF p_second IS NOT NULL THEN
+    UPDATE purse p SET balance = i.balance, version = i.version
+    FROM unnest(v_outcome, p_second, v_second_balance, v_second_version) AS i(outcome, second, balance, version)
+    WHERE i.outcome = 0 AND i.version IS NOT NULL AND p.shard = p_shard AND p.id = i.second;
+  END IF;
+  IF p_card_update IS NOT NULL THEN
+    -- What changes a card raises the gates of the purses it can draw on, so that what was decided before is looked at again.
+    WITH changed AS (
+      UPDATE card c SET version = c.version + 1,
+        fingerprint_mismatches = CASE i.change WHEN 2 THEN i.tried WHEN 3 THEN 0 ELSE c.fingerprint_mismatches END,
+        state = CASE WHEN i.change = 1 THEN 'RETIRED' WHEN i.change = 2 AND i.tried >= i.tries THEN 'SUSPENDED_BIOMETRIC' ELSE c.state END,
+        retired_at = CASE WHEN i.change = 1 THEN p_now ELSE c.retired_at END
+      FROM unnest(v_outcome, p_card_update, p_update_card, p_raise, p_tries, v_tries) AS i(outcome, change, token, raise, tries, tried)
+      WHERE i.outcome = 0 AND c.shard = p_shard AND c.token = i.token
+        AND (i.change = 2 OR i.change = 1 AND c.state <> 'RETIRED' OR i.change = 3 AND c.fingerprint_mismatches > 0)
+      RETURNING i.raise
+    )
+    UPDATE purse p SET gate = p.gate + 1
+    FROM (SELECT DISTINCT r::bigint AS id FROM changed, unnest(string_to_array(changed.raise, ',')) AS r) i
+    WHERE p.shard = p_shard AND p.id = i.id;
+  END IF;
 
   -- Their transfers.
   INSERT INTO transfer (purse_id, purse_version, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
-  SELECT p_purse[t.item], v_version[t.item], t.debit_owner, t.credit_owner, t.amount, p_key_date[t.item], p_shard, t.ord, t.debit_code,
-    t.credit_code, t.unit
+  SELECT CASE WHEN t.item > 0 THEN p_purse[t.item] ELSE p_second[-t.item] END, CASE WHEN t.item > 0 THEN v_version[t.item] ELSE v_second_version[-t.item] END,
+    t.debit_owner, t.credit_owner, t.amount, p_key_date[abs(t.item)], p_shard, t.ord, t.debit_code, t.credit_code, t.unit
   FROM unnest(t_item, t_debit_code, t_debit_owner, t_credit_code, t_credit_owner, t_unit, t_amount) WITH ORDINALITY
     AS t(item, debit_code, debit_owner, credit_code, credit_owner, unit, amount, ord)
-  WHERE v_outcome[t.item] = 0;
+  WHERE v_outcome[abs(t.item)] = 0;
 
   -- Their holds: a new one, or what was used or released of the original's.
   IF p_hold_expires IS NOT NULL THEN
@@ -158,5 +284,7 @@ BEGIN
   spent_count := array_to_string(v_spent_count, ',', '');
   withdrawn_amount := array_to_string(v_withdrawn_amount, ',', '');
   withdrawn_count := array_to_string(v_withdrawn_count, ',', '');
+  marks := array_to_string(v_marks, ',', '');
+  tries := array_to_string(v_tries, ',', '');
 END
 $$;

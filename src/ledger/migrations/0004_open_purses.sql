@@ -1,9 +1,5 @@
 -- Up Migration
 
--- A household has one purse of each kind that is its own; what is left of one can only become units of a purse that is known for certain.
--- Cash belongs to persons: there a household has several.
-CREATE UNIQUE INDEX purse_of_household ON purse (shard, household_id, kind) WHERE person_id IS NULL AND kind <> 1;
-
 -- open_purses: opens purses of one kind for a month. What is left of the month before is closed, or becomes units of another purse of the
 -- household; the new month's entitlement is issued by the household's count of members; the days and goods drawn start anew.
 --
