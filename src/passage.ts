@@ -191,7 +191,8 @@ export function resultOfCommit(passage: Passage, item: CommitItem, purse: PurseS
 /** What the slip says is left: after the posting, or after a decline as far as it had to be looked up. */
 function balancesOf(passage: Passage, available: number | undefined, held: number | undefined): AuthorizationResult['balances'] {
   const { transaction, purses, card, parameters } = passage
-  if (card === undefined || parameters === undefined) return undefined
+  // Whether a person is covered tells a clinic nothing of the person's money.
+  if (card === undefined || parameters === undefined || transaction.kind === 'eligibility') return undefined
   const definition = parameters.purses.find(({ name }) => name === transaction.purse)
   const currency = definition?.unit.currency ?? parameters.currency
   if (available !== undefined) return { available, ledger: available + (held ?? 0), currency }
@@ -240,7 +241,9 @@ export function resultOfStored(passage: Passage, stored: StoredAnswer): Authoriz
   const advice = isAdvice(transaction.mti)
   const approved = stored.responseCode === APPROVED || stored.responseCode === PARTIALLY_APPROVED
   // A reversal that was refused has nothing to post by force.
-  if (advice && transaction.kind !== 'reversal' && !passage.forced && !approved && !isAdvice(stored.mti)) return 'force'
+  const mayForce = advice && transaction.kind !== 'reversal' && !passage.forced && !isAdvice(stored.mti)
+  // What was reversed before it came stays refused.
+  if (mayForce && !approved && stored.reason !== 'reversed_before') return 'force'
   if (!advice && stored.body !== null && stored.body !== transaction.body) return 'other_body'
   return {
     responseCode: stored.responseCode,

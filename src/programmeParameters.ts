@@ -138,6 +138,8 @@ const HealthSchema = Type.Object(
   {
     fundAccount: account,
     clinicAccount: account,
+    /** The most that one bill may come to, piasters. */
+    billMax: count(1, 1_000_000_000),
     /** The holder's part of a bill by class of service (DE 48 SC): per cent, at most so many piasters. */
     classes: Type.Record(
       Type.String({ pattern: '^[A-Z0-9]{1,8}$' }),

@@ -36,6 +36,8 @@ function serviceReason(transaction: Transaction, context: DecisionContext): Decl
   const rules = parameters.services[purse]
   if (rules?.roles.includes(card.role) === false) return 'card_role'
   if (isDispenseAdvice(transaction)) return undefined
+  // Bread and goods keep flowing on old cards, whatever is announced for new ones.
+  if (card.role === 'old') return undefined
   if ((isHealth || rules !== undefined) && !regions.isActive(rules?.announcedWith ?? purse, card.governorate, day))
     return 'service_inactive'
   if (kind !== 'eligibility' && kind !== 'copay') return undefined

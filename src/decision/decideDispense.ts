@@ -4,7 +4,7 @@
  * pays the outlet in money; neither can stand in for the other.
  */
 import { assert } from '../assert.ts'
-import type { PurseReference } from '../card.ts'
+import type { CardState, PurseReference } from '../card.ts'
 import { cairoStamp } from '../clock.ts'
 import type { ServiceRules } from '../programmeParameters.ts'
 import { cashAvailable, entitlementsRedeemed, outletAccount, programmeAccount, purseAccount, suspense } from '../purse/chart.ts'
@@ -55,7 +55,7 @@ export function decideDispense(transaction: Dispense, context: DecisionContext):
       ...(cash === undefined ? [] : priceTransfers(rules, cash, price, context)),
     ],
     second: cash === undefined ? null : ({ purseId: cash.id, gate: cash.gate, delta: -price } satisfies SecondMovement),
-    cardUpdate: retirement(rules, context) ?? (asksFingerprint ? afterMatch(context) : null),
+    cardUpdate: retirement(rules, context, asksFingerprint) ?? (asksFingerprint ? afterMatch(context) : null),
     quantity: rules.goods === undefined ? null : covered,
   }
   return approval(covered * (rules.goods?.price ?? 1), posting, partial)
@@ -69,15 +69,20 @@ export function decideDispenseAdvice(transaction: Dispense, context: DecisionCon
   const refusal = placeReason(transaction, context)
   if (refusal !== undefined) return decline(refusal)
   const { rules, purse } = serviceOf(transaction, context)
-  if (!rules.advices) return decline('terminal_class')
+  if (!rules.advices || !context.terminal.offline) return decline('terminal_class')
   const wrong = amountReason(transaction, rules, context)
   if (wrong !== undefined) return decline(wrong)
+  if (transaction.amount > context.parameters.transactionAmountMax) return decline('transaction_amount')
   const units = unitsOf(transaction, rules)
   const { covered, marks } = entitledTo(transaction, units, rules, purse, context)
   const uncovered = units - covered
   return approval(transaction.amount, {
     ...NOTHING_TO_POST,
-    movement: { ...movementOf(purse.id, purse.gate, -covered), setMarks: marks },
+    movement: {
+      ...movementOf(purse.id, purse.gate, -covered),
+      setMarks: marks,
+      items: uncounted(itemsOf(transaction, rules, purse)),
+    },
     transfers: dispenseTransfers(rules, purse, covered, uncovered, context),
     fromSuspense: uncovered === 0 ? null : uncovered,
     cardUpdate: (covered > 0 ? retirement(rules, context) : undefined) ?? null,
@@ -94,19 +99,32 @@ function entitledTo(
   context: DecisionContext,
 ): { covered: number; marks: number } {
   const { card } = context
-  const { localDay, localTime } = transaction
+  const { localTime } = transaction
+  // A clock that is ahead gives no bread of days to come.
+  const localDay = transaction.localDay > today(purse, context) ? today(purse, context) : transaction.localDay
+  if (NEVER_HANDED_OVER.includes(card.state)) return { covered: 0, marks: 0 }
   const stopped = card.retiredAtMs !== null && `${localDay} ${localTime}` >= cairoStamp(card.retiredAtMs)
   const lapsed = purse.cycle !== null && monthOf(localDay) !== purse.cycle
   if (stopped || lapsed) return { covered: 0, marks: 0 }
   const known: PurseSnapshot | undefined = context.purses?.get(purse.id)
   const available = Math.max(0, known?.available ?? units)
   if (rules.days === undefined || rules.entitlement === undefined) return { covered: Math.min(units, available), marks: 0 }
-  const asked = marksOf(localDay, transaction.days) & monthMarks(localDay)
-  const marks = asked & ~(known?.marks ?? 0)
-  const allowed = countOf(marks) * dayAllowance(rules.entitlement, purse.members)
-  const covered = Math.min(units, available, allowed)
-  return { covered, marks: covered === 0 ? 0 : marks }
+  const advance = rules.days.advance.find(({ membersMax }) => purse.members <= membersMax)
+  const asked = marksOf(localDay, Math.min(transaction.days, advance?.days ?? 1)) & monthMarks(localDay)
+  const free = asked & ~(known?.marks ?? 0)
+  const each = dayAllowance(rules.entitlement, purse.members)
+  const covered = Math.min(units, available, countOf(free) * each)
+  // No more days than the bread is for.
+  return { covered, marks: covered === 0 ? 0 : firstOf(free, Math.ceil(covered / each)) }
 }
+
+const NEVER_HANDED_OVER: readonly CardState[] = [
+  'ORDERED',
+  'AWAITING_COLLECTION',
+  'AWAITING_COLLECTION_DIWAN',
+  'DESTROYED',
+  'CANCELLED',
+]
 
 /** The service that is asked for, and the card's purse of it. */
 function serviceOf(transaction: Dispense, { card, parameters }: DecisionContext): { rules: ServiceRules; purse: PurseReference } {
@@ -171,6 +189,15 @@ function isAboveCeiling(
   )
 }
 
+/** The goods are gone: they count towards their ceilings, which do not stop them. */
+function uncounted(counts: ItemCounts | null): ItemCounts | null {
+  const tooMany = counts?.added.some((added) => added > ITEM_COUNT_MAX) === true
+  return counts === null || tooMany ? null : { added: counts.added, max: counts.added.map(() => ITEM_COUNT_MAX * 1000) }
+}
+
+/** More of an item in one basket is a mistake of the outlet's. */
+const ITEM_COUNT_MAX = 10_000
+
 /** How many of each item the basket holds and the household may have in a month; null where an item is not on the list. */
 function itemsOf({ basket }: Dispense, rules: ServiceRules, { members }: PurseReference): ItemCounts | null {
   if (rules.basket === undefined) return null
@@ -203,6 +230,13 @@ function marksOf(day: string, days: number): number {
 /** Bits of all days of the month of `day`. */
 function monthMarks(day: string): number {
   return marksOf(`${day.slice(0, 8)}01`, daysInMonth(day))
+}
+
+/** The lowest so many of the bits. */
+function firstOf(marks: number, count: number): number {
+  let first = 0
+  for (let rest = marks, left = count; rest !== 0 && left > 0; rest &= rest - 1, left--) first |= rest & -rest
+  return first
 }
 
 function countOf(marks: number): number {
@@ -244,13 +278,13 @@ function walletOf(rules: ServiceRules, { terminal, card, parameters }: DecisionC
 }
 
 /** The first posted use of the head's new card stops the household's old one. */
-function retirement(rules: ServiceRules, { card, parameters }: DecisionContext): CardUpdate | undefined {
+function retirement(rules: ServiceRules, { card, parameters }: DecisionContext, matched = false): CardUpdate | undefined {
   if (!rules.retiresOldCard || card.role !== 'head' || card.oldCard === null) return undefined
   const kinds = parameters.purses.filter(({ owner }) => owner === 'household').map(({ kind }) => kind)
   return {
     change: 'retire',
     token: card.oldCard,
-    tries: 0,
+    tries: matched && card.mismatches > 0 ? 1 : 0,
     raise: card.purses.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => id),
   }
 }

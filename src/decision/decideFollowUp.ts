@@ -78,6 +78,8 @@ export function decideRefund(transaction: FollowUp, context: DecisionContext): D
   const original = ownOriginal(transaction, context, REFUNDABLE)
   if (original === undefined) return decline('original_not_found')
   if (transaction.amount > original.approved - original.givenBack) return decline('refund_exceeds_original')
+  // Of what two purses paid nothing is given back twice, also where a refund was reversed and cash could not be taken again.
+  if (original.secondPurseId !== null && original.linked > 0) return decline('refund_exceeds_original')
   // A refund names the purse in DE 3; what belongs to another is not found there.
   const purse = context.card.purses.find(({ id }) => id === original.purseId)
   const named = transaction.purse === HEALTH ? 'cash' : transaction.purse

@@ -17,6 +17,7 @@ export function decideEligibility(transaction: Eligibility, context: DecisionCon
   const cash = cashPurseOf(context)
   return (
     fingerprintDecline(transaction.fingerprint, cash, context) ??
+    (transaction.amount === 0 ? undefined : decline('amount_invalid')) ??
     approval(0, { ...NOTHING_TO_POST, movement: movementOf(cash.id, cash.gate, 0), cardUpdate: afterMatch(context) })
   )
 }
@@ -34,6 +35,7 @@ export function decideCopay(transaction: Copay, context: DecisionContext): Decis
   if (transaction.amount === 0) return decline('amount_invalid')
   const currency = currencyReason(transaction, parameters)
   if (currency !== undefined) return decline(currency)
+  if (transaction.amount > parameters.health.billMax) return decline('transaction_amount')
   const known = context.purses?.get(cash.id)
   if (known !== undefined && known.available < part) return decline('insufficient_funds')
   const { fundAccount, clinicAccount } = parameters.health

@@ -19,7 +19,7 @@ import { KIND } from '../transaction/transaction.ts'
 import type { DecisionContext } from './context.ts'
 import { subsidyOf } from './decideDispense.ts'
 import type { OriginalSnapshot } from './original.ts'
-import { movementOf, NOTHING_TO_POST, type Posting, type Transfer } from './posting.ts'
+import { movementOf, NOTHING_TO_POST, type ItemCounts, type Posting, type Transfer } from './posting.ts'
 import { egp, transfer } from './transfers.ts'
 
 export type WithPurse = OriginalSnapshot & { readonly purseId: number; readonly purseKind: number }
@@ -42,9 +42,10 @@ export function subsidyGivenBack(original: WithPurse, amount: number, context: D
   const toSuspense = Math.min(units, original.fromSuspense - original.givenBackToSuspense)
   const toPurse = units - toSuspense
   const back = transfer(parts.unit, entitlementsRedeemed, parts.purse, toPurse)
-  const inFull = amount === original.approved - original.givenBack && original.givenBack === 0
-  const sameMonth = parts.sameMonth
-  const lapses = !sameMonth && rules.entitlement?.becomes === undefined
+  // Its days and goods are free again only where this is the first that follows it, and gives back all: of later ones somebody else may have
+  // drawn them meanwhile.
+  const frees = parts.sameMonth && amount === original.approved && original.linked === 0
+  const lapses = !parts.sameMonth && rules.entitlement?.becomes === undefined
   const second = original.secondPurseId
   return {
     ...NOTHING_TO_POST,
@@ -52,8 +53,8 @@ export function subsidyGivenBack(original: WithPurse, amount: number, context: D
     movement: {
       ...movementOf(original.purseId, null, lapses ? 0 : toPurse),
       cycle: parts.cycle,
-      clearMarks: inFull && sameMonth ? original.marks : 0,
-      items: inFull && sameMonth && original.items !== null ? negated(original.items) : null,
+      clearMarks: frees ? original.marks : 0,
+      items: frees && original.items !== null ? negated(original.items) : null,
     },
     transfers: [
       ...back,
@@ -68,7 +69,10 @@ export function subsidyGivenBack(original: WithPurse, amount: number, context: D
   }
 }
 
-/** A refund is reversed: what it gave is taken again, as far as it goes; the rest is lent by suspense. */
+/**
+ * A refund is reversed: what the purse got is taken again, as far as it goes; the rest is lent by suspense. The days that the refund had freed
+ * are drawn again; had one been drawn by another message meanwhile, nothing is left to take.
+ */
 export function subsidyTakenAgain(original: WithPurse, amount: number, context: DecisionContext): Posting | undefined {
   if (original.kind === KIND.copayRefund) return copayTakenAgain(original, amount, context)
   const rules = serviceOf(original, context.originalParameters)
@@ -76,15 +80,24 @@ export function subsidyTakenAgain(original: WithPurse, amount: number, context: 
   const units = amount / priceOf(rules)
   if (!Number.isInteger(units)) return undefined
   const parts = partsOf(original, rules, context)
-  const got = original.quantity === 0 ? 0 : units - Math.min(units, original.fromSuspense)
-  const covered = !parts.sameMonth ? 0 : Math.min(got, availableOf(original.purseId, got, context))
+  const first = original.linked === 0 && parts.sameMonth
+  const marks = first ? original.marks : 0
+  const drawnMeanwhile = ((context.purses?.get(original.purseId)?.marks ?? 0) & marks) !== 0
+  const got = original.quantity === 0 ? 0 : original.approved / priceOf(rules) - original.fromSuspense
+  const left = Math.min(units, got - (original.givenBack / priceOf(rules) - original.givenBackToSuspense))
+  const covered = !parts.sameMonth || drawnMeanwhile ? 0 : Math.min(left, availableOf(original.purseId, left, context))
   const cash = original.secondPurseId
   const price = cash === null ? 0 : Math.min(amount, availableOf(cash, amount, context))
   const lent = (units - covered) * subsidyOf(rules) + (cash === null ? 0 : amount - price)
   return {
     ...NOTHING_TO_POST,
     original: guardOf(original),
-    movement: { ...movementOf(original.purseId, null, -covered), cycle: parts.cycle },
+    movement: {
+      ...movementOf(original.purseId, null, -covered),
+      cycle: parts.cycle,
+      setMarks: drawnMeanwhile ? 0 : marks,
+      items: first && original.items !== null ? withoutCeiling(negated(original.items)) : null,
+    },
     transfers: [
       ...transfer(parts.unit, parts.purse, entitlementsRedeemed, covered),
       ...egp(parts.payer, parts.outlet, covered * subsidyOf(rules)),
@@ -137,7 +150,10 @@ function copayParts(
   return {
     clinic: outletAccount(clinicAccount, original.merchantId ?? context.terminal.merchant.id),
     fund: programmeAccount(fundAccount),
-    part: share(original.givenBack + amount) - original.givenBackQuantity,
+    part: Math.max(
+      0,
+      Math.min(amount, paid - original.givenBackQuantity, share(original.givenBack + amount) - original.givenBackQuantity),
+    ),
   }
 }
 
@@ -182,8 +198,14 @@ function secondLeg(transfers: readonly Transfer[]): Transfer[] {
   return transfers.map((one) => ({ ...one, second: true }))
 }
 
-function negated(items: readonly number[]): { added: number[]; max: number[] } {
+function negated(items: readonly number[]): ItemCounts {
   return { added: items.map((count) => -count), max: items.map(() => 0) }
+}
+
+const NO_CEILING = 2_000_000_000
+
+function withoutCeiling({ added }: ItemCounts): ItemCounts {
+  return { added, max: added.map(() => NO_CEILING) }
 }
 
 function guardOf(original: OriginalSnapshot): { key: string; keyDate: string; linked: number } {

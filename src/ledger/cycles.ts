@@ -139,7 +139,10 @@ function stepsOf(context: CycleContext, { kind, cycle, ids }: BehindRow, chunk: 
   const months: string[] = []
   for (let month = cycle === null ? present : nextMonth(cycle); month <= present; month = nextMonth(month)) months.push(month)
   const rules = months.map((month) =>
-    rulesOf(context.programme, kind, month, cycle === null ? month : monthBefore(month), present),
+    // A purse that is new has no days before the present one that could become points.
+    cycle === null
+      ? { ...rulesOf(context.programme, kind, month, month, present), from: context.day }
+      : rulesOf(context.programme, kind, month, monthBefore(month), present),
   )
   const chunks = Array.from({ length: Math.ceil(ids.length / chunk) }, (_, index) =>
     ids.slice(index * chunk, (index + 1) * chunk),
@@ -154,6 +157,8 @@ function monthBefore(month: string): string {
 interface MonthRules {
   readonly purse: PurseDefinition
   readonly month: string
+  /** The day from which its entitlement counts. */
+  readonly from: string
   /** By which the month's entitlement is issued; undefined where there was none in that month. */
   readonly issue: EntitlementRules | undefined
   /** By which the rest of the month before is closed. */
@@ -168,7 +173,7 @@ function rulesOf(programme: Programme, kind: number, month: string, before: stri
   const issue = entitlementOn(programme, purse, month)
   const close = entitlementOn(programme, purse, before) ?? issue ?? entitlementOn(programme, purse, present)
   if (close === undefined) throw new RangeError(`${purse.name} has no entitlement in ${present}`)
-  return { purse, month, issue, close, into: programme.purses.find((known) => known.name === close.becomes?.purse) }
+  return { purse, month, from: month, issue, close, into: programme.purses.find((known) => known.name === close.becomes?.purse) }
 }
 
 function entitlementOn(programme: Programme, purse: PurseDefinition, day: string): EntitlementRules | undefined {
@@ -176,7 +181,7 @@ function entitlementOn(programme: Programme, purse: PurseDefinition, day: string
 }
 
 async function open(connection: LedgerConnection, shard: number, nowMs: number, { rules, ids }: Step): Promise<number> {
-  const { purse, month, issue, close, into } = rules
+  const { purse, month, from, issue, close, into } = rules
   const { rows } = await connection.run<{ opened: number }>(OPEN, [
     shard,
     new Date(nowMs).toISOString(),
@@ -184,7 +189,7 @@ async function open(connection: LedgerConnection, shard: number, nowMs: number, 
     purse.kind,
     ids,
     (issue ?? close).counts,
-    issue === undefined ? [0] : entitlementsByMembers(issue, month),
+    issue === undefined ? [0] : entitlementsByMembers(issue, from),
     purse.account,
     close.closingAccount,
     into?.kind ?? null,
@@ -197,9 +202,9 @@ async function open(connection: LedgerConnection, shard: number, nowMs: number, 
 }
 
 /** For 0, 1, 2 ... members, up to the last who is entitled to anything. */
-function entitlementsByMembers(rules: EntitlementRules, month: string): number[] {
+function entitlementsByMembers(rules: EntitlementRules, from: string): number[] {
   const membersMax = Math.max(...rules.tiers.map((tier) => tier.membersMax))
-  return Array.from({ length: membersMax + 1 }, (_, members) => entitlementOf(rules, members, month))
+  return Array.from({ length: membersMax + 1 }, (_, members) => entitlementOf(rules, members, from))
 }
 
 /** @returns the first three parameters of READ_BEHIND and READ_BEHIND_PAGE */

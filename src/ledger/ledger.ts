@@ -29,6 +29,8 @@ export class Ledger {
   readonly #commits: readonly LedgerConnection[]
   /** Look-ups never wait behind a commit. */
   readonly #lookups: LedgerConnection
+  /** Opening waits for purses' locks: nothing else waits behind it. */
+  readonly #openings: LedgerConnection
   readonly #groupCommit: GroupCommit
   readonly #shard: number
   readonly epochs: EpochStore
@@ -52,6 +54,7 @@ export class Ledger {
     this.#shard = shard
     this.#commits = Array.from({ length: options.connections }, (_, index) => connect(`commit ${String(index + 1)}`))
     this.#lookups = connect('look-up')
+    this.#openings = connect('first use')
     this.#groupCommit = new GroupCommit({ ...options, connections: this.#commits })
     this.epochs = epochStore(this.#lookups)
   }
@@ -67,11 +70,11 @@ export class Ledger {
   }
 
   async open(): Promise<void> {
-    await Promise.all([...this.#commits, this.#lookups].map((connection) => connection.open()))
+    await Promise.all([...this.#commits, this.#lookups, this.#openings].map((connection) => connection.open()))
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#commits, this.#lookups].map((connection) => connection.close()))
+    await Promise.all([...this.#commits, this.#lookups, this.#openings].map((connection) => connection.close()))
   }
 
   submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
@@ -113,7 +116,7 @@ export class Ledger {
 
   /** Opens purses for the month of a Cairo day, those that are behind month by month. */
   openPurses(day: string, nowMs: number, programme: Programme, purseIds: readonly number[]): Promise<unknown> {
-    return openPurses(this.#lookups, this.#shard, { day, nowMs, programme, purseIds })
+    return openPurses(this.#openings, this.#shard, { day, nowMs, programme, purseIds })
   }
 
   regions(): Promise<Map<string, string>> {

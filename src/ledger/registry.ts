@@ -12,13 +12,14 @@ interface TerminalRow {
   readonly category: string
   readonly merchant_state: string
   readonly wallet: boolean
+  readonly offline: boolean
   readonly governorate: number
 }
 
 const READ_TERMINALS: Statement = {
   name: 'read_terminals',
   text: `
-    SELECT t.id, t.terminal_id, t.class, t.state, t.wallet, m.id AS merchant_id, m.acceptor_id, m.category, m.governorate,
+    SELECT t.id, t.terminal_id, t.class, t.state, t.wallet, t.offline, m.id AS merchant_id, m.acceptor_id, m.category, m.governorate,
       m.state AS merchant_state
     FROM terminal t JOIN merchant m ON m.id = t.merchant_id
     WHERE t.terminal_id = ANY ($1::text[])`,
@@ -39,6 +40,7 @@ export async function readTerminals(
         class: row.class,
         state: row.state,
         wallet: row.wallet,
+        offline: row.offline,
         merchant: {
           id: Number(row.merchant_id),
           acceptorId: row.acceptor_id,

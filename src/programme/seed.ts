@@ -75,6 +75,9 @@ export function seedRows({ households, nowMs, programme }: SeedOptions): number 
 const SERVICES = ['ration', 'bread', 'health']
 const SERVICES_FROM = '2026-01-01'
 
+/** Where bread and goods may be handed out while there is no connection. */
+const OFFLINE_CLASSES: readonly string[] = ['bakery', 'grocer']
+
 function registryTables(): BulkTable[] {
   const terminals = demoTerminals()
   const merchants = new Map(terminals.map((terminal) => [terminal.merchantId, terminal]))
@@ -92,7 +95,7 @@ function registryTables(): BulkTable[] {
         ]),
     },
     {
-      into: 'terminal (id, terminal_id, merchant_id, class, state, wallet)',
+      into: 'terminal (id, terminal_id, merchant_id, class, state, wallet, offline)',
       rows: () =>
         terminals.map((terminal) => [
           terminal.id,
@@ -101,6 +104,7 @@ function registryTables(): BulkTable[] {
           terminal.class,
           terminal.state,
           terminal.wallet ? 't' : 'f',
+          OFFLINE_CLASSES.includes(terminal.class) ? 't' : 'f',
         ]),
     },
     {

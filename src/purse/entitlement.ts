@@ -23,10 +23,13 @@ export function daysInMonth(day: string): number {
   return new Date(Date.UTC(Number(day.slice(0, 4)), Number(day.slice(5, 7)), 0)).getUTCDate()
 }
 
-/** @returns what a household of so many members gets for the whole of a month, in the units of the purse */
-export function entitlementOf(rules: EntitlementRules, members: number, month: string): number {
+/**
+ * @param from a day of the month: what is entitled by days is so from that day on
+ * @returns what a household of so many members gets for a month, in the units of the purse
+ */
+export function entitlementOf(rules: EntitlementRules, members: number, from: string): number {
   const each = allowanceOf(rules, members)
-  return rules.each === 'day' ? each * daysInMonth(month) : each
+  return rules.each === 'day' ? each * (daysInMonth(from) - Number(from.slice(8)) + 1) : each
 }
 
 /** @returns what a household of so many members gets for one day, in the units of the purse; 0 where the purse is not entitled by days */

@@ -102,6 +102,7 @@ function whatIsAsked(
 }
 
 const CASH = 'cash'
+const NO_AMOUNT = '000000000000'
 /** Refund, deposit and credit: the account is the one credited. */
 const CREDITS: readonly string[] = ['20', '21', '26']
 
@@ -123,7 +124,7 @@ function classifyCard(message: Message, context: ClassifyContext, asked: Asked):
   const keyDate = time !== undefined && isTransmissionTime(time) ? dateOf(time.slice(0, 4), context.nowMs) : undefined
   if (time === undefined || keyDate === undefined)
     return reject(context.link.keyTime === 'transmission' ? 7 : 13, 'a date and time')
-  const amount = kind === 'balance' || kind === 'eligibility' ? '000000000000' : message.text(4)
+  const amount = kind === 'balance' ? NO_AMOUNT : (message.text(4) ?? (kind === 'eligibility' ? NO_AMOUNT : undefined))
   if (amount === undefined) return reject(4, 'the amount')
   const currency = message.text(49)
   if (currency === undefined) return reject(49, 'the currency')

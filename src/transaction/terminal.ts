@@ -7,6 +7,8 @@ export interface Terminal {
   readonly state: string
   /** It takes the price of subsidised goods from the card's cash purse; else it is paid in coins. */
   readonly wallet: boolean
+  /** It may approve bread and goods by itself while it has no connection, and advise of it afterwards. */
+  readonly offline: boolean
   readonly merchant: Merchant
 }
 

@@ -128,6 +128,7 @@ export function contextOf(kind: Transaction['kind'], situation: Situation = {}):
       class: situation.terminalClass ?? terminalClass,
       state: 'ACTIVE',
       wallet: situation.wallet ?? false,
+      offline: true,
       merchant: {
         id: MERCHANT_ID,
         acceptorId: '000000000000001',

@@ -38,16 +38,19 @@ unmoved AS (
 latest AS (
   SELECT shard, purse_id, max(key_date) AS month FROM opening GROUP BY shard, purse_id
 ),
--- Given back at once as a whole, and in the month in which it was drawn.
+-- Given back at once as a whole, and in the month in which it was drawn: the marks of a refund or reversal are the days that it freed. The
+-- reversal of a refund (10 that follows 8) draws them again.
 freed AS (
-  SELECT DISTINCT shard, original_date, original_key, cycle, approved
-  FROM "authorization" WHERE original_key IS NOT NULL AND kind IN (8, 10) AND response_code = '00'
+  SELECT DISTINCT shard, original_date, original_key, cycle, approved, marks
+  FROM "authorization" WHERE original_key IS NOT NULL AND kind IN (8, 10) AND response_code = '00' AND marks <> 0
 ),
 drawn AS (
   SELECT d.shard, d.purse_id, d.cycle, bit_or(d.marks) AS marks, sum(d.marks) AS sum_of_marks
   FROM "authorization" d
-    LEFT JOIN freed f ON f.shard = d.shard AND f.original_date = d.key_date AND f.original_key = d.key AND f.cycle = d.cycle AND f.approved = d.approved
-  WHERE d.kind = 13 AND d.response_code IN ('00', '10') AND d.marks <> 0 AND f.original_key IS NULL
+    LEFT JOIN freed f ON f.shard = d.shard AND f.original_date = d.key_date AND f.original_key = d.key AND f.cycle = d.cycle
+      AND f.approved = d.approved AND f.marks = d.marks
+    LEFT JOIN "authorization" o ON d.kind = 10 AND o.shard = d.shard AND o.key_date = d.original_date AND o.key = d.original_key
+  WHERE (d.kind = 13 AND f.original_key IS NULL OR d.kind = 10 AND o.kind = 8) AND d.response_code IN ('00', '10') AND d.marks <> 0
   GROUP BY d.shard, d.purse_id, d.cycle
 ),
 -- Over all months of a purse. Numbers of which no two have a bit in common add up to what they have set together.

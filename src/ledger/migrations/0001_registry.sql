@@ -107,6 +107,7 @@ CREATE TABLE card (
 CREATE INDEX card_household ON card (shard, household_id);
 
 -- A merchant's governorate is 0 where it is everywhere. `wallet`: the terminal takes the price of subsidised goods from the card's cash purse.
+-- `offline`: it may approve bread and goods by itself and advise of it.
 CREATE TABLE merchant (
   id bigint PRIMARY KEY,
   acceptor_id text NOT NULL UNIQUE,
@@ -122,7 +123,8 @@ CREATE TABLE terminal (
   merchant_id bigint NOT NULL REFERENCES merchant,
   class text NOT NULL,
   state text NOT NULL DEFAULT 'ACTIVE',
-  wallet boolean NOT NULL DEFAULT false
+  wallet boolean NOT NULL DEFAULT false,
+  offline boolean NOT NULL DEFAULT false
 );
 
 -- Which Redis holds the hot state of a shard. A Redis that is another process, another replication history or has lost its epoch
@@ -139,3 +141,24 @@ CREATE TABLE programme_fact (
   name text PRIMARY KEY,
   value jsonb NOT NULL
 );
+
+-- What a decision knows of a household and a person comes from copies in Redis, and relies on the purses' gates: so a change of where a household lives,
+-- of whose card it is and of what a person's cover is raises them in the same SQL transaction. (Counts of members hold from the next cycle.)
+-- Locks: the purses, ORDER BY shard, id FOR NO KEY UPDATE.
+CREATE FUNCTION raise_gates() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_TABLE_NAME = 'person' THEN
+    PERFORM 1 FROM purse WHERE shard = NEW.shard AND person_id = NEW.id AND household_id IN (OLD.household_id, NEW.household_id)
+      ORDER BY shard, id FOR NO KEY UPDATE;
+    UPDATE purse SET gate = gate + 1
+      WHERE shard = NEW.shard AND person_id = NEW.id AND household_id IN (OLD.household_id, NEW.household_id);
+  ELSE
+    PERFORM 1 FROM purse WHERE shard = NEW.shard AND household_id = NEW.id ORDER BY shard, id FOR NO KEY UPDATE;
+    UPDATE purse SET gate = gate + 1 WHERE shard = NEW.shard AND household_id = NEW.id;
+  END IF;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER raise_gates AFTER UPDATE OF household_id, head, cover_class, cover_from, cover_until ON person
+  FOR EACH ROW EXECUTE FUNCTION raise_gates();
+CREATE TRIGGER raise_gates AFTER UPDATE OF governorate ON household FOR EACH ROW EXECUTE FUNCTION raise_gates();

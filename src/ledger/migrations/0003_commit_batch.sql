@@ -5,7 +5,7 @@
 --
 -- Parameters: p_shard, p_now, then an array a column (a null array is a column of nulls): see CommitItem in src/ledger/commitItem.ts.
 --   A movement may also set or clear marks of the purse (bits, for days), count items of a goods list (a comma separated count an item, with
---   ceilings), move a second purse, and update a card: p_card_update is 1 retire it, 2 count a wrong fingerprint, 3 a right one. Where the
+--   ceilings), move a second purse, and update a card: p_card_update is 1 retire it (p_tries 1: the item's own card has matched a fingerprint), 2 count a wrong fingerprint, 3 a right one. Where the
 --   count reaches p_tries the card is suspended and the item is answered p_tries_response instead. Each update raises the gates of the
 --   purses in p_raise (comma separated).
 --   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to, negative for those of its second purse.
@@ -180,8 +180,8 @@ BEGIN
         JOIN card c ON c.shard = p_shard AND c.token = i.token
       WHERE i.change = 2
     LOOP
-      -- It has been suspended meanwhile: look again.
-      IF v_outcome[v_at] = 0 AND v_state = 'SUSPENDED_BIOMETRIC' THEN v_outcome[v_at] := 3; END IF;
+      -- It has been stopped meanwhile: look again.
+      IF v_outcome[v_at] = 0 AND v_state NOT IN ('ACTIVE', 'PIN_BLOCKED') THEN v_outcome[v_at] := 3; END IF;
       v_tries[v_at] := v_tried;
       v_quantity[v_at] := v_tried;
       IF v_tried >= p_tries[v_at] THEN
@@ -199,14 +199,14 @@ BEGIN
       card_token, terminal_id, rrn, original_key, quantity, cycle, marks, items, second_purse_id, second_version, second_available_after)
     SELECT i.purse, CASE WHEN i.posts THEN i.version END, i.body, i.requested, i.approved, i.balance, i.held, i.suspense, i.merchant,
       p_now, i.key_date, i.original_date, p_shard, i.mti, i.kind, i.key, i.response, i.reason, i.approval,
-      i.card, i.terminal, i.rrn, i.original_key, i.quantity, i.cycle, i.marks, i.items,
+      i.card, i.terminal, i.rrn, i.original_key, i.quantity, i.cycle, coalesce(i.set_marks, i.cleared), i.items,
       i.second, i.second_version, i.second_balance
     FROM unnest(v_outcome, v_balance, v_held, v_version, p_key, p_key_date, p_mti, p_kind, p_body, p_card, p_terminal, p_merchant, p_rrn,
         p_requested, p_approved, v_response, v_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense,
-        v_quantity, v_cycle, p_set_marks, p_items, p_second, v_second_version, v_second_balance)
+        v_quantity, v_cycle, p_set_marks, p_clear_marks, p_items, p_second, v_second_version, v_second_balance)
       AS i(outcome, balance, held, version, key, key_date, mti, kind, body, card, terminal, merchant, rrn,
         requested, approved, response, reason, approval, purse, posts, original_key, original_date, suspense,
-        quantity, cycle, marks, items, second, second_version, second_balance)
+        quantity, cycle, set_marks, cleared, items, second, second_version, second_balance)
     WHERE i.outcome = 0
     ON CONFLICT (shard, key_date, key) DO NOTHING
     RETURNING key
@@ -238,6 +238,10 @@ BEGIN
     WHERE i.outcome = 0 AND i.version IS NOT NULL AND p.shard = p_shard AND p.id = i.second;
   END IF;
   IF p_card_update IS NOT NULL THEN
+    -- A fingerprint that matched on the card that retires another one counts too.
+    UPDATE card c SET version = c.version + 1, fingerprint_mismatches = 0
+    FROM unnest(v_outcome, p_card_update, p_card, p_tries) AS i(outcome, change, token, matched)
+    WHERE i.outcome = 0 AND i.change = 1 AND i.matched = 1 AND c.shard = p_shard AND c.token = i.token;
     -- What changes a card raises the gates of the purses it can draw on, so that what was decided before is looked at again.
     WITH changed AS (
       UPDATE card c SET version = c.version + 1,
@@ -246,7 +250,7 @@ BEGIN
         retired_at = CASE WHEN i.change = 1 THEN p_now ELSE c.retired_at END
       FROM unnest(v_outcome, p_card_update, p_update_card, p_raise, p_tries, v_tries) AS i(outcome, change, token, raise, tries, tried)
       WHERE i.outcome = 0 AND c.shard = p_shard AND c.token = i.token
-        AND (i.change = 2 OR i.change = 1 AND c.state <> 'RETIRED' OR i.change = 3 AND c.fingerprint_mismatches > 0)
+        AND (i.change = 2 OR i.change = 1 AND c.state IN ('ACTIVE', 'PIN_BLOCKED', 'PIN_LOST', 'SUSPENDED_BIOMETRIC') OR i.change = 3 AND c.fingerprint_mismatches > 0)
       RETURNING i.raise
     )
     UPDATE purse p SET gate = p.gate + 1
