@@ -43,6 +43,27 @@ describe('eligibility', () => {
     }
   })
 
+  it('tells the clinic nothing of the person’s money, and has no amount', async () => {
+    const answer = await pos.ask('0100', eligibility(household.head.pan))
+    expect(answer.has(54)).toBe(false)
+    expect(await codeOf('0100', eligibility(household.head.pan, 'M', { 4: amount(1) }))).toBe('13')
+    expect(await codeOf('0100', eligibility(household.head.pan, 'M', { 4: undefined }))).toBe('00')
+  })
+
+  it('waits for the service to be switched on where the household lives', async () => {
+    const { head } = await running.openHousehold({ governorate: 27 })
+    expect(await codeOf('0100', eligibility(head.pan))).toBe('57')
+    expect(await codeOf('0200', copay(head.pan, 1000, 'MED'))).toBe('57')
+  })
+
+  it('ends when the cover is taken away, although Redis has not been told', async () => {
+    expect(await codeOf('0100', eligibility(household.head.pan))).toBe('00')
+    await running.sql('UPDATE person SET cover_class = NULL, cover_from = NULL, cover_until = NULL WHERE household_id = $1', [
+      household.household,
+    ])
+    expect(await codeOf('0100', eligibility(household.head.pan))).toBe('57')
+  })
+
   it('holds from the first to the last day', async () => {
     const { head } = await running.openHousehold({ cover: { class: 'STANDARD', from: '2026-11-22', until: '2026-11-22' } })
     expect(await codeOf('0100', eligibility(head.pan))).toBe('00')
@@ -129,6 +150,7 @@ describe('co-pay', () => {
     ['an unknown class', '57', { 48: data({ BR: 'M', SC: 'SPA' }) }],
     ['a class named like what every object has', '57', { 48: data({ BR: 'M', SC: 'toString' }) }],
     ['a bill of nothing', '13', { 4: amount(0) }],
+    ['an absurd bill', '61', { 4: amount(999_999_999_999) }],
     ['at a grocer', '58', at('grocer')],
   ])('%s: %s', async (_, code, overrides) => {
     expect(await codeOf('0200', copay(household.head.pan, 1000, 'MED', overrides))).toBe(code)
@@ -147,6 +169,17 @@ describe('co-pay', () => {
     expect(await unitsIn(running, household.purses.cash)).toBe(100_000)
     const undo = await pos.ask('0400', { ...copay(household.head.pan, 1001, 'MED'), 48: undefined, 90: originalOf(sent) })
     expect(undo.text(39)).toBe('00')
+    expect(await unitsIn(running, household.purses.cash)).toBe(100_000)
+  })
+
+  it('parts of parts never come to less than nothing', async () => {
+    const { sent } = await pos.exchange('0200', copay(household.head.pan, 1000, 'SUR'))
+    const asked = { 2: household.head.pan, 3: '200094', ...at('clinic') }
+    const first = await pos.exchange('0200', { ...asked, 4: amount(10), 90: originalOf(sent) })
+    const part = { ...asked, 4: amount(10), 90: originalOf(first.sent), 95: `${amount(8)}${amount(0)}C00000000C00000000` }
+    expect(await codeOf('0400', part)).toBe('00')
+    expect(await codeOf('0200', { ...asked, 4: amount(1), 90: originalOf(sent) })).toBe('00')
+    expect(await codeOf('0200', { ...asked, 4: amount(991), 90: originalOf(sent) })).toBe('00')
     expect(await unitsIn(running, household.purses.cash)).toBe(100_000)
   })
 
@@ -195,6 +228,14 @@ describe('wrong fingerprints', () => {
     expect(await codeOf('0100', eligibility(household.head.pan))).toBe('00')
     expect(await tries()).toBe('TR0017')
     expect(await stateOf(running, household.head.token)).toBe('ACTIVE')
+  })
+
+  it.each(['LOST', 'STOLEN', 'DAMAGED'])('a card that is %s meanwhile stays so', async (state) => {
+    for (let count = 0; count < 7; count++) await pos.ask('0100', wrong(household.head.pan))
+    await running.sql('UPDATE card SET state = $2, version = version + 1 WHERE token = $1', [household.head.token, state])
+    await running.sql('UPDATE purse SET gate = gate + 1 WHERE id = ANY ($1)', [Object.values(household.purses)])
+    await pos.ask('0100', wrong(household.head.pan))
+    expect(await stateOf(running, household.head.token)).toBe(state)
   })
 
   it('fifty at once end in exactly one suspension', async () => {

@@ -159,6 +159,54 @@ describe('within the month what was taken comes back to the purse and the days i
     expect(await holdings()).toEqual([19_000, 600, 0])
   })
 
+  it('a refund of bread that is reversed draws its day again', async () => {
+    const message = bread(household.head.pan, 20)
+    const { sent } = await pos.exchange('0200', message)
+    const asked = { 2: household.head.pan, 3: '200097', 4: amount(400), ...at('bakery') }
+    const back = await pos.exchange('0200', { ...asked, 90: originalOf(sent) })
+    expect(back.answer.text(39)).toBe('00')
+    expect(await daysDrawn(running, household.purses.bread)).toEqual([])
+    expect(await undo(back.sent, asked)).toBe('00')
+    expect(await daysDrawn(running, household.purses.bread)).toEqual([22])
+    expect(await codeOf(bread(household.head.pan, 20))).toBe('65')
+    // The first bread is taken back in the end, but its day was somebody else's to free by now.
+    expect(await undo(sent, message)).toBe('00')
+    expect(await holdings()).toEqual([20_000, 600, 0])
+    expect(await codeOf(bread(household.head.pan, 20))).toBe('65')
+  })
+
+  it('a refund that is reversed after its day was drawn anew takes nothing from the household: suspense pays the baker', async () => {
+    const { sent } = await pos.exchange('0200', bread(household.head.pan, 20))
+    const asked = { 2: household.head.pan, 3: '200097', 4: amount(400), ...at('bakery') }
+    const back = await pos.exchange('0200', { ...asked, 90: originalOf(sent) })
+    expect(await codeOf(bread(household.head.pan, 20))).toBe('00')
+    const again = await pos.exchange('0400', { ...asked, 90: originalOf(back.sent) })
+    expect(again.answer.text(39)).toBe('00')
+    expect((await booked(running, again.sent))?.transfers).toEqual(['2900 -> 2210: 2100'])
+    expect(await holdings()).toEqual([20_000, 580, 0])
+    expect(await daysDrawn(running, household.purses.bread)).toEqual([22])
+  })
+
+  it('goods of a refund that is reversed count again', async () => {
+    const { sent } = await pos.exchange('0200', ration(household.head.pan, ['OIL*4*400']))
+    const asked = { 2: household.head.pan, 3: '200098', 4: amount(400), ...at('grocer') }
+    const back = await pos.exchange('0200', { ...asked, 90: originalOf(sent) })
+    expect(await undo(back.sent, asked)).toBe('00')
+    expect(await codeOf(ration(household.head.pan, ['OIL*1*100']))).toBe('61')
+  })
+
+  it('a refund that suspense had a part in is reversed in parts: the purse gives no more than it got, and no less', async () => {
+    const opened = await running.openHousehold({ ration: 600 })
+    const advice = ration(opened.head.pan, ['OIL*1*1000'], { 12: '110000', 13: '1122' })
+    const { sent } = await pos.exchange('0220', advice)
+    const asked = { 2: opened.head.pan, 3: '200098', 4: amount(1000), ...at('grocer') }
+    const back = await pos.exchange('0200', { ...asked, 90: originalOf(sent) })
+    expect(await unitsIn(running, opened.purses.ration)).toBe(600)
+    expect(await undo(back.sent, asked, { 95: `${amount(500)}${amount(0)}C00000000C00000000` })).toBe('00')
+    expect(await undo(back.sent, asked)).toBe('00')
+    expect(await unitsIn(running, opened.purses.ration)).toBe(0)
+  })
+
   it('a late original after its reversal is refused', async () => {
     const { sent } = await pos.exchange('0400', {
       ...bread(household.head.pan, 20),

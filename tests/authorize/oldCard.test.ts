@@ -41,6 +41,13 @@ async function openOld(): Promise<typeof household> {
 const codeOf = async (fields: Fields, mti = '0200'): Promise<string> => (await pos.ask(mti, fields)).text(39) ?? ''
 const oldState = (): Promise<string | undefined> => stateOf(running, household.old.token)
 
+it('keeps flowing where nothing is announced for new cards yet', async () => {
+  const { head, old } = await running.openHousehold({ governorate: 27, oldCard: true, points: 10 })
+  expect(await codeOf(bread(old!.pan, 20))).toBe('00')
+  expect(await codeOf(points(old!.pan, 10))).toBe('00')
+  expect(await codeOf(bread(head.pan, 20))).toBe('57')
+})
+
 it('the old ration card draws on the household’s purses, and on nothing else', async () => {
   expect(await codeOf(bread(household.old.pan, 20))).toBe('00')
   expect(await codeOf(ration(household.old.pan, ['OIL*1*100']))).toBe('00')
@@ -140,6 +147,41 @@ describe('advices of offline approvals', () => {
   it('draw the day on which the bread was given', async () => {
     expect(await codeOf(advice(bread(household.head.pan, 20), '1120'), '0220')).toBe('00')
     expect(await daysDrawn(running, household.purses.bread)).toEqual([20])
+  })
+
+  it('draw no more days than the bread is for, none in advance beyond the limit and none to come', async () => {
+    expect(await codeOf(advice(bread(household.head.pan, 5, 30)), '0220')).toBe('00')
+    expect(await daysDrawn(running, household.purses.bread)).toEqual([22])
+    const ahead = await pos.exchange('0220', advice(bread(household.old.pan, 20), '1125'))
+    expect(ahead.answer.text(39)).toBe('00')
+    expect(await daysDrawn(running, household.purses.bread)).toEqual([22])
+  })
+
+  it('come from terminals that may approve offline, up to what one transaction may come to', async () => {
+    await running.sql(`UPDATE terminal SET offline = false WHERE terminal_id = 'BAK00003'`)
+    const elsewhere = { 41: 'BAK00003', 42: undefined }
+    expect(await codeOf(advice(bread(household.head.pan, 20, 1, elsewhere)), '0220')).toBe('58')
+    const huge = ration(household.head.pan, ['OIL*1*999999999999'])
+    expect(await codeOf(advice(huge), '0220')).toBe('61')
+  })
+
+  it('count goods towards their ceilings', async () => {
+    expect(await codeOf(advice(ration(household.head.pan, ['OIL*6*600'])), '0220')).toBe('00')
+    expect(await codeOf(ration(household.head.pan, ['OIL*1*100']))).toBe('61')
+  })
+
+  it('that were reversed before they came are refused', async () => {
+    const sent = compose(running.clock, '0220', advice(bread(household.head.pan, 20)))
+    expect(await codeOf({ ...bread(household.head.pan, 20), 48: undefined, 90: originalOf(sent) }, '0420')).toBe('00')
+    expect((await pos.send(sent)).text(39)).toBe('12')
+    expect(await unitsIn(running, household.purses.bread)).toBe(600)
+  })
+
+  it('of a card that was never handed over take nothing from the household', async () => {
+    await running.sql(`UPDATE card SET state = 'ORDERED', version = version + 1 WHERE token = $1`, [household.head.token])
+    await running.sql('UPDATE purse SET gate = gate + 1 WHERE id = ANY ($1)', [Object.values(household.purses)])
+    expect(await codeOf(advice(bread(household.head.pan, 20)), '0220')).toBe('00')
+    expect(await unitsIn(running, household.purses.bread)).toBe(600)
   })
 
   it('of a day that is drawn already go to suspense, as does all above the allowance', async () => {

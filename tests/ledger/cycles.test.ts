@@ -173,11 +173,19 @@ describe('a month that is over', () => {
 
   it('has as many days as the calendar says: a February', async () => {
     const { ledger, all } = await households(1, { ration: 1, bread: 1 })
-    await all('2028-02-29')
+    await all('2028-02-01')
     expect(await purseRow(ledger, breadOf(1))).toMatchObject({ balance: 5 * 29, cycle: '2028-02-01' })
     await all('2028-03-01')
     expect(await purseRow(ledger, breadOf(1))).toMatchObject({ balance: 5 * 31 })
     expect(await purseRow(ledger, pointsOf(1))).toMatchObject({ balance: 5 * 29 * 10 })
+  })
+
+  it('is opened from the present day on where the purse is new', async () => {
+    const { ledger, all } = await households(1, { ration: 1, bread: 1 })
+    await all('2026-11-29')
+    expect(await purseRow(ledger, breadOf(1))).toMatchObject({ balance: 5 * 2, cycle: NOVEMBER })
+    await all(DECEMBER)
+    expect(await purseRow(ledger, pointsOf(1))).toMatchObject({ balance: 5 * 2 * 10 })
   })
 
   it('counts members anew', async () => {
@@ -216,7 +224,7 @@ describe('rules that change', () => {
     changed.services['bread']!.entitlement!.tiers[0]!.amount = 3
     changed.services['bread']!.entitlement!.becomes!.rate = 7
     const programme = { ...PROGRAMME, versions: [old!, { ...changed, validFrom: '2026-12-15' }] }
-    await some('2026-11-20', [breadOf(1)], programme)
+    await some('2026-11-01', [breadOf(1)], programme)
     // Valid from the middle of December: that month is still by the old ones.
     await some('2026-12-20', [breadOf(1)], programme)
     expect(await purseRow(ledger, breadOf(1))).toMatchObject({ balance: 620 })
@@ -297,7 +305,7 @@ describe('opening', () => {
 
   it('makes up for every month when it runs late, the oldest first', async () => {
     const { ledger, all } = await households(1)
-    await all('2026-09-15')
+    await all('2026-09-01')
     await spend(ledger, rationOf(1), 500)
     expect((await all('2026-12-02')).opened).toBe(6)
     const months = ['09', '10', '11', '12']
