@@ -40,6 +40,14 @@ interface Stack {
   killSwitch(): Promise<void>
   killRedis(): Promise<void>
   killPostgres(): Promise<void>
+  /** Stops the servers as they are now: those that were started again too. */
+  stop(): Promise<void>
+}
+
+interface Server {
+  readonly ended: Promise<void>
+  kill(): void
+  stop(): Promise<void>
 }
 
 let stack: Stack
@@ -57,6 +65,7 @@ afterEach(async () => {
     child.kill('SIGTERM')
     await once(child, 'exit')
   }
+  await stack.stop()
 })
 
 describe('killed under load', { timeout: 120_000 }, () => {
@@ -174,8 +183,8 @@ async function startStack(): Promise<Stack> {
   const { lookupKey, programme } = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url })
   await seedProgramme(databaseUrl, { households: HOUSEHOLDS, lookupKey, nowMs: Date.now(), programme })
   const port = await freePort()
-  let currentRedis: { kill(): void; ended: Promise<void> } = redis
-  let currentPostgres: { kill(): void; ended: Promise<void> } = postgres
+  let currentRedis: Server = redis
+  let currentPostgres: Server = postgres
   return {
     port,
     databaseUrl,
@@ -194,6 +203,9 @@ async function startStack(): Promise<Stack> {
       currentPostgres.kill()
       await currentPostgres.ended
       currentPostgres = await startPostgres({ directory: postgres.directory, port: postgres.port })
+    },
+    async stop() {
+      await Promise.all([currentRedis.stop(), currentPostgres.stop()])
     },
   }
 }

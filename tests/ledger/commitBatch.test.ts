@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { CardToken } from '../../src/card.ts'
 import { systemClock } from '../../src/clock.ts'
 import { audit } from '../../src/ledger/audit.ts'
 import type { CommitItem } from '../../src/ledger/commitItem.ts'
@@ -22,6 +23,8 @@ let ledger: TestLedger
 beforeAll(async () => {
   ledger = await createLedger()
 })
+
+let keys = 0
 
 interface PurseRow {
   readonly balance: string
@@ -229,6 +232,75 @@ it('batches over the same purses in opposite order neither wait for each other i
   // 16 purchases of 60 out of 1000, whoever made them.
   expect(won).toBe(16 * ids.length)
   expect(await ledger.sql('SELECT DISTINCT balance::int FROM purse WHERE id = ANY ($1)', [ids])).toEqual([{ balance: 40 }])
+})
+
+describe('a card that changes with a posting', () => {
+  const WRONG = { triesResponse: '62', triesReason: 'fingerprint_suspended' }
+
+  async function openCard(
+    token: string,
+  ): Promise<{ purses: number[]; cardUpdate: (change: 'retire' | 'mismatch') => CommitItem['cardUpdate'] }> {
+    const purses = [await ledger.openPurse(100), await ledger.openPurse(100)]
+    await ledger.sql(
+      `INSERT INTO card (shard, token, masked, household_id, state, expiry, role, person_id) VALUES (0, $1, '******', 1, 'ACTIVE', '2912', 'old', NULL)`,
+      [token],
+    )
+    return {
+      purses,
+      cardUpdate: (change) => ({
+        change,
+        token: token as CardToken,
+        tries: change === 'mismatch' ? 2 : 0,
+        raise: purses,
+        ...WRONG,
+      }),
+    }
+  }
+
+  async function gatesAndState(token: string, purses: readonly number[]): Promise<unknown[]> {
+    const gates = await ledger.sql('SELECT gate::int FROM purse WHERE id = ANY ($1) ORDER BY id', [purses])
+    const [card] = await ledger.sql('SELECT state, version::int, fingerprint_mismatches FROM card WHERE token = $1', [token])
+    return [gates.map((row) => row['gate']), card]
+  }
+
+  it('raises the gates of all purses it could draw on, so that what was decided before is refused', async () => {
+    const { purses, cardUpdate } = await openCard('retiring')
+    const [first, second] = purses
+    expect(await ledger.commit([purchase(first!, 10, { cardUpdate: cardUpdate('retire') })])).toEqual([WON])
+    expect(await gatesAndState('retiring', purses)).toEqual([[2, 2], { state: 'RETIRED', version: 2, fingerprint_mismatches: 0 }])
+    expect(await ledger.commit([purchase(first!, 10), purchase(second!, 10)])).toEqual([3, 3])
+  })
+
+  it('is left alone by an item that loses', async () => {
+    const { purses, cardUpdate } = await openCard('losing')
+    expect(await ledger.commit([purchase(purses[0]!, 101, { cardUpdate: cardUpdate('retire') })])).toEqual([5])
+    expect(await gatesAndState('losing', purses)).toEqual([[1, 1], { state: 'ACTIVE', version: 1, fingerprint_mismatches: 0 }])
+  })
+
+  it('is suspended by the mismatch that reaches the limit; another then looks again', async () => {
+    const { purses, cardUpdate } = await openCard('suspended')
+    const mismatch = (): CommitItem =>
+      decline({
+        responseCode: '63',
+        reason: 'fingerprint_mismatch',
+        cardUpdate: cardUpdate('mismatch'),
+        key: `mismatch|${keys++}`,
+      })
+    expect(await ledger.commit([mismatch()])).toEqual([WON])
+    expect(await ledger.commit([mismatch()])).toEqual([WON])
+    expect(await ledger.commit([mismatch()])).toEqual([3])
+    expect(await gatesAndState('suspended', purses)).toEqual([
+      [3, 3],
+      { state: 'SUSPENDED_BIOMETRIC', version: 3, fingerprint_mismatches: 2 },
+    ])
+    const answers = await ledger.sql(
+      `SELECT response_code, reason, quantity::int FROM "authorization" WHERE key LIKE 'mismatch|%' ORDER BY key`,
+    )
+    expect(answers).toEqual([
+      { response_code: '63', reason: 'fingerprint_mismatch', quantity: 1 },
+      { response_code: '62', reason: 'fingerprint_suspended', quantity: 2 },
+    ])
+  })
 })
 
 it('one key that several batches bring at once is posted once, whichever purse each brings it with', async () => {
