@@ -5,7 +5,7 @@
  *
  * Each arrow is a stage that takes what is ready in one turn of the event loop as one batch. A step that does not succeed goes straight to
  * `respond`. A guard that fails in Redis or in the ledger means: look again at the truth, decide again. Redis only ever saves work; where it
- * is down the same line runs without it, and the ledger's guards decide.
+ * is down the same line runs without it, and the ledger's guards decide. A purse that nobody has opened for the month is opened on the way.
  */
 import { assert, assertNever } from './assert.ts'
 import { cairoDay, type Clock } from './clock.ts'

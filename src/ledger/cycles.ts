@@ -10,7 +10,7 @@ import type { LedgerConnection, Statement } from './connection.ts'
 /** The most that one SQL transaction opens: it holds the locks of so many purses. */
 export const CHUNK_MAX = 1000
 /** Purses that one statement looks at to find those that are behind, so that none runs long on a ledger where few are. */
-const PAGE_ROWS = 20_000
+const PAGE_ROWS = 2_000
 
 export interface CycleContext {
   /** Cairo date. Purses are opened for its month. */
@@ -23,7 +23,7 @@ export interface OpenAllOptions extends CycleContext {
   readonly now: () => number
   /** Purses a SQL transaction, at most CHUNK_MAX. */
   readonly chunk: number
-  /** Awaited after each chunk: leaves the servers to the authorizations for a while. */
+  /** Awaited after each chunk and each page: leaves the servers to the authorizations for a while. */
   readonly pause?: () => Promise<void>
   readonly onProgress?: (progress: OpenAllProgress) => void
   /** Asked between two chunks. */
@@ -123,6 +123,8 @@ export async function openAll(connection: LedgerConnection, shard: number, optio
     if (opened - before < expected) behind += await countBehind(connection, parameters, rows)
     looked = Math.max(...rows.map((row) => Number(row.last)))
     onProgress?.({ opened, looked, lastId })
+    // Looking takes its time too, also where nobody is behind: at each start of a switch.
+    await pause?.()
   }
 }
 
