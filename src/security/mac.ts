@@ -15,7 +15,7 @@ export function retailMac(key: Uint8Array): (data: Uint8Array) => Buffer {
   const single = createCipheriv('des-ede', Buffer.concat([k1, k1]), null).setAutoPadding(false)
   const last = createCipheriv('des-ede', key.subarray(0, 2 * DES_BLOCK), null).setAutoPadding(false)
   return (data) => {
-    let chained = Buffer.alloc(DES_BLOCK)
+    let chained: Buffer = Buffer.alloc(DES_BLOCK)
     const blocks = Math.max(1, Math.ceil(data.length / DES_BLOCK))
     for (let block = 0; block < blocks; block++) {
       for (let i = 0; i < DES_BLOCK; i++) chained[i] = (chained[i] ?? 0) ^ (data[block * DES_BLOCK + i] ?? 0)
@@ -39,7 +39,7 @@ export function cmac(encrypt: (blocks: Uint8Array) => Buffer, blockBytes: 8 | 16
     const blocks = Math.max(1, Math.ceil(data.length / blockBytes))
     const whole = data.length === blocks * blockBytes
     const subkey = subkeys[whole ? 0 : 1]
-    let chained = Buffer.alloc(blockBytes)
+    let chained: Buffer = Buffer.alloc(blockBytes)
     for (let block = 0; block < blocks; block++) {
       const start = block * blockBytes
       const isLast = block === blocks - 1

@@ -1,6 +1,6 @@
 /** Keys in this process's memory: for development and tests. Whoever can read the process has them, so production refuses this store. */
 import { createCipheriv, createDecipheriv, createHmac, type Cipheriv, type Decipheriv } from 'node:crypto'
-import { KeyRefused, type KeyAlgorithm, type KeyHandle, type KeyInfo, type KeyStore, type KeyUsage, type NewKey } from './keys.ts'
+import { KeyRefused, type KeyAlgorithm, type KeyHandle, type KeyStore, type KeyUsage, type NewKey } from './keys.ts'
 import { cmac, retailMac } from './mac.ts'
 
 const TDES_BLOCK = 8
