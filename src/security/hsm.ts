@@ -43,7 +43,7 @@ export interface Hsm {
   close(): Promise<void>
 }
 
-/** `refused`: the HSM could not do it, because of the key. */
+/** `refused`: the HSM could not do it, because of the key or of what is in our books (a PVV that is none, an expiry that is none). */
 export type Verdict = 'valid' | 'invalid' | 'refused'
 
 /** A PIN block is enciphered under a zone or terminal PIN key, or under one that DUKPT derives from a base key for each transaction. */
@@ -194,10 +194,11 @@ export interface MacRequest {
 }
 
 export interface MacCheck extends MacRequest {
-  /** As it came: 8 bytes of DE 64 or 128; only as many are compared. */
+  /** As it came: 8 bytes of DE 64 or 128; only as many are compared, and fewer than 8 are invalid. */
   readonly given: Uint8Array
 }
 
+/** The MAC is whole: 8 bytes, or 16 with AES, of which DE 64 and 128 take the first 8. */
 export type MacOutcome = { readonly kind: 'made'; readonly mac: Buffer } | { readonly kind: 'refused' }
 
 export interface SealRequest {

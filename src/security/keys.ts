@@ -33,8 +33,20 @@ export interface KeyHandle {
   /** ECB of any number of whole blocks (TDES 8, AES 16 bytes): many messages under one key are one call. */
   encrypt(blocks: Uint8Array): Buffer
   decrypt(blocks: Uint8Array): Buffer
+  /**
+   * C0 of double length: ECB of single DES under its first half, with which a card verification value begins. A token keeps that half as a
+   * key of its own, made when the key is put. @throws KeyRefused with any other key: a half alone is easy to find
+   */
+  encryptFirstHalf(blocks: Uint8Array): Buffer
+  /**
+   * B0 of double length: ECB of TDES under the key XOR C0C0C0C0 00000000 C0C0C0C0 00000000, which makes the right half of an initial key
+   * (X9.24-1:2009 A.6). A token keeps that variant as a key of its own, made when the key is put. @throws KeyRefused with any other key
+   */
+  encryptVariant(blocks: Uint8Array): Buffer
   /** M3: retail MAC with padding method 1, 8 bytes. M6: CMAC, 8 (TDES) or 16 (AES) bytes. M7: HMAC-SHA256, 32 bytes. */
   mac(data: Uint8Array): Buffer
+  /** The same of many messages, in order: cheaper than one by one. */
+  macs(batch: readonly Uint8Array[]): Buffer[]
   /** D0 with AES: AES-256-GCM, `nonce` 12 bytes. @returns cipher text and then the 16 bytes of the tag */
   seal(nonce: Uint8Array, data: Uint8Array, associated: Uint8Array): Buffer
   /** The reverse. @returns undefined where the tag does not fit */

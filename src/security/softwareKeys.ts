@@ -1,7 +1,7 @@
 /** Keys in this process's memory: for development and tests. Whoever can read the process has them, so production refuses this store. */
 import { createCipheriv, createDecipheriv, createHmac, type Cipheriv, type Decipheriv } from 'node:crypto'
-import { KeyRefused, type KeyAlgorithm, type KeyHandle, type KeyStore, type KeyUsage, type NewKey } from './keys.ts'
-import { cmac, retailMac } from './mac.ts'
+import { KeyRefused, type KeyAlgorithm, type KeyHandle, type KeyStore, type NewKey } from './keys.ts'
+import { cbcChain, cmac, retailMac, type Ecb, type MacFunction } from './mac.ts'
 
 const TDES_BLOCK = 8
 const AES_BLOCK = 16
@@ -49,37 +49,50 @@ export function softwareKeyStore(keys: readonly NewKey[] = []): KeyStore {
 /** One key in memory: for those that are derived, and those of `softwareKeyStore`. @throws KeyRefused for a length that the algorithm does not have */
 export function softwareKey(key: NewKey): KeyHandle {
   const value = Buffer.from(key.value)
-  const lengths: Readonly<Record<KeyAlgorithm, readonly number[]>> = { T: [16, 24], A: [16, 24, 32], H: [32] }
-  if (!lengths[key.algorithm].includes(value.length)) {
-    throw new KeyRefused(
-      `key ${key.name} has ${String(value.length)} bytes; ${key.algorithm} has ${lengths[key.algorithm].join(', ')}`,
-    )
+  const { name, usage, algorithm, exportable } = key
+  if (!LENGTHS[algorithm].includes(value.length)) {
+    throw new KeyRefused(`key ${name} has ${String(value.length)} bytes; ${algorithm} has ${LENGTHS[algorithm].join(', ')}`)
   }
   let encipher: Cipheriv | undefined
   let decipher: Decipheriv | undefined
-  const encrypt = (blocks: Uint8Array): Buffer => {
-    encipher ??= createCipheriv(ecbOf(key.algorithm, value), value, null).setAutoPadding(false)
-    return encipher.update(blocks)
-  }
-  const decrypt = (blocks: Uint8Array): Buffer => {
-    decipher ??= createDecipheriv(ecbOf(key.algorithm, value), value, null).setAutoPadding(false)
-    return decipher.update(blocks)
-  }
-  const mac = macOf(key.usage, key.algorithm, value, encrypt)
-  const { name, usage, algorithm, exportable } = key
+  let firstHalf: Cipheriv | undefined
+  let variant: Cipheriv | undefined
+  let macFunction: MacFunction | undefined
+  let kcv: string | undefined
+  const encrypt = (blocks: Uint8Array): Buffer => (encipher ??= ecbEncipher(key, value)).update(blocks)
+  const mac = (): MacFunction => (macFunction ??= macOf(key, value, encrypt))
   return {
-    info: { name, usage, algorithm, bytes: value.length, kcv: kcvOf(algorithm, value, encrypt), exportable },
+    info: {
+      name,
+      usage,
+      algorithm,
+      bytes: value.length,
+      // Of a derived key nobody asks.
+      get kcv() {
+        return (kcv ??= kcvOf(algorithm, value, encrypt))
+      },
+      exportable,
+    },
     encrypt,
-    decrypt,
-    mac,
+    decrypt: (blocks) => (decipher ??= ecbDecipher(key, value)).update(blocks),
+    encryptFirstHalf: (blocks) => {
+      if (usage !== 'C0' || !isDoubleLength(algorithm, value)) throw new KeyRefused(`key ${name} is not used by halves`)
+      return (firstHalf ??= ecbEncipher(key, firstHalfTwice(value))).update(blocks)
+    },
+    encryptVariant: (blocks) => {
+      if (usage !== 'B0' || !isDoubleLength(algorithm, value)) throw new KeyRefused(`key ${name} has no variant`)
+      return (variant ??= ecbEncipher(key, initialKeyVariant(value))).update(blocks)
+    },
+    mac: (data) => mac()(data),
+    macs: (batch) => mac().batch(batch),
     seal: (nonce, data, associated) => {
-      const cipher = createCipheriv('aes-256-gcm', value, nonce).setAAD(associated)
+      const cipher = createCipheriv(GCM, gcmKey(key, value), nonce).setAAD(associated)
       return Buffer.concat([cipher.update(data), cipher.final(), cipher.getAuthTag()])
     },
     unseal: (nonce, sealed, associated) => {
       if (sealed.length < TAG_BYTES) return undefined
       const body = sealed.subarray(0, sealed.length - TAG_BYTES)
-      const opening = createDecipheriv('aes-256-gcm', value, nonce).setAAD(associated)
+      const opening = createDecipheriv(GCM, gcmKey(key, value), nonce, { authTagLength: TAG_BYTES }).setAAD(associated)
       opening.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
       try {
         return Buffer.concat([opening.update(body), opening.final()])
@@ -90,25 +103,62 @@ export function softwareKey(key: NewKey): KeyHandle {
   }
 }
 
-function ecbOf(algorithm: KeyAlgorithm, value: Uint8Array): string {
-  if (algorithm === 'A') return `aes-${String(value.length * 8)}-ecb`
-  if (algorithm === 'T') return value.length === 16 ? 'des-ede' : 'des-ede3'
-  throw new KeyRefused('an HMAC key enciphers nothing')
+const LENGTHS: Readonly<Record<KeyAlgorithm, readonly number[]>> = { T: [16, 24], A: [16, 24, 32], H: [32] }
+const GCM = 'aes-256-gcm'
+const GCM_KEY_BYTES = 32
+
+function ecbEncipher(key: NewKey, value: Buffer): Cipheriv {
+  return createCipheriv(cipherOf(key, value, 'ecb'), value, null).setAutoPadding(false)
 }
 
-function macOf(
-  usage: KeyUsage,
-  algorithm: KeyAlgorithm,
-  value: Buffer,
-  encrypt: (blocks: Uint8Array) => Buffer,
-): KeyHandle['mac'] {
-  if (algorithm === 'H') return (data) => createHmac('sha256', value).update(data).digest()
-  if (usage === 'M3') return retailMac(value)
-  return cmac(encrypt, algorithm === 'A' ? AES_BLOCK : TDES_BLOCK)
+function ecbDecipher(key: NewKey, value: Buffer): Decipheriv {
+  return createDecipheriv(cipherOf(key, value, 'ecb'), value, null).setAutoPadding(false)
+}
+
+function cipherOf(key: NewKey, value: Buffer, mode: 'ecb' | 'cbc'): string {
+  if (key.algorithm === 'A') return `aes-${String(value.length * 8)}-${mode}`
+  if (key.algorithm === 'H') throw new KeyRefused(`key ${key.name} is for HMAC, it enciphers nothing`)
+  return `${value.length === DOUBLE_LENGTH ? 'des-ede' : 'des-ede3'}${mode === 'cbc' ? '-cbc' : ''}`
+}
+
+const DOUBLE_LENGTH = 16
+
+function isDoubleLength(algorithm: KeyAlgorithm, value: Buffer): boolean {
+  return algorithm === 'T' && value.length === DOUBLE_LENGTH
+}
+
+/** Single DES is triple DES with one key three times. */
+function firstHalfTwice(value: Buffer): Buffer {
+  const half = value.subarray(0, value.length / 2)
+  return Buffer.concat([half, half])
+}
+
+function initialKeyVariant(value: Buffer): Buffer {
+  const mask = Buffer.from('C0C0C0C000000000C0C0C0C000000000', 'hex')
+  return Buffer.from(value.map((byte, index) => byte ^ (mask[index] ?? 0)))
+}
+
+function gcmKey(key: NewKey, value: Buffer): Buffer {
+  if (key.usage !== 'D0' || key.algorithm !== 'A' || value.length !== GCM_KEY_BYTES) {
+    throw new KeyRefused(`key ${key.name} seals nothing: that takes AES-256 for data`)
+  }
+  return value
+}
+
+function macOf(key: NewKey, value: Buffer, encrypt: Ecb): MacFunction {
+  if (key.algorithm === 'H') {
+    const hmac = (data: Uint8Array): Buffer => createHmac('sha256', value).update(data).digest()
+    return Object.assign(hmac, { batch: (messages: readonly Uint8Array[]) => messages.map(hmac) })
+  }
+  if (key.usage === 'M3') {
+    if (!isDoubleLength(key.algorithm, value)) throw new KeyRefused(`key ${key.name}: a retail MAC takes TDES of double length`)
+    return retailMac(value)
+  }
+  return cmac(encrypt, key.algorithm === 'A' ? AES_BLOCK : TDES_BLOCK, cbcChain(cipherOf(key, value, 'cbc'), value))
 }
 
 /** X9.24-1:2017 annex A. */
-function kcvOf(algorithm: KeyAlgorithm, value: Buffer, encrypt: (blocks: Uint8Array) => Buffer): string {
+function kcvOf(algorithm: KeyAlgorithm, value: Buffer, encrypt: Ecb): string {
   const check =
     algorithm === 'T'
       ? encrypt(Buffer.alloc(TDES_BLOCK))
