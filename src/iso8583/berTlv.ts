@@ -28,7 +28,15 @@ export function parseTlv(bytes: Buffer): Parsed<Tlv[]> {
 
 /** What is wrong with `bytes` as a list of objects; undefined where nothing is. Makes no objects. */
 export function tlvFault(bytes: Uint8Array): Fault | undefined {
-  return check(bytes, 0, bytes.length, 1, { critical: 0 })
+  return check(bytes, 0, bytes.length, 1, { critical: 0, visit: undefined })
+}
+
+/** A primitive object: its tag as a number (9F02 is 0x9f02; 0 for one of three bytes or more) and where its value is. */
+export type TlvVisit = (tag: number, valueAt: number, length: number) => void
+
+/** Like `tlvFault`, and shows every primitive object on the way, in order and in depth. What was shown before a fault counts for nothing. */
+export function visitTlv(bytes: Uint8Array, visit: TlvVisit): Fault | undefined {
+  return check(bytes, 0, bytes.length, 1, { critical: 0, visit })
 }
 
 /** The first object of this tag, searched in order and in depth. */
@@ -67,7 +75,13 @@ const CRITICAL_TAGS = [
 /** A bit for each of them. */
 const CRITICAL_BITS: ReadonlyMap<number, number> = new Map(CRITICAL_TAGS.map((tag, index) => [tag, 1 << index]))
 
-function check(bytes: Uint8Array, start: number, end: number, depth: number, seen: { critical: number }): Fault | undefined {
+interface Walk {
+  /** Bits of the critical tags that were there. */
+  critical: number
+  readonly visit: TlvVisit | undefined
+}
+
+function check(bytes: Uint8Array, start: number, end: number, depth: number, seen: Walk): Fault | undefined {
   let at = start
   while (at < end) {
     const tagBytes = tagLength(bytes, at, end)
@@ -86,7 +100,8 @@ function check(bytes: Uint8Array, start: number, end: number, depth: number, see
         `${String(end - valueAt)} bytes`,
       )
     }
-    const bit = CRITICAL_BITS.get(tagNumber(bytes, at, tagBytes)) ?? 0
+    const tag = tagNumber(bytes, at, tagBytes)
+    const bit = CRITICAL_BITS.get(tag) ?? 0
     if ((seen.critical & bit) !== 0)
       return fault(
         'duplicate-tag',
@@ -105,6 +120,8 @@ function check(bytes: Uint8Array, start: number, end: number, depth: number, see
           ...inside,
           path: inside.path === '' ? tagName(bytes, at, lengthAt) : `${tagName(bytes, at, lengthAt)}.${inside.path}`,
         }
+    } else {
+      seen.visit?.(tag, valueAt, length)
     }
     at = valueAt + length
   }

@@ -154,6 +154,8 @@ export interface ScriptRequest {
   /** Of the cryptogram that the answer belongs to. */
   readonly atc: Buffer
   readonly cryptogram: Buffer
+  /** 9F10. Only a PAN of more than 16 digits needs it: its CVN says how the card's keys were derived. */
+  readonly issuerApplicationData?: Buffer
   readonly command: 'PIN_UNBLOCK' | 'APPLICATION_BLOCK' | 'APPLICATION_UNBLOCK' | 'CARD_BLOCK'
 }
 
