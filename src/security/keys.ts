@@ -33,6 +33,8 @@ export interface KeyHandle {
   /** ECB of any number of whole blocks (TDES 8, AES 16 bytes): many messages under one key are one call. */
   encrypt(blocks: Uint8Array): Buffer
   decrypt(blocks: Uint8Array): Buffer
+  /** Single DES under the first half of a double-length TDES key (card verification values, retail MAC). @throws KeyRefused but for M3 and C0 */
+  encryptFirstHalf(blocks: Uint8Array): Buffer
   /** M3: retail MAC with padding method 1, 8 bytes. M6: CMAC, 8 (TDES) or 16 (AES) bytes. M7: HMAC-SHA256, 32 bytes. */
   mac(data: Uint8Array): Buffer
   /** D0 with AES: AES-256-GCM, `nonce` 12 bytes. @returns cipher text and then the 16 bytes of the tag */
@@ -66,4 +68,9 @@ export interface NewKey {
 /** The store will not do this with this key. The message names the key and the purpose, never its value. */
 export class KeyRefused extends Error {
   override readonly name = 'KeyRefused'
+}
+
+/** The store itself does not work: its device is gone, or does not do this. The message names what was tried and what the device returned. */
+export class KeyStoreFailed extends Error {
+  override readonly name = 'KeyStoreFailed'
 }

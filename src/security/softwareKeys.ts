@@ -57,6 +57,7 @@ export function softwareKey(key: NewKey): KeyHandle {
   }
   let encipher: Cipheriv | undefined
   let decipher: Decipheriv | undefined
+  let firstHalf: Cipheriv | undefined
   const encrypt = (blocks: Uint8Array): Buffer => {
     encipher ??= createCipheriv(ecbOf(key.algorithm, value), value, null).setAutoPadding(false)
     return encipher.update(blocks)
@@ -71,6 +72,12 @@ export function softwareKey(key: NewKey): KeyHandle {
     info: { name, usage, algorithm, bytes: value.length, kcv: kcvOf(algorithm, value, encrypt), exportable },
     encrypt,
     decrypt,
+    encryptFirstHalf: (blocks) => {
+      if (usage !== 'M3' && usage !== 'C0') throw new KeyRefused(`key ${name} is for ${usage}: its first half is not used alone`)
+      const half = value.subarray(0, TDES_BLOCK)
+      firstHalf ??= createCipheriv('des-ede', Buffer.concat([half, half]), null).setAutoPadding(false)
+      return firstHalf.update(blocks)
+    },
     mac,
     seal: (nonce, data, associated) => {
       const cipher = createCipheriv('aes-256-gcm', value, nonce).setAAD(associated)
