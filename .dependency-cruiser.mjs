@@ -67,6 +67,7 @@ const configuration = {
     only('transport-has-sockets', '^(node:)?(net|tls)$', '^src/(transport/|local/ports\\.ts)'),
     only('decision-has-redis', 'node_modules/ioredis/', '^src/decision/'),
     only('ledger-has-postgres', 'node_modules/(pg|pg-copy-streams|node-pg-migrate)/', '^src/ledger/'),
+    only('security-has-pkcs11', 'node_modules/pkcs11js/', '^src/security/'),
     only('admin-has-http', 'node_modules/(fastify|@fastify/[^/]+)/', '^src/admin/'),
   ],
   options: {

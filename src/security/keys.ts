@@ -79,3 +79,8 @@ export interface NewKey {
 export class KeyRefused extends Error {
   override readonly name = 'KeyRefused'
 }
+
+/** The store could not do it: a device that is gone, a session that is lost. The message names the operation and what the device said. */
+export class KeyStoreFailed extends Error {
+  override readonly name = 'KeyStoreFailed'
+}

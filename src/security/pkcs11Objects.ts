@@ -1,0 +1,190 @@
+/**
+ * How keys lie on a token. The token's own attributes say what they can, so that nothing is said twice:
+ *
+ * | attribute | value |
+ * |---|---|
+ * | CKA_LABEL | the key's name; `:first-half` behind it for the second object of an M3 or C0 key |
+ * | CKA_ID | `sarf/M3/1`: usage, and version, which the next `put` under the same name raises |
+ * | CKA_KEY_TYPE | CKK_DES2 (T, 16 bytes), CKK_DES3 (T, 24), CKK_AES (A, by CKA_VALUE_LEN), CKK_GENERIC_SECRET (H) |
+ * | CKA_EXTRACTABLE | whether the key is exportable |
+ * | CKA_SENSITIVE | the opposite: an exportable key is read as it is, to wrap it in a key block |
+ * | CKA_TOKEN, CKA_PRIVATE | true |
+ * | CKA_MODIFIABLE | false: a key's usage is for good |
+ * | CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN | as the algorithm needs; CKA_VERIFY, CKA_WRAP, CKA_UNWRAP, CKA_DERIVE are false |
+ *
+ * The first half of an M3 or C0 key K1 K2 is a CKK_DES2 object K1 K1, which enciphers and no more: tokens have no single DES.
+ * Objects that are not like this belong to others and are left alone.
+ */
+import type { Attribute, Handle } from 'pkcs11js'
+import { KeyRefused, type KeyAlgorithm, type KeyUsage, type NewKey } from './keys.ts'
+import type { OpenToken } from './pkcs11Session.ts'
+
+export interface KeyObject {
+  readonly handle: Handle
+  readonly name: string
+  readonly usage: KeyUsage
+  readonly version: number
+  readonly part: KeyPart
+  readonly algorithm: KeyAlgorithm
+  readonly bytes: number
+  readonly exportable: boolean
+}
+
+export type KeyPart = 'whole' | 'first half'
+
+const FIRST_HALF = ':first-half'
+const HALF_BYTES = 8
+const FOUND_AT_ONCE = 64
+const KEY_NAME = /^[a-z0-9.-]+$/
+
+const USAGES: Readonly<Record<KeyUsage, true>> = {
+  B0: true,
+  C0: true,
+  D0: true,
+  E0: true,
+  E1: true,
+  E2: true,
+  K0: true,
+  K1: true,
+  M3: true,
+  M6: true,
+  M7: true,
+  P0: true,
+  V1: true,
+  V2: true,
+}
+
+/** M3 and C0: what single DES is needed for. */
+export function hasFirstHalf(usage: KeyUsage): boolean {
+  return usage === 'M3' || usage === 'C0'
+}
+
+/** The objects of one key, or of all, in any order. More than one version of a key is there while it is replaced, or when that was cut short. */
+export function keyObjects(token: OpenToken, name?: string): readonly KeyObject[] {
+  const labels = name === undefined ? [undefined] : [name, name + FIRST_HALF]
+  const found = labels.flatMap((label) => search(token, label)).map((handle) => readObject(token, handle))
+  return found.filter((object) => object !== undefined)
+}
+
+/** @throws KeyRefused where the key has a name or a length that there is not */
+export function checkNewKey(key: NewKey): void {
+  const { name, usage, algorithm, value } = key
+  if (!KEY_NAME.test(name)) throw new KeyRefused(`a key's name is lower-case letters, digits, dots and hyphens, not ${name}`)
+  const lengths: Readonly<Record<KeyAlgorithm, readonly number[]>> = { T: [16, 24], A: [16, 24, 32], H: [32] }
+  const allowed = lengths[algorithm]
+  if (!allowed.includes(value.length)) {
+    throw new KeyRefused(`key ${name} has ${String(value.length)} bytes; ${algorithm} has ${allowed.join(', ')}`)
+  }
+  if (hasFirstHalf(usage) && (algorithm !== 'T' || value.length !== 2 * HALF_BYTES)) {
+    throw new KeyRefused(`key ${name} is for ${usage}, which takes triple DES of 16 bytes`)
+  }
+}
+
+export function createObject(token: OpenToken, key: NewKey, version: number, part: KeyPart): void {
+  const { names, library, handle } = token
+  const half = key.value.subarray(0, HALF_BYTES)
+  const value = Buffer.concat(part === 'whole' ? [key.value] : [half, half])
+  const ciphers = key.algorithm !== 'H'
+  const exportable = key.exportable && part === 'whole'
+  const template: Attribute[] = [
+    { type: names.CKA_CLASS, value: names.CKO_SECRET_KEY },
+    { type: names.CKA_KEY_TYPE, value: keyType(token, key.algorithm, value.length) },
+    { type: names.CKA_VALUE, value },
+    { type: names.CKA_LABEL, value: part === 'whole' ? key.name : key.name + FIRST_HALF },
+    { type: names.CKA_ID, value: Buffer.from(`sarf/${key.usage}/${String(version)}`, 'latin1') },
+    { type: names.CKA_TOKEN, value: true },
+    { type: names.CKA_PRIVATE, value: true },
+    { type: names.CKA_MODIFIABLE, value: false },
+    { type: names.CKA_EXTRACTABLE, value: exportable },
+    { type: names.CKA_SENSITIVE, value: !exportable },
+    { type: names.CKA_ENCRYPT, value: ciphers },
+    { type: names.CKA_DECRYPT, value: ciphers && part === 'whole' },
+    { type: names.CKA_SIGN, value: part === 'whole' },
+    { type: names.CKA_VERIFY, value: false },
+    { type: names.CKA_WRAP, value: false },
+    { type: names.CKA_UNWRAP, value: false },
+    { type: names.CKA_DERIVE, value: false },
+  ]
+  try {
+    library.C_CreateObject(handle, template)
+  } finally {
+    value.fill(0)
+  }
+}
+
+/** Of an exportable key. */
+export function readValue({ library, handle, names }: OpenToken, object: Handle): Buffer {
+  return attribute(library.C_GetAttributeValue(handle, object, [{ type: names.CKA_VALUE }]), 0)
+}
+
+function search({ library, handle, names }: OpenToken, label: string | undefined): readonly Handle[] {
+  const template: Attribute[] = [
+    { type: names.CKA_CLASS, value: names.CKO_SECRET_KEY },
+    { type: names.CKA_TOKEN, value: true },
+    ...(label === undefined ? [] : [{ type: names.CKA_LABEL, value: label }]),
+  ]
+  library.C_FindObjectsInit(handle, template)
+  const found: Handle[] = []
+  for (;;) {
+    const some = library.C_FindObjects(handle, FOUND_AT_ONCE)
+    found.push(...some)
+    if (some.length < FOUND_AT_ONCE) break
+  }
+  library.C_FindObjectsFinal(handle)
+  return found
+}
+
+/** @returns undefined where the object is not one of ours */
+function readObject(token: OpenToken, object: Handle): KeyObject | undefined {
+  const { library, handle, names } = token
+  const attributes = library.C_GetAttributeValue(handle, object, [
+    { type: names.CKA_LABEL },
+    { type: names.CKA_ID },
+    { type: names.CKA_KEY_TYPE },
+    { type: names.CKA_EXTRACTABLE },
+  ])
+  const label = attribute(attributes, 0).toString('utf8')
+  const [, usage, version] = /^sarf\/(\w\d)\/(\d{1,9})$/.exec(attribute(attributes, 1).toString('latin1')) ?? []
+  const part = label.endsWith(FIRST_HALF) ? 'first half' : 'whole'
+  const name = part === 'whole' ? label : label.slice(0, -FIRST_HALF.length)
+  if (usage === undefined || !isKeyUsage(usage) || !KEY_NAME.test(name)) return undefined
+  const shape = shapeOf(token, object, numberOf(attribute(attributes, 2)))
+  if (shape === undefined) return undefined
+  return { handle: object, name, usage, version: Number(version), part, ...shape, exportable: attribute(attributes, 3)[0] === 1 }
+}
+
+function isKeyUsage(text: string): text is KeyUsage {
+  return Object.hasOwn(USAGES, text)
+}
+
+function keyType({ names }: OpenToken, algorithm: KeyAlgorithm, bytes: number): number {
+  switch (algorithm) {
+    case 'T':
+      return bytes === 16 ? names.CKK_DES2 : names.CKK_DES3
+    case 'A':
+      return names.CKK_AES
+    case 'H':
+      return names.CKK_GENERIC_SECRET
+  }
+}
+
+function shapeOf(
+  { library, handle, names }: OpenToken,
+  object: Handle,
+  type: number,
+): { readonly algorithm: KeyAlgorithm; readonly bytes: number } | undefined {
+  if (type === names.CKK_DES2) return { algorithm: 'T', bytes: 16 }
+  if (type === names.CKK_DES3) return { algorithm: 'T', bytes: 24 }
+  if (type !== names.CKK_AES && type !== names.CKK_GENERIC_SECRET) return undefined
+  const bytes = numberOf(attribute(library.C_GetAttributeValue(handle, object, [{ type: names.CKA_VALUE_LEN }]), 0))
+  return { algorithm: type === names.CKK_AES ? 'A' : 'H', bytes }
+}
+
+function attribute(found: readonly { readonly value: Buffer }[], index: number): Buffer {
+  return found[index]?.value ?? Buffer.alloc(0)
+}
+
+/** A CK_ULONG: 4 or 8 bytes, little-endian on every machine that Node.js 24 has binaries for but IBM's. */
+function numberOf(value: Buffer): number {
+  return value.length < 4 ? NaN : value.readUInt32LE(0)
+}
