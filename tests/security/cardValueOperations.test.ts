@@ -24,12 +24,12 @@ const stripes = vectors.card_verification.filter((vector) => vector.cvk !== unde
 const dynamic = vectors.card_verification.filter((vector) => vector.imk_ac !== undefined)
 
 describe('public vectors', () => {
-  test.each(stripes)('$name $cvv', ({ cvk = '', pan, expiry, service_code, cvv }) => {
+  test.each(stripes)('$name $cvv', ({ cvk, pan, expiry, service_code, cvv }) => {
     const made = cardVerificationValues(handleOf('C0', 'T', cvk), [{ pan, expiry, serviceCode: service_code }])
     expect(made.join('')).toBe(cvv)
   })
 
-  test.each(dynamic)('$name $dcvv', ({ pan, psn = '', atc = '', expiry, service_code, dcvv = '' }) => {
+  test.each(dynamic)('$name $dcvv', ({ pan, psn, atc, expiry, service_code, dcvv }) => {
     const value: CardValue = { kind: 'dcvv', key: 'imk-ac', expiry, serviceCode: service_code, psn, atc }
     expect(values.cardValues([{ pan, value }])).toEqual([{ kind: 'made', digits: dcvv }])
     expect(values.verifyCardValues([{ pan, value, given: dcvv }])).toEqual(['valid'])

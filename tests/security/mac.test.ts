@@ -19,7 +19,7 @@ describe('retail MAC', () => {
     '$data_ascii under $key, padding $pad',
     ({ key, data_ascii, pad, mac4, mac8, computed_mac8 }) => {
       const mac = handleOf('M3', 'T', key).mac(padded(Buffer.from(data_ascii), pad))
-      expect(mac).toEqual(hex(mac8 ?? computed_mac8 ?? ''))
+      expect(mac).toEqual(hex(mac8 ?? computed_mac8))
       if (mac4 !== undefined) expect(mac.subarray(0, 4)).toEqual(hex(mac4))
     },
   )

@@ -114,7 +114,7 @@ describe('verifying', () => {
     (row) => {
       const under: PinKey = { by: 'dukpt', key: 'bdk.a', ksn: hex(row.ksn) }
       const { pin, pan } = aes.dukpt_aes128
-      expect(clearPinOf({ block: hex(row.enc_pinblock_fmt4 ?? ''), format: 4, under, pan })).toBe(pin)
+      expect(clearPinOf({ block: hex(row.enc_pinblock_fmt4), format: 4, under, pan })).toBe(pin)
     },
   )
 
