@@ -90,7 +90,7 @@ const DES_BLOCK = 8
 const AES_BLOCK = 16
 
 /** Measured with messages of 200 bytes: below, a call for each block of the longest costs more than a call for each message. */
-const SIDE_BY_SIDE_MIN = 8
+const SIDE_BY_SIDE_MIN = 12
 
 function ecb(cipher: string, key: Uint8Array): Ecb {
   let object: Cipheriv | undefined

@@ -11,6 +11,8 @@ export type ClearPin = Uint8Array
 
 const PIN_DIGITS_MIN = 4
 export const PIN_DIGITS_MAX = 12
+/** What `buildPinBlock` asks of its source of randomness for one block, at most. */
+export const PIN_BLOCK_RANDOM_BYTES_MAX = 14
 
 /**
  * The clear block of a PIN; of format 4 the plain text PIN field.

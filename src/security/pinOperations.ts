@@ -1,5 +1,5 @@
 /** The operations of the HSM on PINs: verify, make a reference, translate. Synchronous; each item has its own verdict. */
-import { timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { forEachKey } from './byKey.ts'
 import { withClearPins, type OpenedPin } from './clearPins.ts'
 import { dukptPinKeys } from './dukptPinKeys.ts'
@@ -13,7 +13,14 @@ import type {
   PinVerdict,
 } from './hsm.ts'
 import type { KeyStore } from './keys.ts'
-import { buildPinBlock, encipherPinBlocks, PIN_DIGITS_MAX, pinBlockBytes, type ClearPin } from './pinBlock.ts'
+import {
+  buildPinBlock,
+  encipherPinBlocks,
+  PIN_BLOCK_RANDOM_BYTES_MAX,
+  PIN_DIGITS_MAX,
+  pinBlockBytes,
+  type ClearPin,
+} from './pinBlock.ts'
 import { naturalPins, NATURAL_PIN_DIGITS, offsetOf, pinOf, PVV_DIGITS, validationDataOf, visaPvvs } from './pinVerification.ts'
 
 export interface PinOperations {
@@ -121,8 +128,9 @@ function translate(keys: KeyStore, batch: readonly PinTranslation[], pins: reado
     const items = clearItems(batch, pins, places)
     const bytes = pinBlockBytes(format)
     const clear = Buffer.alloc(items.length * bytes)
+    const random = randomOfBatch(items.length)
     for (const [index, { item, pin }] of items.entries()) {
-      const block = buildPinBlock(format, pin, item.pan)
+      const block = buildPinBlock(format, pin, item.pan, random)
       clear.set(block, index * bytes)
       block.fill(0)
     }
@@ -135,6 +143,17 @@ function translate(keys: KeyStore, batch: readonly PinTranslation[], pins: reado
     }
   })
   return outcomes
+}
+
+/** One call of the generator for a batch: it costs more than all the rest of a block. */
+function randomOfBatch(blocks: number): (bytes: number) => Uint8Array {
+  const pool = randomBytes(blocks * PIN_BLOCK_RANDOM_BYTES_MAX)
+  let taken = 0
+  return (bytes) => {
+    const start = taken
+    taken += bytes
+    return pool.subarray(start, taken)
+  }
 }
 
 interface Clear<Item> {
