@@ -12,7 +12,7 @@ export interface Mutator {
 /** A changed copy of `input`, of one to a dozen changes. */
 export function mutate(input: Uint8Array, mutator: Mutator): Buffer {
   const { random, bytesMax } = mutator
-  let bytes = Buffer.from(input)
+  let bytes: Buffer = Buffer.from(input)
   const changes = 1 << random.below(4)
   for (let i = 0; i < changes; i++) bytes = MUTATIONS[random.below(MUTATIONS.length)]!(bytes, mutator).subarray(0, bytesMax)
   return bytes

@@ -12,6 +12,8 @@ const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   additionalAmounts: async () => (await import('./targets/subfields.ts')).additionalAmounts,
   originalData: async () => (await import('./targets/subfields.ts')).originalData,
   replacementAmounts: async () => (await import('./targets/subfields.ts')).replacementAmounts,
+  answers: async () => (await import('./targets/answers.ts')).answers,
+  authorizations: async () => (await import('./targets/authorizations.ts')).authorizations,
   classify: async () => (await import('./targets/classify.ts')).classify,
 }
 
