@@ -99,9 +99,10 @@ const RECENT = 8
 const ORDERS = 9
 
 /** Whether a branch was reached that is not in `seen`, or one of another order of magnitude; they are in it then. */
-function noteReached({ counters, places }: Coverage, seen: Set<number>): boolean {
+function noteReached(coverage: Coverage, seen: Set<number>): boolean {
+  const { counters } = coverage
   let isNew = false
-  const end = places()
+  const end = coverage.places()
   for (let place = 0; place < end; place++) {
     const count = counters[place]!
     if (count === 0) continue

@@ -55,7 +55,11 @@ async function fuzzInWorker(targets: readonly string[]): Promise<number> {
     runs += report.runs
     say(`  ${report.target.padEnd(20)} ${report.runs.toLocaleString('en-US').padStart(10)} inputs, ${report.reached} branches`)
     const worthKeeping = report.corpus.filter((kept) => kept.length <= CORPUS_BYTES_MAX).slice(0, CORPUS_MAX)
-    if (values.grow) writeCorpus(report.target, worthKeeping.map(Buffer.from))
+    if (values.grow)
+      writeCorpus(
+        report.target,
+        worthKeeping.map((kept) => Buffer.from(kept)),
+      )
   })
   if (failure === undefined) return done
   const target = targets[done]!

@@ -49,7 +49,7 @@ async function work({ targets, seed, runsMax, ms, shared, replay }: Work, tell: 
     } else {
       const result = await fuzz(target, coverage, {
         // A target finds the same alone as among others.
-        seed: [...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.charCodeAt(0), seed) >>> 0,
+        seed: Buffer.from(name).reduce((hash, byte) => Math.imul(hash, 31) + byte, seed) >>> 0,
         runsMax,
         untilMs: performance.now() + ms,
         corpus: [...readCorpus(name), ...readFindings(name)],

@@ -24,7 +24,7 @@ const approved: AuthorizationResult = {
   reason: undefined,
   approvalCode: 'ABC123',
   approved: 1250,
-  balances: { available: 1250, ledger: -1250, currency: '818' },
+  balances: { available: 1250, ledger: 2500, currency: '818' },
   ofEntitlement: true,
   billed: 100,
   triesLeft: 2,
