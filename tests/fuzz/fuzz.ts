@@ -85,13 +85,14 @@ export async function fuzz(target: Target, coverage: Coverage, options: FuzzOpti
     const index = random.below(2) === 0 ? corpus.length - 1 - random.below(last) : random.below(corpus.length)
     await tryInput(mutate(corpus[index]!, { random, corpus, tokens, bytesMax: target.bytesMax }))
   }
+  const tried = runs
   const reached = seen.size
   seen.clear()
   const kept: Buffer[] = []
   for (const input of corpus.toSorted((a, b) => a.length - b.length)) {
     if ((await run(input)) === undefined && noteReached(coverage, seen)) kept.push(input)
   }
-  return { runs, reached, corpus: kept }
+  return { runs: tried, reached, corpus: kept }
 }
 
 const RECENT = 8

@@ -9,6 +9,12 @@ export const berTlv: Target = {
     '710A8609841E00000422334455',
     '',
     '9F02',
+    // Lengths in the shortest form that they have, and in one byte more.
+    `507F${'20'.repeat(127)}`,
+    `50817F${'20'.repeat(127)}`,
+    `508180${'20'.repeat(128)}`,
+    `508200FF${'20'.repeat(255)}`,
+    `50820100${'20'.repeat(256)}`,
   ].map((hex) => Buffer.from(hex, 'hex')),
   dictionary: [[0x5a], [0x57], [0x9f, 0x26], [0x9f, 0x10], [0x71], [0x77], [0xbf, 0x0c], [0x81, 0x80], [0x82, 0x01, 0x00]].map(
     (bytes) => Uint8Array.from(bytes),
