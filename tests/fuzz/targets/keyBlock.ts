@@ -27,7 +27,7 @@ const KEYS = EXAMPLES.map(({ key, algorithm }) =>
 const HEX_SHOWN_MAX = 16
 
 export const keyBlock: Target = {
-  seeds: EXAMPLES.map(({ block }) => Buffer.from(block)),
+  seeds: EXAMPLES.flatMap(({ block }) => [block, block.slice(0, -1)]).map((block) => Buffer.from(block)),
   dictionary: ['A0', 'B0', 'C0', 'D0', 'P0', 'K0', 'KS18', 'KC0C00', 'PB04', 'TS', 'LB', '0072', '0080', '0112', '0144'],
   bytesMax: 400,
   run(input) {
