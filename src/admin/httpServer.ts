@@ -65,7 +65,8 @@ function portOf(app: FastifyInstance): number | undefined {
   return address === null || typeof address === 'string' ? undefined : address.port
 }
 
-function createApp(settings: HttpServerParts['config']['http']): FastifyInstance {
+/** Without its calls and not listening: fuzzing injects requests into one. */
+export function createApp(settings: HttpServerParts['config']['http']): FastifyInstance {
   return Fastify({
     bodyLimit: settings.bodyBytesMax,
     /** For the whole of a request to arrive. */

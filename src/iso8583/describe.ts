@@ -4,10 +4,11 @@
  */
 import { parseAdditionalAmounts } from './additionalAmounts.ts'
 import { parseTlv, type Tlv } from './berTlv.ts'
+import { hexValue } from './coding.ts'
 import { decode } from './decode.ts'
 import { emvTagName } from './emvTags.ts'
 import type { Fault } from './fault.ts'
-import { maskField, maskTlv } from './masking.ts'
+import { maskField, maskText, maskTlv } from './masking.ts'
 import { accountTypeMeaning, amountMeaning, amountTypeMeaning, fieldMeaning, mtiMeaning } from './meaning.ts'
 import { DecodedMessage, type Message } from './message.ts'
 import type { FieldSpec, MessageSpec } from './messageSpec.ts'
@@ -152,8 +153,8 @@ function bitmapRows(spec: MessageSpec, bytes: Buffer): BitmapByte[] {
   for (let i = 0; i < count; i++) {
     const offset = start + i * width
     if (offset + width > bytes.length) break
-    const value = width === 2 ? parseInt(bytes.toString('latin1', offset, offset + 2), 16) : (bytes[offset] ?? 0)
-    if (Number.isNaN(value)) break
+    const value = width === 2 ? hexByte(bytes, offset) : (bytes[offset] ?? 0)
+    if (value === undefined) break
     if (i === 0 && value >= 0x80 && spec.bitmapForm === 'expanding') count = 16
     const bits = value.toString(2).padStart(8, '0')
     const fields = Array.from(bits).flatMap((bit, index) => (bit === '1' ? [i * 8 + index + 1] : []))
@@ -162,12 +163,21 @@ function bitmapRows(spec: MessageSpec, bytes: Buffer): BitmapByte[] {
   return rows
 }
 
+/** The byte that two hexadecimal characters write; undefined where one of them is none, as decode has it. */
+function hexByte(bytes: Buffer, offset: number): number | undefined {
+  const high = hexValue(bytes[offset] ?? 0)
+  const low = hexValue(bytes[offset + 1] ?? 0)
+  return high > 15 || low > 15 ? undefined : (high << 4) | low
+}
+
 function describeParts(field: FieldSpec, message: Message, text: string, options: DescribeOptions): DescribedPart[] {
   switch (field.de) {
     case 48: {
       const parsed = parsePrivateData(text)
       if (!parsed.ok) return []
-      return parsed.value.map(({ tag, value }) => part(`${tag} ${PRIVATE_TAGS[tag] ?? ''}`, value))
+      return parsed.value.map(({ tag, value }) =>
+        part(`${tag} ${PRIVATE_TAGS[tag] ?? ''}`, options.mask ? maskText(value) : value),
+      )
     }
     case 54: {
       const parsed = parseAdditionalAmounts(text)

@@ -31,7 +31,7 @@ export function maskField(field: FieldSpec, text: string): string {
     case 95:
       return text
     default:
-      return field.type === 'n' || field.type === 'x+n' || field.type === 'b' ? text : maskLongNumbers(text)
+      return field.type === 'n' || field.type === 'x+n' || field.type === 'b' ? text : maskText(text)
   }
 }
 
@@ -57,6 +57,11 @@ export function maskTlv(tag: string, hex: string): string {
     default:
       return emvTagName(tag) === undefined ? hide(hex) : maskLongNumbers(hex, isLuhn)
   }
+}
+
+/** Free text as it may be shown, whole or a part of a field's. */
+export function maskText(text: string): string {
+  return maskLongNumbers(text)
 }
 
 /** Whether a single wrong byte of a field may be told: not where it may be one of a card number, a track or a PIN. */

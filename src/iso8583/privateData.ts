@@ -51,7 +51,8 @@ const TAG = /^[A-Za-z0-9]{2}$/
 const VALUES: Readonly<Record<string, { readonly pattern: RegExp; readonly expected: string }>> = {
   LV: { pattern: /^\d{1,3}$/, expected: 'a number of loaves, one to three digits' },
   DY: { pattern: /^\d{1,2}$/, expected: 'a number of days, one or two digits' },
-  BK: { pattern: /^([^*;]+\*\d+\*\d+;)+$/, expected: 'basket lines item*qty*amount;' },
+  // Counts and amounts that a number holds exactly; an amount has the digits of DE 4.
+  BK: { pattern: /^([^*;]+\*\d{1,9}\*\d{1,12};)+$/, expected: 'basket lines item*qty*amount;' },
   BR: { pattern: /^[MXNF]$/, expected: 'M match, X mismatch, N no capture or F device fault' },
 }
 const KNOWN_TAGS = new Set(['LV', 'DY', 'BK', 'BR', 'BM', 'SC', 'PC', 'TR', 'CV', 'RM'])
