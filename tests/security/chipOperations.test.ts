@@ -8,7 +8,7 @@ import vectors from './vectors/chip.json' with { type: 'json' }
 
 const IMK = Buffer.from('0123456789ABCDEFFEDCBA9876543210', 'hex')
 const IMK_SMI = Buffer.from('FEDCBA98765432100123456789ABCDEF', 'hex')
-const [VISA_10, VISA_18, MCHIP_17] = vectors.cryptograms as [Vector, Vector, Vector]
+const [VISA_10, VISA_18, MCHIP_17] = [0, 1, 2].map((index): Vector => vectors.cryptograms[index]!) as [Vector, Vector, Vector]
 const TRANSACTION_DATA_BYTES = 33
 
 interface Vector {

@@ -50,7 +50,7 @@ describe('application cryptograms', () => {
     }
   })
 
-  test(`${vectors.interac.source}`, () => {
+  test(vectors.interac.source, () => {
     const { imkAc, pan, psn, atc, un, macInput, arqc, arc, arpc } = vectors.interac
     const method = cryptogramMethod('mchip', 0x10)!
     const session = scheduleKey(cryptogramKey(method, masterKey(imkAc, pan, psn, 'A'), bytes(atc), bytes(un))!)
