@@ -140,7 +140,7 @@ export type CryptogramVerdict =
 
 export interface ResponseCryptogramRequest {
   readonly session: ChipSession
-  /** DE 39 of the answer. With ARPC method 2 it becomes the card status update. */
+  /** DE 39 of the answer, for Visa CVN 10. The others have a code of their own, or the card status update, by `approved`. */
   readonly responseCode: string
   readonly approved: boolean
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { findTlv, formatTlv, parseTlv, type Tlv, type TlvInput } from '../../src/iso8583/berTlv.ts'
+import { findTlv, formatTlv, parseTlv, visitTlv, type Tlv, type TlvInput } from '../../src/iso8583/berTlv.ts'
 
 function parsed(hex: string): Tlv[] {
   const result = parseTlv(Buffer.from(hex, 'hex'))
@@ -25,6 +25,22 @@ describe('BER-TLV', () => {
     expect(findTlv(objects, '9F18')?.value.toString('hex')).toBe('12345678')
     expect(findTlv(objects, '9F18')?.offset).toBe(6)
     expect(findTlv(objects, '9F26')).toBeUndefined()
+  })
+
+  test('a visit shows the primitive objects with their places, in order and in depth', () => {
+    const bytes = Buffer.from('9F270180' + '7107' + '9F180412345678' + 'DFAE0300' + '8A023030', 'hex')
+    const seen: unknown[] = []
+    const error = visitTlv(bytes, (tag, valueAt, length) => {
+      seen.push([tag, bytes.toString('hex', valueAt, valueAt + length)])
+    })
+    expect(error).toBeUndefined()
+    expect(seen).toEqual([
+      [0x9f27, '80'],
+      [0x9f18, '12345678'],
+      [0, ''],
+      [0x8a, '3030'],
+    ])
+    expect(visitTlv(bytes.subarray(0, -1), () => {})).toEqual(refusal(bytes.toString('hex').slice(0, -2)))
   })
 
   test('an object may be empty, issuer scripts may repeat', () => {
