@@ -1,9 +1,11 @@
 /**
  * DES in two words, for keys that live for one message: the master key of a chip card and the session keys that are derived from it.
  *
- * Why it is there: node:crypto makes a cipher object for each key, and making one costs more than all the blocks that a cryptogram has.
- * What it is not for: keys that stay (those are behind a KeyHandle and use node:crypto or a token), single DES as a protection of its own,
- * and places where someone may watch the cache, because its table look-ups take their addresses from key and data.
+ * Why it is there: node:crypto makes a cipher object for each key, and making one costs more than all the blocks that a cryptogram has: a
+ * session key, a cryptogram and its answer take more than ten times as long with it.
+ * What it is not for: keys that stay (those are behind a KeyHandle and use node:crypto or a token), and single DES as a protection of its
+ * own. It is not constant time with respect to caches: the addresses of its table look-ups come from key and data, so nobody else's code
+ * may run where it runs.
  *
  * FIPS 46-3; the tables of permutations and S-boxes are the standard's, bits numbered from 1 at the left.
  */

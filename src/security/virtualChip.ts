@@ -30,7 +30,12 @@ export interface VirtualChip {
   atc(): number
   /** First GENERATE AC: asks for an ARQC. @returns the bytes of DE 55 */
   generate(transaction: ChipTransaction): Buffer
-  /** EXTERNAL AUTHENTICATE and scripts, for the cryptogram that was made last. @returns whether tag 91 is there, and it and all scripts are the issuer's */
+  /**
+   * EXTERNAL AUTHENTICATE and scripts, for the cryptogram that was made last.
+   *
+   * @param answer DE 55 of the answer
+   * @returns whether tag 91 is there, and it and all scripts are the issuer's
+   */
   acceptResponse(answer: Buffer): boolean
 }
 
