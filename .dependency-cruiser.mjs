@@ -19,9 +19,9 @@ const LAYERS = [
   'cli',
 ]
 /** What anything may import; they import nothing but each other. */
-const SHARED = '^src/(assert|card|clock|config|log|metrics|money|programmeParameters|stage)\\.ts$'
+const SHARED = '^src/(assert|card|clock|config|log|metrics|money|programmeParameters|securityParameters|stage)\\.ts$'
 /** What only wires parts together; nothing in a folder imports it. `local` starts it, and `admin` and `cli` call it. */
-const WIRING = '^src/(main|answerMessage|authorize|passage|upkeep)\\.ts$'
+const WIRING = '^src/(main|answerMessage|authorize|chipAnswer|linkKeys|macGate|networkManagement|passage|upkeep)\\.ts$'
 
 const upward = LAYERS.slice(0, -1).map((layer, index) => ({
   name: `${layer}-imports-upward`,

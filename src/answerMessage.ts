@@ -1,22 +1,27 @@
 /** One message's bytes in, its answer's bytes out: what every link and `POST /iso8583` end in. */
 import type { Authorizer } from './authorize.ts'
 import { cairoDay, type Clock } from './clock.ts'
-import type { Config, LinkConfig } from './config.ts'
+import type { Config, MessageLink } from './config.ts'
+import type { DeclineReason } from './decision/decision.ts'
 import { decode, type DecodeError } from './iso8583/decode.ts'
 import type { Encoded } from './iso8583/encode.ts'
 import type { Message } from './iso8583/message.ts'
 import type { MessageSpec } from './iso8583/messageSpec.ts'
 import { parseMti } from './iso8583/mti.ts'
 import type { Logger } from './log.ts'
+import type { MacGate } from './macGate.ts'
+import type { NetworkManagement } from './networkManagement.ts'
 import { parametersOn } from './programmeParameters.ts'
 import { answerTo, networkAnswerTo } from './response/answer.ts'
-import { APPROVED, CODE_OF_REASON } from './response/responseCodes.ts'
+import { CODE_OF_REASON } from './response/responseCodes.ts'
 import { NOTHING_TOLD } from './response/result.ts'
 import { classify } from './transaction/classify.ts'
 
 export interface MessageParts {
-  readonly config: Pick<Config, 'lookupKey' | 'programme'>
+  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security'>
   readonly authorizer: Authorizer
+  readonly macGate: MacGate
+  readonly network: NetworkManagement
   readonly clock: Clock
   readonly log: Logger
 }
@@ -28,20 +33,17 @@ export type MessageOutcome =
   /** It cannot be answered at all: the connection is closed. `reason` holds no card data. */
   | { readonly kind: 'close'; readonly reason: string }
 
-/** DE 70: sign on, sign off, echo. */
-const NETWORK_CODES: readonly string[] = ['001', '002', '301']
+type Done = (outcome: MessageOutcome) => void
 
 /** Calls `done` exactly once. */
-export function answerMessage(
-  parts: MessageParts,
-  link: Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes'>,
-  spec: MessageSpec,
-  frame: Buffer,
-  done: (outcome: MessageOutcome) => void,
-): void {
+export function answerMessage(parts: MessageParts, link: MessageLink, spec: MessageSpec, frame: Buffer, done: Done): void {
+  const { macGate } = parts
+  const { mac } = link
   const decoded = decode(spec, frame)
   if (!decoded.ok) {
-    done(rejectFrame(parts, link, decoded.error))
+    const key = mac === undefined ? undefined : macGate.keyOf(mac, decoded.error.partial)
+    const answering = new Answering(parts, link, key, done)
+    rejectFrame(answering, decoded.error)
     return
   }
   const { message } = decoded
@@ -49,26 +51,82 @@ export function answerMessage(
     done({ kind: 'close', reason: `MTI ${message.mti} is not a request` })
     return
   }
+  if (mac === undefined) {
+    answerRequest(new Answering(parts, link, undefined, done), message)
+    return
+  }
+  macGate.verify(mac, message, frame, (key) => {
+    const answering = new Answering(parts, link, key ?? macGate.keyOf(mac, message), done)
+    if (key === undefined) reject(answering, message, 'mac')
+    else answerRequest(answering, message)
+  })
+}
+
+/** What is needed to answer one message: where it came from, and the key that its answer is authenticated with, if any. */
+class Answering {
+  readonly parts: MessageParts
+  readonly link: MessageLink
+  readonly macKey: string | undefined
+  readonly #done: Done
+
+  constructor(parts: MessageParts, link: MessageLink, macKey: string | undefined, done: Done) {
+    this.parts = parts
+    this.link = link
+    this.macKey = macKey
+    this.#done = done
+  }
+
+  /** Room for a MAC is left where one is needed. */
+  get authenticated(): boolean {
+    return this.macKey !== undefined
+  }
+
+  silent(): void {
+    this.#done({ kind: 'silent' })
+  }
+
+  close(reason: string): void {
+    this.#done({ kind: 'close', reason })
+  }
+
+  answer(spec: MessageSpec, encoded: Encoded): void {
+    if (!encoded.ok) {
+      this.close(`the answer cannot be written: ${encoded.error.path} expected ${encoded.error.expected}`)
+      return
+    }
+    const { bytes } = encoded
+    if (this.macKey === undefined) {
+      this.#done({ kind: 'answer', bytes })
+      return
+    }
+    this.parts.macGate.seal(this.macKey, spec, bytes, (sealed) => {
+      this.#done(sealed ? { kind: 'answer', bytes } : { kind: 'silent' })
+    })
+  }
+}
+
+function answerRequest(answering: Answering, message: Message): void {
+  const { parts, link } = answering
   const nowMs = parts.clock.now()
-  const { programme, lookupKey } = parts.config
+  const { programme, lookupKey, security } = parts.config
   const { services } = parametersOn(programme, cairoDay(nowMs))
-  const classified = classify(message, { link, nowMs, lookupKey, accountTypes: programme.accountTypes, services })
+  const { profiles } = security
+  const classified = classify(message, { link, nowMs, lookupKey, accountTypes: programme.accountTypes, services, profiles })
   switch (classified.kind) {
     case 'network':
-      done(outcomeOf(networkAnswerTo(message, networkCode(classified.code))))
+      parts.network.answer(link, message, classified.code, (result) => {
+        answering.answer(message.spec, networkAnswerTo(message, result, answering.authenticated))
+      })
       return
     case 'reject':
       parts.log.info({ link: link.name, path: classified.path, reason: `needs ${classified.expected}` }, 'message rejected')
-      done(outcomeOf(formatError(message)))
+      reject(answering, message, 'format_error')
       return
     case 'unsupported':
-      parts.authorizer.submit(classified, (result) => {
-        done(result === undefined ? { kind: 'silent' } : outcomeOf(answerTo(message, result)))
-      })
-      return
     case 'transaction':
-      parts.authorizer.submit(classified.transaction, (result) => {
-        done(result === undefined ? { kind: 'silent' } : outcomeOf(answerTo(message, result)))
+      parts.authorizer.submit(classified.kind === 'transaction' ? classified.transaction : classified, (result) => {
+        if (result === undefined) answering.silent()
+        else answering.answer(message.spec, answerTo(message, result, answering.authenticated))
       })
   }
 }
@@ -82,35 +140,26 @@ function takesAnswer(mti: string): boolean {
 }
 
 /** 30 where MTI, trace number and terminal could still be read; else there is nobody to answer. */
-function rejectFrame(parts: MessageParts, link: Pick<LinkConfig, 'name'>, error: DecodeError): MessageOutcome {
+function rejectFrame(answering: Answering, error: DecodeError): void {
   const reason = `${error.code}: expected ${error.expected}, found ${error.found}`
+  const { parts, link } = answering
   parts.log.info({ link: link.name, path: error.path, offset: error.offset, reason }, 'message rejected')
   const { partial } = error
-  if (partial?.has(11) === true && partial.has(41) && takesAnswer(partial.mti)) return outcomeOf(formatError(partial))
-  return { kind: 'close', reason: `message cannot be read at ${error.path}` }
+  if (partial?.has(11) === true && partial.has(41) && takesAnswer(partial.mti)) reject(answering, partial, 'format_error')
+  else answering.close(`message cannot be read at ${error.path}`)
 }
 
-function formatError(message: Message): Encoded {
-  const responseCode = CODE_OF_REASON.format_error
-  const rrn = message.text(37)
-  return answerTo(message, {
-    responseCode,
-    reason: 'format_error',
+/** Said before anything was looked up; nothing is stored of it. */
+function reject(answering: Answering, message: Message, reason: DeclineReason): void {
+  const result = {
+    responseCode: CODE_OF_REASON[reason],
+    reason,
     approvalCode: undefined,
     approved: 0,
     balances: undefined,
     ...NOTHING_TOLD,
-    rrn,
+    rrn: message.text(37),
     replayed: false,
-  })
-}
-
-function networkCode(code: string): string {
-  if (code === '') return CODE_OF_REASON.format_error
-  return NETWORK_CODES.includes(code) ? APPROVED : CODE_OF_REASON.unsupported
-}
-
-function outcomeOf(encoded: Encoded): MessageOutcome {
-  if (encoded.ok) return { kind: 'answer', bytes: encoded.bytes }
-  return { kind: 'close', reason: `the answer cannot be written: ${encoded.error.path} expected ${encoded.error.expected}` }
+  }
+  answering.answer(message.spec, answerTo(message, result, answering.authenticated))
 }

@@ -1,7 +1,7 @@
 /**
  * The way of a message, from a typed transaction to its answer:
  *
- *   submit -> authenticate terminal -> load card (and original) -> decide -> reserve (Redis) -> commit (Postgres) -> respond
+ *   submit -> authenticate terminal -> load card (and original) -> decide (verify cardholder) -> reserve (Redis) -> commit (Postgres) -> respond
  *
  * Each arrow is a stage that takes what is ready in one turn of the event loop as one batch. A step that does not succeed goes straight to
  * `respond`. A guard that fails in Redis or in the ledger means: look again at the truth, decide again. Redis only ever saves work; where it
@@ -12,6 +12,8 @@ import { cairoDay, type Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import { terminalReason } from './decision/checks.ts'
 import { decide } from './decision/decide.ts'
+import { unknownCardCounters, verifyHolders } from './decision/verifyHolder.ts'
+import { chipAnswers } from './chipAnswer.ts'
 import type { Approval, DeclineReason } from './decision/decision.ts'
 import type { ServiceRegions } from './decision/context.ts'
 import type { HotState, Settlement } from './decision/hotState.ts'
@@ -20,9 +22,13 @@ import type { CommitItem, CommitOutcome } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { TerminalRegistry } from './ledger/terminalRegistry.ts'
 import { errorText, type Logger } from './log.ts'
+import type { LinkKeys } from './linkKeys.ts'
+import type { Hsm } from './security/hsm.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import {
   commitItemOf,
+  hasTriesLeft,
+  holderCheckOf,
   keyQuestion,
   neededReservation,
   originalOf,
@@ -35,6 +41,7 @@ import {
   resultOfStored,
   settlementOf,
   tombstoneOf,
+  type Answered,
   type Respond,
 } from './passage.ts'
 import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts'
@@ -45,9 +52,11 @@ import { isAdvice, isRepeat, type Transaction, type Unsupported } from './transa
 import { ifUnavailable, snapshotOf, Upkeep } from './upkeep.ts'
 
 export interface AuthorizerParts {
-  readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme'>
+  readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme' | 'security'>
   readonly ledger: Ledger
   readonly hotState: HotState
+  readonly hsm: Hsm
+  readonly linkKeys: LinkKeys
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: AuthorizationMetrics
@@ -60,10 +69,14 @@ export class Authorizer {
   readonly #authenticating: Stage<Passage>
   readonly #loading: Stage<Passage>
   readonly #tracing: Stage<Passage>
+  readonly #verifying: Stage<Passage>
   readonly #reserving: Stage<Passage | Settlement>
   readonly #opening: Stage<Passage>
   readonly #refreshing: Stage<Passage>
+  readonly #sealing: Stage<Answered>
   readonly #upkeep: Upkeep
+  /** Cards of which a PIN is being verified, each with the messages that wait for their turn. */
+  readonly #pinsUnderWay = new Map<string, Passage[]>()
   #underWay = 0
   #wakeIdle: (() => void)[] = []
 
@@ -75,6 +88,8 @@ export class Authorizer {
     this.#authenticating = stage('authenticate', (batch) => this.#authenticate(batch))
     this.#loading = stage('load', (batch) => this.#load(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
+    this.#verifying = stage('verify', (batch) => this.#verify(batch))
+    this.#sealing = stage('seal', (batch) => this.#seal(batch))
     this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
     this.#opening = stage('open', (batch) => this.#open(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
@@ -158,15 +173,29 @@ export class Authorizer {
       await this.#upkeep.takeOver(epoch, [...found.values()])
       for (const passage of missing) {
         passage.card = found.get(passage.transaction.cardToken)?.card
-        if (passage.card === undefined) this.#declineNow(passage, reasonWithoutCard(passage))
-        else this.#loaded(passage)
+        if (passage.card !== undefined) this.#loaded(passage)
       }
+      await this.#declineUnknown(missing.filter((passage) => passage.card === undefined))
     } catch (error) {
       this.#cannotDecide(
         batch.filter((passage) => passage.card === undefined),
         'load',
         error,
       )
+    }
+  }
+
+  /** A number that nobody has is counted against the terminal and the range of numbers; beyond the limit nothing is said of cards any more. */
+  async #declineUnknown(unknown: Passage[]): Promise<void> {
+    if (unknown.length === 0) return
+    const { hotState, config } = this.#parts
+    const attempts = unknown.map(({ transaction }) =>
+      unknownCardCounters(transaction.terminalId, transaction.profile, config.security),
+    )
+    const full = hotState.up ? await hotState.raise([], attempts).catch(ifUnavailable([])) : []
+    for (const [index, passage] of unknown.entries()) {
+      const reason = reasonWithoutCard(passage)
+      this.#declineNow(passage, (full[index] ?? 0) > 0 && reason === 'card_unknown' ? 'velocity_terminal' : reason)
     }
   }
 
@@ -216,12 +245,16 @@ export class Authorizer {
     const day = cairoDay(nowMs)
     const parameters = this.#parametersOn(nowMs)
     const originalParameters = original === undefined ? parameters : parametersOn(config.programme, original.day)
-    const situation = { terminal, card, purses, original, parameters, originalParameters, regions, day, nowMs, forced }
+    const { verified } = passage
+    const situation = { terminal, card, purses, original, parameters, originalParameters, regions, day, nowMs, forced, verified }
     const decision = decide(transaction, situation)
     passage.decision = decision
     passage.parameters = parameters
     if (decision.kind === 'remember') this.#remember(passage)
     else if (decision.kind === 'open') this.#opening.push(passage)
+    else if (decision.kind === 'verify') this.#verifyInTurn(passage)
+    // No decline on the word of a copy: where the counters really are, the ledger knows.
+    else if (decision.kind === 'decline' && decision.reason === 'atc' && purses === undefined) this.#refreshing.push(passage)
     else if (decision.kind === 'approve' && this.#needsReserving(passage, decision)) this.#reserving.push(passage)
     else this.#commit(passage)
   }
@@ -229,6 +262,59 @@ export class Authorizer {
   /** A debit is set aside in Redis first; one that was refreshed goes straight to the guard of the ledger. */
   #needsReserving(passage: Passage, approval: Approval): boolean {
     return this.#parts.hotState.up && passage.purses === undefined && reservationOf(passage, approval) !== undefined
+  }
+
+  /** One PIN of a card at a time: whoever has the card does not wait for another, and whoever guesses gets no more than the tries. */
+  #verifyInTurn(passage: Passage): void {
+    const { cardToken, credentials } = passage.transaction
+    if (credentials?.pin !== undefined && !passage.holdsPin) {
+      const waiting = this.#pinsUnderWay.get(cardToken)
+      if (waiting !== undefined) {
+        waiting.push(passage)
+        return
+      }
+      this.#pinsUnderWay.set(cardToken, [])
+      passage.holdsPin = true
+    }
+    this.#verifying.push(passage)
+  }
+
+  /** The next of the same card is looked at anew: what the PIN before it has done to the card, the ledger knows. */
+  #releasePin(passage: Passage): void {
+    if (!passage.holdsPin) return
+    passage.holdsPin = false
+    const { cardToken } = passage.transaction
+    const waiting = this.#pinsUnderWay.get(cardToken) ?? []
+    this.#pinsUnderWay.delete(cardToken)
+    const [next, ...others] = waiting
+    if (next === undefined) return
+    this.#pinsUnderWay.set(cardToken, others)
+    next.holdsPin = true
+    if (passage.verified?.pin === 'valid') this.#verifying.push(next)
+    else this.#refreshing.push(next)
+  }
+
+  /** Verify cardholder: chip, card value and PIN of a batch. The decision is then made with what was found. */
+  async #verify(batch: Passage[]): Promise<void> {
+    const { hsm, hotState, config, linkKeys } = this.#parts
+    const keysOf = (base: string): readonly string[] => linkKeys.namesOf(base)
+    try {
+      const verdicts = await verifyHolders({ hsm, hotState, keysOf, security: config.security }, batch.map(holderCheckOf))
+      for (const [index, passage] of batch.entries()) {
+        const verdict = verdicts[index]
+        assert(verdict !== undefined, 'each message has a verdict')
+        if (verdict.verified.full === 'pin' && hasTriesLeft(passage)) {
+          // Another process verifies PINs of this card: what comes of them, the ledger will know.
+          this.#refreshing.push(passage)
+          continue
+        }
+        passage.verified = verdict.verified
+        passage.counted = verdict.counted
+        this.#decide(passage)
+      }
+    } catch (error) {
+      this.#cannotDecide(batch, 'verify', error)
+    }
   }
 
   /** Reserve: settlements of finished commits ride along. */
@@ -381,7 +467,26 @@ export class Authorizer {
     for (const passage of batch) this.#declineNow(passage, 'cannot_decide')
   }
 
+  /** The answer to a chip carries a cryptogram of its own. */
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
+    this.#upkeep.giveBack(passage)
+    this.#releasePin(passage)
+    if (result === undefined || passage.verified?.session === undefined) this.#answer(passage, result)
+    else this.#sealing.push({ passage, result })
+  }
+
+  async #seal(batch: Answered[]): Promise<void> {
+    try {
+      const data = await chipAnswers(this.#parts.hsm, batch)
+      for (const [index, { passage, result }] of batch.entries()) this.#answer(passage, { ...result, chipData: data[index] })
+    } catch (error) {
+      // The card will miss it; what was decided is decided.
+      this.#parts.log.error({ stage: 'seal', count: batch.length, error: errorText(error) }, 'answers go without cryptogram')
+      for (const { passage, result } of batch) this.#answer(passage, result)
+    }
+  }
+
+  #answer(passage: Passage, result: AuthorizationResult | undefined): void {
     this.#underWay--
     this.#parts.metrics.answered(passage.asked.kind, result?.responseCode ?? 'none', this.#parts.clock.now() - passage.receivedMs)
     try {

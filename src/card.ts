@@ -136,6 +136,9 @@ export interface Cover {
   readonly until: string
 }
 
+/** What the issuer may tell a chip to do (EMV Book 3 6.5). */
+export type IssuerScript = 'PIN_UNBLOCK' | 'APPLICATION_BLOCK' | 'APPLICATION_UNBLOCK' | 'CARD_BLOCK'
+
 /** What a decision knows of a card: its row, its household and person, and the gates of its purses, all of one instant. */
 export interface CardSnapshot {
   readonly token: CardToken
@@ -150,6 +153,16 @@ export interface CardSnapshot {
   readonly cover: Cover | null
   /** Wrong fingerprints in a row. */
   readonly mismatches: number
+  /** PAN sequence number of the chip's application, two digits. */
+  readonly psn: string
+  /** What the PIN is verified against (PVV or offset); null: no PIN was ever set. Wrong PINs in a row. */
+  readonly pinReference: string | null
+  readonly pinTries: number
+  /** The highest transaction counter that came with a right cryptogram, and which of the 63 up to it did (bit 0 is the highest), a decimal. */
+  readonly atcMax: number
+  readonly atcSeen: string
+  /** A command that the chip is to get with its next answer. */
+  readonly issuerScript: IssuerScript | null
   /** The household's old ration card that the head's card has yet to retire, and all household purses it draws on. */
   readonly oldCard: CardToken | null
   /** When an old card was retired, milliseconds since 1970. */

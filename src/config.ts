@@ -6,10 +6,27 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
+import { securityParametersOf, type SecurityParameters } from './securityParameters.ts'
 import { programmeOf, wrongAccountTypes, type Programme } from './programmeParameters.ts'
 
 const count = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum })
 const closed = { additionalProperties: false }
+
+const linkKey = Type.String({ pattern: '^[a-z0-9][a-z0-9.-]{0,38}(\\{terminal\\})?$' })
+
+/** How PIN blocks come by a link; absent: a message with one is refused. */
+const PinSchema = Type.Object(
+  {
+    /** ISO 9564-1 format of a block whose message does not say. */
+    format: Type.Union([Type.Literal(0), Type.Literal(3), Type.Literal(4)]),
+    /** `zone`: PIN keys of the link, or of each terminal where the name has {terminal} (P0). `dukpt`: base keys (B0). */
+    management: Type.Union([Type.Literal('zone'), Type.Literal('dukpt')]),
+    /** For formats 0 and 3, and for 4; under DUKPT for key serial numbers of 10 and of 12 bytes. Absent: not taken. */
+    tdesKey: Type.Optional(linkKey),
+    aesKey: Type.Optional(linkKey),
+  },
+  closed,
+)
 
 const LinkSchema = Type.Object(
   {
@@ -22,6 +39,19 @@ const LinkSchema = Type.Object(
     keyTime: Type.Union([Type.Literal('transmission'), Type.Literal('local')]),
     /** Purses by account type of DE 3, where this acquirer's differ from the programme's. */
     accountTypes: Type.Optional(Type.Record(Type.String({ pattern: '^\\d{2}$' }), Type.String())),
+    pin: Type.Optional(PinSchema),
+    /** Every message carries a MAC in DE 64 or 128, both ways; absent: none is looked at. */
+    mac: Type.Optional(
+      Type.Object(
+        {
+          /** M3 retail MAC, M6 CMAC; of the link, or of each terminal where its name has {terminal}. */
+          key: linkKey,
+        },
+        closed,
+      ),
+    ),
+    /** Key encryption key (K0, K1) under which this peer sends new keys (0800, DE 70 161); absent: it may send none. */
+    transportKey: Type.Optional(linkKey),
   },
   closed,
 )
@@ -49,6 +79,7 @@ const SettingsSchema = Type.Object(
         requestsPerMinutePerAddress: count(0, 10_000_000),
         bodyBytesMax: count(1024, 1_048_576),
         requestMs: count(100, 600_000),
+        pin: Type.Optional(PinSchema),
       },
       closed,
     ),
@@ -95,6 +126,8 @@ const SettingsSchema = Type.Object(
       { everyMs: count(10, 3_600_000), reservationAgeMs: count(10, 86_400_000), batchMax: count(1, 1000) },
       closed,
     ),
+    /** Keys that peers send: how long the one before stays good, and how old what is known of them may be. */
+    sessionKeys: Type.Object({ overlapMs: count(0, 86_400_000), freshMs: count(0, 3_600_000) }, closed),
     /** Terminals and merchants are cached in the process and read again when older than `freshMs`. */
     registry: Type.Object({ freshMs: count(0, 3_600_000), terminalsMax: count(1, 10_000_000) }, closed),
     /** Work that is not a message: the opening of purses for a month. Off, only the first use of a card opens its purses. */
@@ -121,6 +154,8 @@ const SettingsSchema = Type.Object(
 )
 
 export type LinkConfig = Static<typeof LinkSchema>
+/** What messages need to know of the link they came by; HTTP has one too. */
+export type MessageLink = Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes' | 'pin' | 'mac' | 'transportKey'>
 export type TransportLimits = Static<typeof TransportSchema>
 export type Settings = Static<typeof SettingsSchema>
 
@@ -130,8 +165,15 @@ export interface Config extends Settings {
   /** Secret of the look-up tokens of card numbers. */
   readonly lookupKey: Uint8Array
   readonly programme: Programme
+  readonly security: SecurityParameters
+  readonly hsm: HsmConfig
   readonly production: boolean
 }
+
+/** Where keys live. */
+export type HsmConfig =
+  | { readonly kind: 'software' }
+  | { readonly kind: 'pkcs11'; readonly module: string; readonly tokenLabel: string; readonly pin: string }
 
 /** A setting that cannot be used. The message is the one line an operator reads. */
 export class ConfigError extends Error {
@@ -152,6 +194,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const settings = check(SettingsSchema, withEnvironment(read(SettingsSchema, settingsFile), environment), 'the environment')
   const programme = programmeOf(readJson(programmeFile))
   if (typeof programme === 'string') throw new ConfigError(`${programmeFile}: ${programme}`)
+  const securityFile = environment['SARF_SECURITY'] ?? fileURLToPath(new URL('security.json', configFolder))
+  const security = securityParametersOf(readJson(securityFile))
+  if (typeof security === 'string') throw new ConfigError(`${securityFile}: ${security}`)
   for (const link of settings.links) {
     const wrong = wrongAccountTypes(link.accountTypes ?? {}, programme.purses)
     if (wrong !== undefined) throw new ConfigError(`${settingsFile}: link ${link.name}: ${wrong}`)
@@ -164,10 +209,32 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   return {
     ...settings,
     programme,
+    security,
     production,
+    hsm: hsmConfig(environment, production),
     lookupKey: Buffer.from(lookupKey, 'utf8'),
     databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     redisUrl: url(environment, 'REDIS_URL', ['redis:', 'rediss:']),
+  }
+}
+
+function hsmConfig(environment: Readonly<Record<string, string | undefined>>, production: boolean): HsmConfig {
+  const kind = environment['SARF_HSM'] ?? (production ? undefined : 'software')
+  if (kind === 'software' && production)
+    throw new ConfigError('SARF_HSM=software has keys that everybody knows: in production set SARF_HSM=pkcs11 (spec/security.md)')
+  if (kind === 'software') return { kind }
+  if (kind !== 'pkcs11')
+    throw new ConfigError('SARF_HSM must be pkcs11 in production; software is for development (spec/security.md)')
+  const needed = (name: string, what: string): string => {
+    const value = environment[name]
+    if (value === undefined || value === '') throw new ConfigError(`${name} must be set to ${what}, because SARF_HSM is pkcs11`)
+    return value
+  }
+  return {
+    kind,
+    module: needed('SARF_PKCS11_MODULE', "the token's library, a file like /usr/lib/softhsm/libsofthsm2.so"),
+    tokenLabel: needed('SARF_PKCS11_TOKEN', 'the label of the token'),
+    pin: needed('SARF_PKCS11_PIN', 'the user PIN of the token'),
   }
 }
 

@@ -13,6 +13,8 @@ export interface LogFields {
   readonly epoch?: number
   readonly shard?: number
   readonly count?: number
+  /** Check value of a key. */
+  readonly kcv?: string
   readonly key?: string
   readonly stage?: string
   readonly elapsedMs?: number

@@ -5,6 +5,10 @@ import { Authorizer } from './authorize.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ConfigError, loadConfig, type Config, type LinkConfig } from './config.ts'
 import { HotState } from './decision/hotState.ts'
+import { openHsm } from './security/openHsm.ts'
+import { LinkKeys } from './linkKeys.ts'
+import { MacGate } from './macGate.ts'
+import { NetworkManagement } from './networkManagement.ts'
 import { messageSpec } from './iso8583/messageSpec.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { registerChart } from './ledger/chart.ts'
@@ -42,9 +46,10 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   await migrate(config.databaseUrl)
   await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
-    const { lookupKey, programme } = config
-    await seedProgramme(config.databaseUrl, { households: DEMO_HOUSEHOLDS, lookupKey, programme, nowMs: clock.now() })
+    const { lookupKey, programme, security } = config
+    await seedProgramme(config.databaseUrl, { households: DEMO_HOUSEHOLDS, lookupKey, programme, security, nowMs: clock.now() })
   }
+  const hsm = await openHsm(config.hsm)
   const metrics = new Metrics()
   const ledger = new Ledger({
     ...config.ledger,
@@ -77,7 +82,10 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   listening = true
   const regions = new RegionRegistry({ ...config.registry, clock, log, read: () => ledger.regions() })
   await regions.start()
-  const authorizer = new Authorizer({ config, ledger, hotState, clock, log, metrics, regions })
+  const linkKeys = new LinkKeys({ ...config.sessionKeys, ledger, hsm, clock, log })
+  await linkKeys.start()
+  const macGate = new MacGate({ hsm, linkKeys, log, batchMax: config.redis.batchMax })
+  const authorizer = new Authorizer({ config, ledger, hotState, hsm, linkKeys, clock, log, metrics, regions })
   const sweeper = new Sweeper({
     config,
     ledger,
@@ -100,12 +108,14 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
     regions.stop()
+    linkKeys.stop()
     await sweeper.stop()
     await jobsStopped
-    await Promise.all([hotState.close(), ledger.close()])
+    await Promise.all([hotState.close(), ledger.close(), hsm.close()])
   }
   try {
-    const parts = { config, authorizer, clock, log }
+    const network = new NetworkManagement({ linkKeys, log })
+    const parts = { config, authorizer, macGate, network, clock, log }
     for (const link of config.links) listeners.push(await listenOn(link, parts, config, log, metrics))
     http = await startHttpServer({ ...parts, ledger, hotState, metrics })
   } catch (error) {

@@ -7,10 +7,13 @@ import type { Approval, Decision, Decline, DeclineReason } from './decision/deci
 import type { Reservation, Settlement } from './decision/hotState.ts'
 import type { OriginalSnapshot } from './decision/original.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
-import type { CommitItem, CommitOutcome, PurseState, StoredAnswer } from './ledger/commitItem.ts'
+import type { CommitItem, CommitOutcome, PurseState, StoredAnswer, VerificationRecord } from './ledger/commitItem.ts'
 import type { CommitOwner } from './ledger/groupCommit.ts'
 import { HEALTH, type ProgrammeParameters } from './programmeParameters.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
+import type { AttemptCounter } from './decision/hotState.ts'
+import { pinTriesLeft, type Verified } from './decision/verification.ts'
+import type { HolderCheck } from './decision/verifyHolder.ts'
 import { APPROVED, CODE_OF_REASON, PARTIALLY_APPROVED } from './response/responseCodes.ts'
 import { NOTHING_TOLD, type AuthorizationResult } from './response/result.ts'
 import { approvalCodeFor } from './transaction/identity.ts'
@@ -36,6 +39,12 @@ export class Passage implements CommitOwner {
   /** The rules by which it was last decided. */
   parameters: ProgrammeParameters | undefined
   attempts = 0
+  /** What was found of chip, PIN and card value; it stays, however often the transaction is decided again. */
+  verified: Verified | undefined
+  /** It is this message's turn to have a PIN of its card verified. */
+  holdsPin = false
+  /** Counters that have counted it as an attempt: given back once it is answered. */
+  counted: readonly AttemptCounter[] = []
   /** Redis has set something aside under this key, which must be settled. */
   reserved = false
   /** An advice that is posted although its key was declined or voided before. */
@@ -72,6 +81,23 @@ export class Passage implements CommitOwner {
   }
 }
 
+/** A passage whose result is known and that has yet to be told. */
+export interface Answered {
+  readonly passage: Passage
+  readonly result: AuthorizationResult
+}
+
+/** The card's PIN is not blocked yet. */
+export function hasTriesLeft({ transaction, card }: Passage): boolean {
+  return (card?.pinTries ?? 0) < (transaction.credentials?.profile.pin?.triesMax ?? 0)
+}
+
+export function holderCheckOf({ transaction, card }: Passage): HolderCheck {
+  const { credentials } = transaction
+  assert(credentials !== undefined && card !== undefined, 'only what shows something on a known card is verified')
+  return { transaction, credentials, card }
+}
+
 /** What the ledger is to append for a decision. */
 export function commitItemOf(passage: Passage): CommitItem {
   const { transaction, terminal, decision, original } = passage
@@ -96,7 +122,40 @@ export function commitItemOf(passage: Passage): CommitItem {
       decision.kind === 'decline' ? CODE_OF_REASON[decision.reason] : decision.partial ? PARTIALLY_APPROVED : APPROVED,
     reason: decision.kind === 'decline' ? decision.reason : null,
     approvalCode: approval === undefined ? null : approvalCodeOf(passage),
+    verification: verificationRecordOf(passage, decision),
   }
+}
+
+/** What was verified is stored whatever was decided; where the counter of the cryptogram is what was wrong, it is not used up by that. */
+function verificationRecordOf(passage: Passage, decision: Approval | Decline): VerificationRecord | null {
+  const { verified, transaction, card } = passage
+  if (verified === undefined || card === undefined) return null
+  const reason = decision.kind === 'decline' ? decision.reason : undefined
+  const atc = reason === 'atc' ? null : (verified.atc ?? null)
+  const pin = pinRecordOf(verified, card, decision)
+  if (atc === null && pin === null) return null
+  return {
+    atc,
+    pin,
+    pinTriesMax: transaction.credentials?.profile.pin?.triesMax ?? 0,
+    raise: pin === 'wrong' ? card.purses.map(({ id }) => id) : [],
+    pinReference: transaction.kind === 'pinChange' && decision.kind === 'approve' ? newReference(verified) : null,
+    scriptSent: atc !== null && card.issuerScript !== null,
+  }
+}
+
+/** A right PIN is said to be right only while the PIN is not blocked; an approval's gate sees to that already. */
+function pinRecordOf(verified: Verified, card: CardSnapshot, decision: Approval | Decline): VerificationRecord['pin'] {
+  if (decision.kind === 'decline' && decision.reason === 'pin_wrong') return 'wrong'
+  if (verified.pin !== 'valid') return null
+  if (decision.kind === 'decline' && decision.reason === 'pin_tries_exceeded') return null
+  if (card.pinTries > 0 || verified.newPin !== undefined) return 'right'
+  const gate = decision.kind === 'approve' ? (decision.posting.movement?.gate ?? null) : null
+  return gate === null ? 'checked' : null
+}
+
+function newReference({ newPin }: Verified): string | null {
+  return newPin === undefined || newPin === 'broken' ? null : newPin.reference
 }
 
 function isFinal(decision: Decision): decision is Approval | Decline {
@@ -138,6 +197,7 @@ export function tombstoneOf(
     responseCode: CODE_OF_REASON[reason],
     reason,
     approvalCode: null,
+    verification: null,
   }
 }
 
@@ -171,7 +231,7 @@ export function settlementOf(passage: Passage, item: CommitItem, purse: PurseSta
 }
 
 export function resultOfCommit(passage: Passage, item: CommitItem, purse: PurseState | undefined): AuthorizationResult {
-  const { cardUpdate, second } = item
+  const { cardUpdate, second, verification } = item
   const suspended = cardUpdate?.change === 'mismatch' && (purse?.tries ?? 0) >= cardUpdate.tries
   return {
     responseCode: suspended ? cardUpdate.triesResponse : item.responseCode,
@@ -181,7 +241,12 @@ export function resultOfCommit(passage: Passage, item: CommitItem, purse: PurseS
     balances: balancesOf(passage, item.reason === null ? purse?.balance : undefined, purse?.held),
     ofEntitlement: passage.transaction.kind === 'dispense',
     billed: billedOf(passage, item.reason === null ? item.quantity : null, second !== null, item.approved),
-    triesLeft: purse?.tries === undefined ? undefined : triesLeft(passage, purse.tries),
+    triesLeft:
+      purse?.tries === undefined
+        ? undefined
+        : verification?.pin === 'wrong'
+          ? pinTriesLeft(passage.transaction, purse.tries)
+          : triesLeft(passage, purse.tries),
     cover: coverOf(passage, item.responseCode),
     rrn: passage.transaction.rrn,
     replayed: false,
@@ -253,14 +318,17 @@ export function resultOfStored(passage: Passage, stored: StoredAnswer): Authoriz
     balances: balancesOf(passage, approved ? (stored.available ?? undefined) : undefined, stored.held ?? undefined),
     ofEntitlement: passage.transaction.kind === 'dispense',
     billed: billedOf(passage, approved ? stored.quantity : null, approved && stored.second, stored.approved),
-    triesLeft:
-      stored.reason?.startsWith('fingerprint_') === true && stored.quantity !== null
-        ? triesLeft(passage, stored.quantity)
-        : undefined,
+    triesLeft: storedTriesLeft(passage, stored),
     cover: coverOf(passage, stored.responseCode),
     rrn: stored.rrn ?? transaction.rrn,
     replayed: true,
   }
+}
+
+function storedTriesLeft(passage: Passage, { reason, quantity }: StoredAnswer): number | undefined {
+  if (quantity === null) return undefined
+  if (reason === 'pin_wrong') return pinTriesLeft(passage.transaction, quantity)
+  return reason?.startsWith('fingerprint_') === true ? triesLeft(passage, quantity) : undefined
 }
 
 /** Nothing can be committed without a card; what is wrong with the terminal still comes first. */

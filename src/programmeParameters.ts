@@ -53,6 +53,7 @@ const TRANSACTIONS = [
   'dispense',
   'eligibility',
   'copay',
+  'pinChange',
 ] as const
 export type RoutedTransaction = (typeof TRANSACTIONS)[number]
 
@@ -101,6 +102,8 @@ const ServiceSchema = Type.Object(
     announcedWith: Type.Optional(name),
     /** Its first posted use with the head's card retires the household's old card. */
     retiresOldCard: Type.Boolean(),
+    /** The holder's PIN is asked for, at whatever terminal. */
+    pin: Type.Boolean(),
     /** Governorates in which the holder's fingerprint is asked for. */
     fingerprintGovernorates: governorates,
     /** It is handed out in the household's governorate only; during a season also to guests of some. */
@@ -168,6 +171,9 @@ const VersionSchema = Type.Object(
     ),
     /** One more mismatch in a row suspends the card; the suspension may leave the cash purse usable. */
     fingerprint: Type.Object({ mismatchesMax: count(1, 99), suspensionKeepsCash: Type.Boolean() }, closed),
+    /** Classes of terminals at which every debit and inquiry asks for the PIN, and for the cryptogram of a chip. */
+    pin: Type.Object({ terminalClasses: Type.Array(Type.String({ minLength: 1 })) }, closed),
+    chip: Type.Object({ terminalClasses: Type.Array(Type.String({ minLength: 1 })) }, closed),
     /** By purse. */
     services: Type.Record(name, ServiceSchema),
     health: HealthSchema,

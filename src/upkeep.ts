@@ -33,6 +33,7 @@ export class Upkeep {
   readonly #parts: UpkeepParts
   readonly #correcting: Stage<Stale>
   readonly #reloading: Stage<string>
+  readonly #returning: Stage<Passage>
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts
@@ -41,11 +42,13 @@ export class Upkeep {
       new Stage<T>({ batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
     this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
     this.#reloading = stage('reload', (batch) => this.#reloadChanged(batch))
+    this.#returning = stage('return', (batch) => this.#return(batch))
   }
 
   async idle(): Promise<void> {
     await this.#correcting.idle()
     await this.#reloading.idle()
+    await this.#returning.idle()
   }
 
   /** Redis learns what was read from the ledger; `epoch` is that before the reading. */
@@ -69,12 +72,32 @@ export class Upkeep {
     if (this.#parts.hotState.up) this.#correcting.push(stale)
   }
 
+  /** An attempt that has been answered is under way no more. What its card has become is read first, so that no try is free meanwhile. */
+  giveBack(passage: Passage): void {
+    if (passage.counted.length === 0 || !this.#parts.hotState.up) return
+    this.#returning.push(passage)
+  }
+
   /** What a commit changed beside its purse: cards, and a second purse. */
-  afterCommit(passage: Passage, { cardUpdate, second, key }: CommitItem): void {
+  afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem): void {
     if (second !== null) this.correct({ key, purseId: second.purseId })
-    if (cardUpdate === null || !this.#parts.hotState.up) return
+    if (!this.#parts.hotState.up) return
+    if (verification?.pin === 'wrong' || verification?.pin === 'right' || verification?.scriptSent === true)
+      this.#reloading.push(passage.transaction.cardToken)
+    if (cardUpdate === null) return
     this.#reloading.push(cardUpdate.token)
     if (cardUpdate.token !== passage.transaction.cardToken) this.#reloading.push(passage.transaction.cardToken)
+  }
+
+  async #return(batch: Passage[]): Promise<void> {
+    const failed = batch.filter(({ verified }) => verified?.pin === 'wrong')
+    if (failed.length > 0) await this.#reloadChanged(failed.map(({ transaction }) => transaction.cardToken))
+    await this.#parts.hotState
+      .raise(
+        batch.flatMap(({ counted }) => counted),
+        [],
+      )
+      .catch(ifUnavailable([]))
   }
 
   async #readCommitted(batch: Stale[]): Promise<void> {

@@ -48,8 +48,8 @@ export async function startHttpStack(households: number, onStep: (text: string) 
     const servers = { DATABASE_URL: postgres.url, REDIS_URL: redis.url }
     onStep(`seeding ${String(households)} households`)
     await migrate(postgres.url)
-    const { lookupKey, links, programme } = loadConfig(servers)
-    await seedProgramme(postgres.url, { households, lookupKey, nowMs: Date.now(), programme })
+    const { lookupKey, links, programme, security } = loadConfig(servers)
+    await seedProgramme(postgres.url, { households, lookupKey, nowMs: Date.now(), programme, security })
     onStep('starting the switch')
     const child = startSwitch({
       ...servers,

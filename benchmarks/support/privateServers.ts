@@ -54,6 +54,7 @@ export async function startPrivateServers(options: PrivateServersOptions): Promi
       lookupKey: config.lookupKey,
       nowMs: Date.now(),
       programme: config.programme,
+      security: config.security,
     })
     return { directory, postgres, redis, config, stop }
   } catch (error) {

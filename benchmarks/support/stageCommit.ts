@@ -109,6 +109,7 @@ class ItemSource {
     return {
       ...NOTHING_TO_POST,
       cardUpdate: null,
+      verification: null,
       ...stageKey(count),
       mti: 200,
       kind: KIND.purchase,

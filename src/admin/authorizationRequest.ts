@@ -141,6 +141,8 @@ export function transactionOf(request: AuthorizationRequest, key: IdempotencyKey
     currency,
     rrn: jsonReference(ledgerKey, key.date),
     hasPin: false,
+    credentials: undefined,
+    profile: undefined,
     purse: 'cash',
   })
   switch (kind) {

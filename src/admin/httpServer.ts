@@ -12,7 +12,7 @@ import { iso8583Route } from './iso8583Route.ts'
 import { plainProblem, sendProblem } from './problem.ts'
 
 export interface HttpServerParts extends MessageParts, HealthParts {
-  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme'>
+  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security'>
 }
 
 export interface HttpServer {

@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
 import { answerMessage, type MessageOutcome, type MessageParts } from '../answerMessage.ts'
+import type { MessageLink } from '../config.ts'
 import type { HttpSettings } from './httpSettings.ts'
 import { decode } from '../iso8583/decode.ts'
 import { messageSpec, SPEC_NAMES, type MessageSpec } from '../iso8583/messageSpec.ts'
@@ -10,8 +11,6 @@ import { withPatience } from './patience.ts'
 import { namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem, type Problem } from './problem.ts'
 
 const OCTETS = 'application/octet-stream'
-/** Messages that come this way have a key space of their own. */
-const LINK = { name: 'http', keyTime: 'transmission' } as const
 
 const QuerySchema = Type.Object(
   {
@@ -42,6 +41,12 @@ A decision is status 200 whatever its response code (DE 39) is, a format error (
 read. After 504 the outcome is unknown: reverse.`
 
 export function iso8583Route(app: FastifyInstance, parts: MessageParts, settings: HttpSettings): void {
+  // Messages that come this way have a key space of their own.
+  const link: MessageLink = {
+    name: 'http',
+    keyTime: 'transmission',
+    ...(settings.pin === undefined ? {} : { pin: settings.pin }),
+  }
   const specs = new Map(SPEC_NAMES.map((name) => [name, messageSpec(name)]))
   void app.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers()
@@ -58,7 +63,7 @@ export function iso8583Route(app: FastifyInstance, parts: MessageParts, settings
       const done = withPatience<MessageOutcome>(parts.clock, settings.requestMs, (outcome) => {
         sendOutcome(reply, outcome, () => unreadable(spec, frame))
       })
-      answerMessage(parts, LINK, spec, frame, done)
+      answerMessage(parts, link, spec, frame, done)
     })
     done()
   })

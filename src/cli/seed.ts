@@ -62,9 +62,9 @@ async function seed({ households, ...given }: SeedCommandOptions): Promise<strin
     stream: process.stderr,
     clearOnComplete: true,
   })
-  const { lookupKey, programme } = config
+  const { lookupKey, programme, security } = config
   const onRows = (count: number): void => bar.increment(count)
-  const seeding = { households, lookupKey, nowMs: Date.now(), programme, onRows }
+  const seeding = { households, lookupKey, nowMs: Date.now(), programme, security, onRows }
   bar.start(seedRows(seeding), 0)
   try {
     if (!(await seedProgramme(databaseUrl, seeding))) return undefined

@@ -73,7 +73,8 @@ export function terminalReason(transaction: Transaction | Unsupported, terminal:
   return terminal.state === 'ACTIVE' ? undefined : 'terminal_suspended'
 }
 
-function amountReason(transaction: Transaction, parameters: ProgrammeParameters): DeclineReason | undefined {
+/** Amount: 13, 61. */
+export function amountReason(transaction: Transaction, parameters: ProgrammeParameters): DeclineReason | undefined {
   if (transaction.amount === 0) return 'amount_invalid'
   const currency = currencyReason(transaction, parameters)
   if (currency !== undefined) return currency

@@ -6,6 +6,7 @@ import type { PurseSnapshot } from '../purse/purse.ts'
 import { purseNamed } from '../purse/routes.ts'
 import type { Terminal } from '../transaction/terminal.ts'
 import type { OriginalSnapshot } from './original.ts'
+import type { Verified } from './verification.ts'
 
 /** Which services are switched on where. */
 export interface ServiceRegions {
@@ -28,6 +29,8 @@ export interface DecisionContext {
   readonly originalParameters: ProgrammeParameters
   /** An advice whose key was declined or voided before: it tells of what has happened and is posted all the same. */
   readonly forced: boolean
+  /** What was found of chip, PIN and card value; undefined: nothing has been looked at yet. */
+  readonly verified: Verified | undefined
 }
 
 /** The purse of that name that the card may draw on. */

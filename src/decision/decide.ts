@@ -11,19 +11,47 @@ import { atmCash, bank, cashAvailable, cashHeld, governmentPayee, merchantAccoun
 import { monthOf } from '../purse/entitlement.ts'
 import type { PurseSnapshot } from '../purse/purse.ts'
 import { purseOfKind } from '../purse/routes.ts'
-import { isAdvice, type Purchase, type SimpleTransaction, type Transaction } from '../transaction/transaction.ts'
-import { currencyReason, firstReason, placeReason } from './checks.ts'
+import {
+  isAdvice,
+  type FollowUp,
+  type Purchase,
+  type Reversal,
+  type SimpleTransaction,
+  type Transaction,
+} from '../transaction/transaction.ts'
+import { amountReason, currencyReason, placeReason } from './checks.ts'
 import { cashPurseOf, purseOfCard, type DecisionContext } from './context.ts'
 import { decideDispense, decideDispenseAdvice } from './decideDispense.ts'
 import { decideCompletion, decideRefund, decideReversal } from './decideFollowUp.ts'
 import { decideCopay, decideEligibility } from './decideHealth.ts'
 import { approval, decline, type Approval, type Decision, type DeclineReason } from './decision.ts'
 import { movementOf, NOTHING_TO_POST, type DayCounter } from './posting.ts'
+import { verificationStep } from './verification.ts'
 import { egp } from './transfers.ts'
 
 export function decide(transaction: Transaction, context: DecisionContext): Decision {
   const unopened = unopenedPurses(transaction, context)
   if (unopened.length > 0) return { kind: 'open', purseIds: unopened }
+  switch (transaction.kind) {
+    case 'completion':
+      return decideCompletion(transaction, context)
+    case 'refund':
+      return decideRefund(transaction, context)
+    case 'reversal':
+      return decideReversal(transaction, context)
+    default:
+      return transaction.kind === 'dispense' && isAdvice(transaction.mti)
+        ? decideDispenseAdvice(transaction, context)
+        : decideDemand(transaction, context)
+  }
+}
+
+/** Something is asked for here and now: may it be asked of this card at this place, is it the holder who asks, and then the rest. */
+function decideDemand(transaction: Exclude<Transaction, FollowUp | Reversal>, context: DecisionContext): Decision {
+  const refusal = placeReason(transaction, context)
+  if (refusal !== undefined) return decline(refusal)
+  const unverified = verificationStep(transaction, context)
+  if (unverified !== undefined) return unverified
   switch (transaction.kind) {
     case 'purchase':
     case 'authorization':
@@ -36,18 +64,14 @@ export function decide(transaction: Transaction, context: DecisionContext): Deci
       return decideCredit(transaction, context)
     case 'balance':
       return decideBalance(transaction, context)
-    case 'completion':
-      return decideCompletion(transaction, context)
-    case 'refund':
-      return decideRefund(transaction, context)
-    case 'reversal':
-      return decideReversal(transaction, context)
     case 'dispense':
-      return isAdvice(transaction.mti) ? decideDispenseAdvice(transaction, context) : decideDispense(transaction, context)
+      return decideDispense(transaction, context)
     case 'eligibility':
       return decideEligibility(transaction, context)
     case 'copay':
       return decideCopay(transaction, context)
+    case 'pinChange':
+      return decidePinChange(context)
     default:
       return assertNever(transaction)
   }
@@ -62,7 +86,7 @@ function unopenedPurses(transaction: Transaction, { card, day, parameters }: Dec
 }
 
 function decidePurchase(transaction: Purchase, context: DecisionContext): Decision {
-  const refusal = firstReason(transaction, context)
+  const refusal = amountReason(transaction, context.parameters)
   if (refusal !== undefined) return decline(refusal)
   const shortfall = purseReason(transaction, context, 'spending')
   if (shortfall === undefined) return debit(transaction, context, transaction.amount, false)
@@ -75,14 +99,14 @@ function decidePurchase(transaction: Purchase, context: DecisionContext): Decisi
 }
 
 function decideDebit(transaction: SimpleTransaction, context: DecisionContext): Decision {
-  const refusal = firstReason(transaction, context)
+  const refusal = amountReason(transaction, context.parameters)
   if (refusal !== undefined) return decline(refusal)
   const shortfall = purseReason(transaction, context, limitGroup(transaction.kind))
   return shortfall === undefined ? debit(transaction, context, transaction.amount, false) : decline(shortfall)
 }
 
 function decideCredit(transaction: SimpleTransaction, context: DecisionContext): Decision {
-  const refusal = firstReason(transaction, context)
+  const refusal = amountReason(transaction, context.parameters)
   if (refusal !== undefined) return decline(refusal)
   const { balanceCeiling } = context.parameters
   if (transaction.amount > balanceCeiling) return decline('balance_ceiling')
@@ -98,11 +122,19 @@ function decideCredit(transaction: SimpleTransaction, context: DecisionContext):
 
 /** Nothing is posted; the balances come from the purse's row, under its lock. */
 function decideBalance(transaction: SimpleTransaction, context: DecisionContext): Decision {
-  const refusal = placeReason(transaction, context) ?? currencyReason(transaction, context.parameters)
+  const refusal = currencyReason(transaction, context.parameters)
   if (refusal !== undefined) return decline(refusal)
   const purse = purseOfCard(context.card, context.parameters, transaction.purse)
   assert(purse !== undefined, 'a card without the purse was declined')
   return approval(0, { ...NOTHING_TO_POST, movement: movementOf(purse.id, purse.gate, 0) })
+}
+
+/** The new PIN's reference value is stored with the decision; no money moves. */
+function decidePinChange(context: DecisionContext): Decision {
+  const { newPin } = context.verified ?? {}
+  if (newPin === undefined || newPin === 'broken') return decline('pin_block')
+  const { id, gate } = cashPurseOf(context)
+  return approval(0, { ...NOTHING_TO_POST, movement: movementOf(id, gate, 0) })
 }
 
 function limitGroup(kind: Transaction['kind']): 'spending' | 'withdrawal' {

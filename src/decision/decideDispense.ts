@@ -19,9 +19,8 @@ import { afterMatch, fingerprintDecline } from './fingerprint.ts'
 import { movementOf, NOTHING_TO_POST, type CardUpdate, type ItemCounts, type SecondMovement, type Transfer } from './posting.ts'
 import { egp, transfer } from './transfers.ts'
 
+/** Card, place and holder have been checked. */
 export function decideDispense(transaction: Dispense, context: DecisionContext): Decision {
-  const refusal = placeReason(transaction, context)
-  if (refusal !== undefined) return decline(refusal)
   const { rules, purse } = serviceOf(transaction, context)
   const asksFingerprint = rules.fingerprintGovernorates.includes(context.card.governorate)
   const ofFingerprint = asksFingerprint ? fingerprintDecline(transaction.fingerprint, purse, context) : undefined

@@ -3,7 +3,7 @@ import { Decimal } from 'decimal.js'
 import type { HealthRules } from '../programmeParameters.ts'
 import { cashAvailable, outletAccount, programmeAccount } from '../purse/chart.ts'
 import type { Copay, Eligibility } from '../transaction/transaction.ts'
-import { currencyReason, placeReason } from './checks.ts'
+import { currencyReason } from './checks.ts'
 import { cashPurseOf, type DecisionContext } from './context.ts'
 import { approval, decline, type Decision } from './decision.ts'
 import { afterMatch, fingerprintDecline } from './fingerprint.ts'
@@ -12,8 +12,6 @@ import { egp } from './transfers.ts'
 
 /** Nothing is posted: the answer says that the person is covered (DE 48 CV). */
 export function decideEligibility(transaction: Eligibility, context: DecisionContext): Decision {
-  const refusal = placeReason(transaction, context)
-  if (refusal !== undefined) return decline(refusal)
   const cash = cashPurseOf(context)
   return (
     fingerprintDecline(transaction.fingerprint, cash, context) ??
@@ -25,8 +23,6 @@ export function decideEligibility(transaction: Eligibility, context: DecisionCon
 /** DE 4 is the clinic's bill: the holder's part comes from cash, the rest from the health fund. */
 export function decideCopay(transaction: Copay, context: DecisionContext): Decision {
   const { parameters, card, terminal } = context
-  const refusal = placeReason(transaction, context)
-  if (refusal !== undefined) return decline(refusal)
   const part = copayOf(parameters.health, transaction.amount, transaction.serviceClass, card.cover?.class)
   if (part === undefined) return decline('not_covered')
   const cash = cashPurseOf(context)

@@ -4,6 +4,7 @@ import type { Posting } from './posting.ts'
 /** Why a transaction is declined, in the order in which the checks are made (domain: order of checks). */
 export const DECLINE_REASONS = [
   'format_error',
+  'mac',
   'terminal_unknown',
   'merchant_unknown',
   'merchant_suspended',
@@ -26,6 +27,17 @@ export const DECLINE_REASONS = [
   'merchant_category',
   'payee_unknown',
   'governorate',
+  'velocity_card',
+  'velocity_terminal',
+  'velocity_bin',
+  'cryptogram',
+  'chip_mismatch',
+  'chip_required',
+  'atc',
+  'card_value',
+  'pin_required',
+  'pin_wrong',
+  'pin_block',
   'no_fingerprint_reader',
   'fingerprint_mismatch',
   'fingerprint_not_captured',
@@ -80,7 +92,12 @@ export interface Open {
   readonly purseIds: readonly number[]
 }
 
-export type Decision = Approval | Decline | Remember | Open
+/** The message shows a chip, a PIN or a card value: that is verified first, then the transaction is decided. */
+export interface Verify {
+  readonly kind: 'verify'
+}
+
+export type Decision = Approval | Decline | Remember | Open | Verify
 
 export function decline(reason: DeclineReason, posting?: Posting): Decline {
   return { kind: 'decline', reason, posting }

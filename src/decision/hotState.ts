@@ -8,7 +8,7 @@
  * dropped, cards and purses are loaded again when they are needed.
  *
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
- * reserve.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
+ * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -80,6 +80,15 @@ export interface Settlement {
   readonly state: CommittedPurse | undefined
 }
 
+/** A counter of attempts, by its name, and how long it lives from its first count on. */
+export interface AttemptCounter {
+  readonly name: string
+  readonly lifetimeMs: number
+}
+
+/** One attempt is counted by each of its counters, if all have room. */
+export type Attempt = readonly (AttemptCounter & { readonly ceiling: number })[]
+
 /** A reservation that Redis holds. */
 export interface OpenReservation {
   readonly key: string
@@ -116,6 +125,7 @@ interface Script {
 const RESERVE = script('reserve.lua')
 const PUT = script('put.lua')
 const EPOCH = script('epoch.lua')
+const RAISE = script('raise.lua')
 const NO_CEILING = 999_999_999_999_999
 
 export class HotState {
@@ -214,6 +224,30 @@ export class HotState {
     return (reply as number[]).map((code) => RESERVE_OUTCOMES[code] ?? 'absent')
   }
 
+  /**
+   * Counts attempts before they are made, in one atomic step, and takes back those that turned out well.
+   *
+   * @returns a number an attempt: 0 it is counted; else the position, from 1, of the counter that was full: nothing was counted
+   */
+  async raise(returned: readonly AttemptCounter[], attempts: readonly Attempt[]): Promise<number[]> {
+    const epoch = this.#currentEpoch()
+    const positions = new Map<string, number>()
+    const lifetimes: number[] = []
+    const at = ({ name, lifetimeMs }: AttemptCounter): number => {
+      const known = positions.get(name)
+      if (known !== undefined) return known
+      lifetimes.push(lifetimeMs)
+      positions.set(name, lifetimes.length)
+      return lifetimes.length
+    }
+    const back = new Map<number, number>()
+    for (const counter of returned) back.set(at(counter), (back.get(at(counter)) ?? 0) + 1)
+    const asked = attempts.map((attempt) => attempt.map((counter) => [at(counter), 1, counter.ceiling]))
+    const keys = [this.#key('epoch'), ...[...positions.keys()].map((name) => this.#key(`count:${name}`))]
+    const args = [String(epoch), JSON.stringify(lifetimes), JSON.stringify([...back]), JSON.stringify(asked)]
+    return (await this.#run(RAISE, keys, args)) as number[]
+  }
+
   /** Reservations made before `beforeMs` that nobody settled. */
   async unsettled(beforeMs: number, countMax: number): Promise<OpenReservation[]> {
     this.#currentEpoch()
@@ -288,7 +322,7 @@ export class HotState {
   async #agreeOnce(): Promise<void> {
     try {
       const { shard, epochs, log } = this.#options
-      for (const { source } of [RESERVE, PUT, EPOCH]) await this.#redis.script('LOAD', source)
+      for (const { source } of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.script('LOAD', source)
       const info = await this.#redis.info()
       if (/^role:slave/m.test(info))
         throw new Error('this Redis is a replica and takes no writes; point REDIS_URL at the primary')

@@ -2,7 +2,9 @@
  * DE 48, additional data, private: a list of `TTLLLV...`, tag of two characters, length of three digits, value.
  *
  * Requests: `LV` loaves, `DY` days drawn, `BK` basket lines (`item*qty*amount;`), `BR` fingerprint result, `BM` its
- * modality, `SC` health service class, `PC` partial approval accepted. Answers: `TR` tries left, `CV` cover, `RM` reason.
+ * modality, `SC` health service class, `PC` partial approval accepted; `C2` the printed card verification value, `PF` format of the PIN block,
+ * `PB` a block too long for DE 52, `NP` that of a new PIN, `KS` key serial number (DUKPT); `KB` a key block and `KC` its check value (key
+ * change). Answers: `TR` tries left, `CV` cover, `RM` reason, `KC`.
  * Results only: a fingerprint template never enters a message. Unknown tags are kept, in order, and ignored.
  */
 import { fault, type Fault, type Parsed } from './fault.ts'
@@ -54,8 +56,20 @@ const VALUES: Readonly<Record<string, { readonly pattern: RegExp; readonly expec
   // Counts and amounts that a number holds exactly; an amount has the digits of DE 4.
   BK: { pattern: /^([^*;]+\*\d{1,9}\*\d{1,12};)+$/, expected: 'basket lines item*qty*amount;' },
   BR: { pattern: /^[MXNF]$/, expected: 'M match, X mismatch, N no capture or F device fault' },
+  C2: { pattern: /^\d{3}$/, expected: 'three digits' },
+  PF: { pattern: /^[034]$/, expected: '0, 3 or 4' },
+  PB: { pattern: /^[0-9A-F]{32}$/, expected: '32 hexadecimal digits' },
+  NP: { pattern: /^([0-9A-F]{16}){1,2}$/, expected: '16 or 32 hexadecimal digits' },
+  KS: { pattern: /^([0-9A-F]{20}|[0-9A-F]{24})$/, expected: '20 or 24 hexadecimal digits' },
+  KC: { pattern: /^[0-9A-F]{6}$/, expected: '6 hexadecimal digits' },
 }
-const KNOWN_TAGS = new Set(['LV', 'DY', 'BK', 'BR', 'BM', 'SC', 'PC', 'TR', 'CV', 'RM'])
+const KNOWN_TAGS = new Set([
+  ...['LV', 'DY', 'BK', 'BR', 'BM', 'SC', 'PC', 'TR', 'CV', 'RM'],
+  ...['C2', 'PF', 'PB', 'NP', 'KS', 'KB', 'KC'],
+])
+
+/** Data of DE 48 that are never shown. */
+export const SECRET_TAGS: readonly string[] = ['C2', 'PB', 'NP', 'KB']
 
 function dataLength(text: string, at: number): number | Fault {
   const tag = text.slice(at, at + 2)

@@ -1,5 +1,5 @@
 /** Reads cards and purses for the hot state: each card with the gates of its purses as they are at the same instant. */
-import type { CardRole, CardSnapshot, CardState, CardToken, Cover } from '../card.ts'
+import type { CardRole, CardSnapshot, IssuerScript, CardState, CardToken, Cover } from '../card.ts'
 import type { CommittedPurse } from '../decision/hotState.ts'
 import type { LedgerConnection, Statement } from './connection.ts'
 
@@ -32,6 +32,12 @@ interface CardRow extends Omit<PurseRow, 'id'> {
   readonly governorate: number
   readonly fingerprint_mismatches: number
   readonly retired_at: Date | null
+  readonly psn: string
+  readonly pin_reference: string | null
+  readonly pin_tries: number
+  readonly atc_max: number
+  readonly atc_seen: string
+  readonly issuer_script: string | null
   readonly cover_class: string | null
   readonly cover_from: string
   readonly cover_until: string
@@ -50,6 +56,7 @@ const PURSE_COLUMNS =
 /** An old card draws on the household's purses, a member's card on the person's, the head's on both. Only the head's card retires another. */
 const CARD_ROWS = `
   SELECT c.token, c.masked, c.state, c.expiry, c.version AS card_version, c.role, h.governorate, c.fingerprint_mismatches, c.retired_at,
+    c.psn, c.pin_reference, c.pin_tries, c.atc_max, c.atc_seen, c.issuer_script,
     r.cover_class, r.cover_from::text, r.cover_until::text, o.token AS old_card,
     p.kind, p.cycle::text, p.members, ${PURSE_COLUMNS}
   FROM card c
@@ -143,6 +150,12 @@ function cardOf(row: CardRow, withPurse: readonly (CardRow & PurseRow)[]): CardS
     purses: withPurse.map(({ kind, id, gate, cycle, members }) => ({ kind, id: Number(id), gate: Number(gate), cycle, members })),
     cover: coverOf(row),
     mismatches: row.fingerprint_mismatches,
+    psn: row.psn,
+    pinReference: row.pin_reference,
+    pinTries: row.pin_tries,
+    atcMax: row.atc_max,
+    atcSeen: row.atc_seen,
+    issuerScript: row.issuer_script as IssuerScript | null,
     oldCard: row.old_card as CardToken | null,
     retiredAtMs: row.retired_at === null ? null : row.retired_at.getTime(),
   }

@@ -22,6 +22,23 @@ export interface CommitItem extends Omit<Posting, 'cardUpdate'> {
   readonly responseCode: string
   readonly reason: string | null
   readonly approvalCode: string | null
+  /** What was verified of the holder, stored whatever was decided; null: nothing was. */
+  readonly verification: VerificationRecord | null
+}
+
+/** See `commit_batch`: stored under the card's lock. */
+export interface VerificationRecord {
+  /** Transaction counter of a right cryptogram, which is good once; null: there was none. */
+  readonly atc: number | null
+  /** `wrong` is counted and at `pinTriesMax` blocks the PIN; `right` starts the count anew; `checked` is right and changes nothing. */
+  readonly pin: 'wrong' | 'right' | 'checked' | null
+  readonly pinTriesMax: number
+  /** Purses whose gates a wrong PIN raises. */
+  readonly raise: readonly number[]
+  /** What the new PIN is verified against; null: it stays as it is. */
+  readonly pinReference: string | null
+  /** The chip's pending command goes out with this answer. */
+  readonly scriptSent: boolean
 }
 
 /** What is answered where a wrong fingerprint suspends the card. */
@@ -41,7 +58,7 @@ export interface PurseState {
   readonly withdrawnAmount: number
   readonly withdrawnCount: number
   readonly marks: number
-  /** Wrong fingerprints in a row, where this item counted one. */
+  /** Wrong fingerprints or PINs in a row, where this item counted one. */
   readonly tries: number | undefined
 }
 
@@ -81,7 +98,7 @@ export type CommitOutcome =
   | { readonly kind: 'fault'; readonly error: string }
 
 export type CommitGuard =
-  'purse' | 'gate' | 'original' | 'balance' | 'ceiling' | 'dayAmount' | 'dayCount' | 'marks' | 'items' | 'second'
+  'purse' | 'gate' | 'original' | 'balance' | 'ceiling' | 'dayAmount' | 'dayCount' | 'marks' | 'items' | 'second' | 'atc'
 
 /** The outcomes of `commit_batch` by number. */
 export const COMMIT_GUARDS: readonly (CommitGuard | undefined)[] = [
@@ -97,9 +114,11 @@ export const COMMIT_GUARDS: readonly (CommitGuard | undefined)[] = [
   'marks',
   'items',
   'second',
+  'atc',
 ]
 
 const LIMIT_GROUP = { spending: 1, withdrawal: 2 } as const
+const PIN_CHANGE = { wrong: 1, right: 2, checked: 3 } as const
 const CARD_CHANGE = { retire: 1, mismatch: 2, match: 3 } as const
 
 /** How many parameters `commit_batch` has: shard, instant, and a column each. */
@@ -162,11 +181,24 @@ const ITEM_COLUMNS: readonly ((item: CommitItem) => string | number | boolean | 
   (item) => item.second?.delta ?? null,
   (item) => (item.cardUpdate === null ? null : CARD_CHANGE[item.cardUpdate.change]),
   (item) => quoted(item.cardUpdate?.token ?? null),
-  (item) => quoted(item.cardUpdate?.raise.join(',') ?? null),
+  (item) => quoted(item.cardUpdate?.raise.join(',') ?? raisedByPin(item.verification)),
   (item) => item.cardUpdate?.tries ?? null,
   (item) => quoted(item.cardUpdate?.triesResponse ?? null),
   (item) => quoted(item.cardUpdate?.triesReason ?? null),
+  (item) => item.verification?.atc ?? null,
+  (item) => pinChange(item.verification?.pin ?? null),
+  (item) => (item.verification?.pin === 'wrong' ? item.verification.pinTriesMax : null),
+  (item) => quoted(item.verification?.pinReference ?? null),
+  (item) => (item.verification?.scriptSent === true ? true : null),
 ]
+
+function pinChange(pin: VerificationRecord['pin']): number | null {
+  return pin === null ? null : PIN_CHANGE[pin]
+}
+
+function raisedByPin(verification: VerificationRecord | null): string | null {
+  return verification?.pin === 'wrong' ? verification.raise.join(',') : null
+}
 
 const TRANSFER_COLUMNS: readonly ((transfer: Transfer & { item: number }) => number)[] = [
   (transfer) => transfer.item,

@@ -349,11 +349,13 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-/** At most one item a purse, a key and an updated card may be in a batch, or in two batches at once. */
+/** At most one item a purse, a key and an updated or verified card may be in a batch, or in two batches at once. */
 function locksOf(item: CommitItem): string[] {
-  const { key, movement, second, cardUpdate } = item
+  const { key, movement, second, cardUpdate, verification, cardToken } = item
   const names = movement === null ? [key] : [String(movement.purseId), key]
-  if (second === null && cardUpdate === null) return names
+  if (verification !== null && cardToken !== null) names.push(cardToken)
+  if (second === null && cardUpdate === null && verification?.pin !== 'wrong') return names
+  if (verification?.pin === 'wrong') names.push(...verification.raise.map(String))
   if (second !== null) names.push(String(second.purseId))
   if (cardUpdate !== null) names.push(cardUpdate.token, ...cardUpdate.raise.map(String))
   return [...new Set(names)]

@@ -17,6 +17,7 @@ import { originalsByKey, originalsByReference, type KeyQuestion, type ReferenceQ
 import { ensurePartitions } from './partitions.ts'
 import { readRegions } from './regions.ts'
 import { readTerminals } from './registry.ts'
+import { addSessionKey, readSessionKeys, type SessionKey } from './sessionKeys.ts'
 
 export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batchMax' | 'clock' | 'log' | 'onBatch'> {
   readonly url: string
@@ -121,6 +122,15 @@ export class Ledger {
 
   regions(): Promise<Map<string, string>> {
     return readRegions(this.#lookups)
+  }
+
+  /** Of each configured key that a peer has sent another for, the last two. */
+  sessionKeys(): Promise<SessionKey[]> {
+    return readSessionKeys(this.#lookups)
+  }
+
+  addSessionKey(key: Omit<SessionKey, 'generation'>): Promise<void> {
+    return addSessionKey(this.#lookups, key)
   }
 
   terminals(terminalIds: readonly string[]): Promise<Map<string, Terminal>> {

@@ -95,6 +95,7 @@ export class Sweeper {
       const outcome = await this.#commit({
         ...NOTHING_TO_POST,
         cardUpdate: null,
+        verification: null,
         key: `release|${key}`,
         keyDate,
         mti: 0,

@@ -54,6 +54,8 @@ export interface RowContext {
   readonly nowMs: number
   readonly lookupKey: Uint8Array
   readonly cash: PurseDefinition
+  /** What a card's PIN is verified against; null: it has none. */
+  readonly pinReference: (pan: string) => string | null
   /** First day of the month in which purses without a cycle open. */
   readonly month: string
 }
@@ -134,8 +136,8 @@ export const HOUSEHOLD_TABLES: readonly HouseholdTable[] = [
       ]),
   },
   {
-    into: 'card (shard, token, masked, household_id, role, person_id, state, expiry)',
-    rows: ({ household, cards }, { lookupKey }) =>
+    into: 'card (shard, token, masked, household_id, role, person_id, state, expiry, pin_reference)',
+    rows: ({ household, cards }, { lookupKey, pinReference }) =>
       cards.map(({ pan, role, member, state, expiry }) => [
         SHARD,
         cardToken(pan, lookupKey),
@@ -145,6 +147,7 @@ export const HOUSEHOLD_TABLES: readonly HouseholdTable[] = [
         member === null ? null : personIdOf(household, member),
         state,
         expiry,
+        pinReference(pan),
       ]),
   },
   {

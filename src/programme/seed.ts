@@ -4,6 +4,8 @@ import { bulkLoad, type BulkTable } from '../ledger/bulkLoad.ts'
 import { parametersOn, type Programme, type ProgrammeParameters } from '../programmeParameters.ts'
 import { monthOf } from '../purse/entitlement.ts'
 import { purseNamed } from '../purse/routes.ts'
+import type { SecurityParameters } from '../securityParameters.ts'
+import { demoPinReferences } from './demoVerification.ts'
 import { demoTerminals, GOOD_UNTIL, GOVERNORATE_WITHOUT_SERVICES, GOVERNORATES } from './demo.ts'
 import { demoHousehold } from './demoHousehold.ts'
 import {
@@ -24,6 +26,8 @@ export interface SeedOptions {
   readonly nowMs: number
   /** Says which purses there are, and what comes with the month. */
   readonly programme: Programme
+  /** Says how PINs of the cards are verified. */
+  readonly security: SecurityParameters
   /** Called with the number of rows written since the last call. */
   readonly onRows?: (count: number) => void
 }
@@ -117,9 +121,15 @@ function registryTables(): BulkTable[] {
   ]
 }
 
-function householdTables({ households, lookupKey, nowMs, programme }: SeedOptions): BulkTable[] {
+function householdTables({ households, lookupKey, nowMs, programme, security }: SeedOptions): BulkTable[] {
   const month = monthOf(cairoDay(nowMs))
-  const context: RowContext = { nowMs, lookupKey, month, cash: purseNamed(programme, 'cash') }
+  const context: RowContext = {
+    nowMs,
+    lookupKey,
+    month,
+    cash: purseNamed(programme, 'cash'),
+    pinReference: demoPinReferences(security),
+  }
   const parameters = parametersOn(programme, month)
   return HOUSEHOLD_TABLES.map(({ into, rows }) => ({
     into,

@@ -5,6 +5,7 @@ import type { Message } from '../iso8583/message.ts'
 import { formatPrivateData, type PrivateDatum } from '../iso8583/privateData.ts'
 import { responseMti } from '../iso8583/mti.ts'
 import { APPROVED, PARTIALLY_APPROVED } from './responseCodes.ts'
+import { makeRoomForMac } from '../security/messageMac.ts'
 import type { AuthorizationResult } from './result.ts'
 
 /** ISO 8583-1:1987 table 6, "echo": fields an answer carries as the request did. DE 37 and 38 are the result's. */
@@ -21,7 +22,8 @@ const AVAILABLE_BALANCE = '02'
 const TELLS_BALANCE: readonly string[] = ['01', '21', '31']
 const DEPOSIT = '21'
 
-export function answerTo(message: Message, result: AuthorizationResult): Encoded {
+/** @param authenticated room is left for a MAC (src/security/messageMac.ts) */
+export function answerTo(message: Message, result: AuthorizationResult, authenticated = false): Encoded {
   const fields = echo(message, ECHOED)
   fields[39] = result.responseCode
   fields[37] = result.rrn
@@ -35,8 +37,10 @@ export function answerTo(message: Message, result: AuthorizationResult): Encoded
     fields[6] = String(result.billed).padStart(12, '0')
     fields[51] = message.text(49)
   }
+  if (result.chipData !== undefined) fields[55] = result.chipData.toString('hex').toUpperCase()
   const told = privateAnswer(message, result)
   if (told.length > 0) fields[48] = formatPrivateData(told)
+  if (authenticated) makeRoomForMac(fields)
   return encode(message.spec, responseMti(message.mti), fields)
 }
 
@@ -49,10 +53,18 @@ function privateAnswer(message: Message, { triesLeft, cover, reason }: Authoriza
   return told
 }
 
+export interface NetworkResult {
+  readonly responseCode: string
+  /** Check value of the key that was taken over. */
+  readonly kcv?: string
+}
+
 /** The answer to a message of class 8 (domain: network management). */
-export function networkAnswerTo(message: Message, responseCode: string): Encoded {
+export function networkAnswerTo(message: Message, { responseCode, kcv }: NetworkResult, authenticated = false): Encoded {
   const fields = echo(message, NETWORK_ECHOED)
   fields[39] = responseCode
+  if (kcv !== undefined) fields[48] = formatPrivateData([{ tag: 'KC', value: kcv }])
+  if (authenticated) makeRoomForMac(fields)
   return encode(message.spec, responseMti(message.mti), fields)
 }
 

@@ -10,6 +10,7 @@ export const PARTIALLY_APPROVED = '10'
 /** Reason by reason, in the order of the checks. */
 export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
   format_error: '30',
+  mac: '63',
   terminal_unknown: '03',
   merchant_unknown: '03',
   merchant_suspended: '03',
@@ -32,6 +33,17 @@ export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
   merchant_category: '58',
   payee_unknown: '03',
   governorate: '58',
+  velocity_card: '59',
+  velocity_terminal: '59',
+  velocity_bin: '59',
+  cryptogram: '82',
+  chip_mismatch: '82',
+  chip_required: '82',
+  atc: '82',
+  card_value: '82',
+  pin_required: '55',
+  pin_wrong: '55',
+  pin_block: '86',
   no_fingerprint_reader: '58',
   fingerprint_mismatch: '63',
   fingerprint_not_captured: '63',
@@ -60,7 +72,7 @@ export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
   fault: '96',
 }
 
-/** What a code means, in the standard's words (ISO 8583-1:1987 table 7; 46, 78 are common use). */
+/** What a code means, in the standard's words (ISO 8583-1:1987 table 7; 46, 78, 82 and 86 are common use). */
 export const MEANING_OF_CODE: Readonly<Record<string, string>> = {
   '00': 'Approved',
   '03': 'Invalid merchant',
@@ -75,8 +87,10 @@ export const MEANING_OF_CODE: Readonly<Record<string, string>> = {
   '46': 'Closed account',
   '51': 'Not sufficient funds',
   '54': 'Expired card',
+  '55': 'Incorrect personal identification number',
   '57': 'Transaction not permitted to cardholder',
   '58': 'Transaction not permitted to terminal',
+  '59': 'Suspected fraud',
   '61': 'Exceeds withdrawal amount limit',
   '62': 'Restricted card',
   '63': 'Security violation',
@@ -84,6 +98,8 @@ export const MEANING_OF_CODE: Readonly<Record<string, string>> = {
   '65': 'Exceeds withdrawal frequency limit',
   '75': 'Allowable number of PIN tries exceeded',
   '78': 'Card not active',
+  '82': 'Cryptogram or card verification value invalid',
+  '86': 'PIN block cannot be verified',
   '91': 'Issuer or switch is inoperative',
   '94': 'Duplicate transmission',
   '96': 'System malfunction',

@@ -20,6 +20,8 @@ export interface AuthorizationResult {
   readonly triesLeft: number | undefined
   /** Health cover of the card's person. */
   readonly cover: Cover | undefined
+  /** DE 55 of the answer: cryptogram and commands for the chip. */
+  readonly chipData?: Buffer | undefined
   /** DE 37. */
   readonly rrn: string | undefined
   /** The stored answer of an earlier message with the same key. */

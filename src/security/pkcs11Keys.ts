@@ -120,7 +120,11 @@ function keyHandle(info: KeyInfo, withKey: WithKey): KeyHandle {
         assertWhole(blocks, TDES_BLOCK)
         return ecbEncrypt(token, token.names.CKM_DES3_ECB, firstHalf.handle, blocks)
       }),
+    encryptVariant: () => {
+      throw new KeyRefused(`key ${name} has no variant in this token`)
+    },
     mac: (data) => run('make a MAC', (key, token) => macOf(key, token, data)),
+    macs: (batch) => run('make MACs', (key, token) => batch.map((data) => macOf(key, token, data))),
     seal: (nonce, data, associated) =>
       run('seal', (key, token) => gcmSeal(token, sealingKey(key, nonce), nonce, data, associated)),
     unseal: (nonce, sealed, associated) =>

@@ -2,14 +2,16 @@
  * Turns an ISO 8583 message into a typed transaction (domain: transactions). The only reader of data elements on the way in.
  */
 import { cardToken } from '../card.ts'
-import type { LinkConfig } from '../config.ts'
+import type { MessageLink } from '../config.ts'
 import type { Message } from '../iso8583/message.ts'
 import { parseMti, type Mti } from '../iso8583/mti.ts'
 import { parseOriginalData } from '../iso8583/originalData.ts'
 import { parsePrivateData, privateDatum, type PrivateDatum } from '../iso8583/privateData.ts'
 import { parseReplacementAmounts } from '../iso8583/replacementAmounts.ts'
-import { minorUnits, type MinorUnits } from '../money.ts'
+import { EGP, minorUnits, type MinorUnits } from '../money.ts'
 import { HEALTH, type AccountTypes, type ServiceRules } from '../programmeParameters.ts'
+import { profileOf, type SecurityParameters } from '../securityParameters.ts'
+import { readCredentials } from './credentials.ts'
 import { acquirerPart, bodyFingerprint, dateOf, idempotencyKey, isTransmissionTime, retrievalReference } from './identity.ts'
 import type {
   BasketLine,
@@ -23,9 +25,11 @@ import type {
 } from './transaction.ts'
 
 export interface ClassifyContext {
-  readonly link: Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes'>
+  readonly link: Pick<MessageLink, 'name' | 'keyTime' | 'accountTypes' | 'pin'>
   /** Purses by account type, where the link has no say of its own. */
   readonly accountTypes: AccountTypes
+  /** How a card is verified, by the first digits of its number. */
+  readonly profiles: SecurityParameters['profiles']
   /** By purse: how a service counts. */
   readonly services: Readonly<Record<string, ServiceRules>>
   readonly nowMs: number
@@ -61,6 +65,7 @@ const AUTHORIZATION: Readonly<Record<string, OfPurse>> = {
   '00': every('authorization'),
   '31': ['balance', 'eligibility', 'balance'],
 }
+const ADMINISTRATIVE: Readonly<Record<string, OfPurse>> = { '70': ['pinChange', undefined, undefined] }
 const FINANCIAL_ADVICE: Readonly<Record<string, OfPurse>> = { '00': ['completion', undefined, 'dispense'] }
 
 export function classify(message: Message, context: ClassifyContext): Classified {
@@ -95,7 +100,9 @@ function whatIsAsked(
         : FINANCIAL
       : mti.messageClass === 'authorization' && !advice
         ? AUTHORIZATION
-        : {}
+        : mti.messageClass === 'administrative' && !advice
+          ? ADMINISTRATIVE
+          : {}
   const [cash, health, service] = table[type] ?? []
   const kind = purse === CASH ? cash : purse === HEALTH ? health : service
   return kind === undefined || purse === undefined ? undefined : { kind, purse }
@@ -124,10 +131,18 @@ function classifyCard(message: Message, context: ClassifyContext, asked: Asked):
   const keyDate = time !== undefined && isTransmissionTime(time) ? dateOf(time.slice(0, 4), context.nowMs) : undefined
   if (time === undefined || keyDate === undefined)
     return reject(context.link.keyTime === 'transmission' ? 7 : 13, 'a date and time')
-  const amount = kind === 'balance' ? NO_AMOUNT : (message.text(4) ?? (kind === 'eligibility' ? NO_AMOUNT : undefined))
+  const amount =
+    kind === 'balance' || kind === 'pinChange' ? NO_AMOUNT : (message.text(4) ?? (kind === 'eligibility' ? NO_AMOUNT : undefined))
   if (amount === undefined) return reject(4, 'the amount')
-  const currency = message.text(49)
+  const currency = message.text(49) ?? (kind === 'pinChange' ? EGP : undefined)
   if (currency === undefined) return reject(49, 'the currency')
+
+  const data = parsePrivateData(message.text(48) ?? '')
+  if (!data.ok) return reject(48, data.error.expected)
+  const profile = profileOf(context, pan)
+  const shown = readCredentials(message, { pan, profile, link: context.link, terminalId, privateData: data.value })
+  if (shown.kind === 'reject') return shown
+  if (kind === 'pinChange' && shown.credentials?.newPin === undefined) return reject(48, 'the new PIN block, NP')
 
   const acquirer = acquirerPart(message.text(32), context.link.name)
   const token = cardToken(pan, context.lookupKey)
@@ -143,13 +158,15 @@ function classifyCard(message: Message, context: ClassifyContext, asked: Asked):
     amount: minorUnits(Number(amount)),
     currency,
     rrn: ownReference(message) ?? retrievalReference(keyDate, time, stan),
-    hasPin: message.has(52),
+    hasPin: message.has(52) || privateDatum(data.value, 'PB') !== undefined,
+    credentials: shown.credentials,
+    profile,
     purse,
   }
   switch (kind) {
     case 'purchase':
     case 'authorization':
-      return transaction({ ...common, kind, partialAccepted: partialAccepted(message) })
+      return transaction({ ...common, kind, partialAccepted: isYes(privateDatum(data.value, 'PC')) })
     case 'completion':
     case 'refund': {
       const original = originalReference(message, acquirer, terminalId, context)
@@ -165,11 +182,8 @@ function classifyCard(message: Message, context: ClassifyContext, asked: Asked):
     }
     case 'dispense':
     case 'eligibility':
-    case 'copay': {
-      const data = parsePrivateData(message.text(48) ?? '')
-      if (!data.ok) return reject(48, data.error.expected)
+    case 'copay':
       return transaction(privateTransaction(kind, common, data.value, message, context))
-    }
     default:
       return transaction({ ...common, kind })
   }
@@ -231,13 +245,6 @@ function cardNumber(message: Message): string | undefined {
 function ownReference(message: Message): string | undefined {
   const rrn = message.text(37)?.trimEnd()
   return rrn === '' ? undefined : rrn
-}
-
-function partialAccepted(message: Message): boolean {
-  const text = message.text(48)
-  if (text === undefined) return false
-  const data = parsePrivateData(text)
-  return data.ok && isYes(privateDatum(data.value, 'PC'))
 }
 
 function originalReference(

@@ -3,6 +3,8 @@
  */
 import type { CardToken } from '../card.ts'
 import type { MinorUnits } from '../money.ts'
+import type { CardProfile } from '../securityParameters.ts'
+import type { Credentials } from './credentials.ts'
 
 /** Numbers under which the ledger stores what a row is. Never reused. */
 export const KIND = {
@@ -29,6 +31,7 @@ export const KIND = {
   opening: 16,
   /** Refund of a co-pay: taken back from clinic and fund. */
   copayRefund: 17,
+  pinChange: 18,
 } as const
 
 /** What makes a message the same message: see `identify` for how keys are made. */
@@ -53,6 +56,10 @@ interface CardTransaction extends Identity {
   /** Retrieval reference number: the terminal's, else made from the key. */
   readonly rrn: string
   readonly hasPin: boolean
+  /** What is to be verified of card and holder; undefined where the message shows nothing that could be. */
+  readonly credentials: Credentials | undefined
+  /** How cards of this range are verified. */
+  readonly profile: CardProfile | undefined
   /** The purse that the account type of DE 3 means (config/programme.json), or `health`. */
   readonly purse: string
 }
@@ -121,7 +128,12 @@ export interface Copay extends CardTransaction {
   readonly serviceClass: string | undefined
 }
 
-export type Transaction = Purchase | SimpleTransaction | FollowUp | Reversal | Dispense | Eligibility | Copay
+/** The holder chooses a new PIN. */
+export interface PinChange extends CardTransaction {
+  readonly kind: 'pinChange'
+}
+
+export type Transaction = Purchase | SimpleTransaction | FollowUp | Reversal | Dispense | Eligibility | Copay | PinChange
 
 /** A message that is well formed and that the switch does not do. */
 export interface Unsupported {

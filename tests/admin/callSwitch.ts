@@ -6,7 +6,9 @@ import { systemClock, utcDay } from '../../src/clock.ts'
 import { loadConfig } from '../../src/config.ts'
 import { freePort } from '../../src/local/ports.ts'
 import { silentLogger } from '../../src/log.ts'
+import type { MacGate } from '../../src/macGate.ts'
 import { Metrics } from '../../src/metrics.ts'
+import type { NetworkManagement } from '../../src/networkManagement.ts'
 import { startTestSwitch, type TestSwitch } from '../support/switch.ts'
 
 export interface Called {
@@ -34,6 +36,12 @@ export async function startServerOver(
   const parts: HttpServerParts = {
     config,
     authorizer: { submit } as unknown as Authorizer,
+    macGate: {} as MacGate,
+    network: {
+      answer: (_link, _message, _code, done) => {
+        done({ responseCode: '00' })
+      },
+    } as NetworkManagement,
     ledger: { available: true },
     hotState: { up: true },
     metrics: new Metrics(),

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { CardState } from '../../src/card.ts'
 import { demoPan } from '../../src/programme/demo.ts'
+import { demoPinBlock } from '../../src/programme/demoVerification.ts'
 import { amount, at, compose, startTestSwitch, type Fields, type TestLink, type TestSwitch } from '../support/switch.ts'
 import { booked, keyOf, purseOf } from './books.ts'
 
@@ -119,7 +120,13 @@ describe('declines', () => {
   it('the demo programme’s cards say what they are there to say', async () => {
     const codes = []
     for (const household of [1, 11, 12, 13, 14, 15, 16, 17, 18])
-      codes.push(await asked({ 2: demoPan(household), 4: amount(1001), 52: '0011223344556677' }))
+      codes.push(
+        await asked({
+          2: demoPan(household),
+          4: amount(1001),
+          52: demoPinBlock(demoPan(household)).toString('hex').toUpperCase(),
+        }),
+      )
     expect(codes).toEqual(['00', '41', '43', '62', '54', '46', '78', '51', '75'])
   })
 })

@@ -42,6 +42,7 @@ function withFuel(): Programme {
             partial: false,
             advices: true,
             retiresOldCard: false,
+            pin: false,
             fingerprintGovernorates: [],
             entitlement: { counts: 'ration', each: 'month', tiers: [{ membersMax: 99, amount: 10 }], closingAccount: 9002 },
             goods: { tag: 'LT', price: 800, cost: 1100 },

@@ -1,6 +1,7 @@
 /** The programme's published rules that concern a transaction, one test a rule, by their numbers. What each means in detail is tested beside this file. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { cardToken, luhnCheckDigit, maskPan } from '../../src/card.ts'
+import { demoPinReferences } from '../../src/programme/demoVerification.ts'
 import { amount, at, startTestSwitch, type Fields, type TestLink, type TestSwitch } from '../support/switch.ts'
 import { expectCleanBooks, stateOf, unitsIn } from './books.ts'
 import { bread, copay, eligibility, points, ration } from './subsidies.ts'
@@ -81,9 +82,9 @@ it('10: payments are active at once, ration and health when they are announced; 
   await running.sql(`UPDATE card SET state = 'REPLACED', version = version + 1 WHERE token = $1`, [head.token])
   await running.sql('UPDATE purse SET gate = gate + 1 WHERE household_id = $1', [household])
   await running.sql(
-    `INSERT INTO card (shard, token, masked, household_id, role, person_id, state, expiry)
-     SELECT shard, $2, $3, household_id, role, person_id, 'ACTIVE', '2912' FROM card WHERE token = $1`,
-    [head.token, cardToken(pan, running.config.lookupKey), maskPan(pan)],
+    `INSERT INTO card (shard, token, masked, household_id, role, person_id, state, expiry, pin_reference)
+     SELECT shard, $2, $3, household_id, role, person_id, 'ACTIVE', '2912', $4 FROM card WHERE token = $1`,
+    [head.token, cardToken(pan, running.config.lookupKey), maskPan(pan), demoPinReferences(running.config.security)(pan)],
   )
   expect(await codeOf(bread(head.pan, 5))).toBe('62')
   expect(await codeOf(bread(pan, 5))).toBe('00')

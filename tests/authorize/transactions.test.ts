@@ -207,7 +207,7 @@ describe('network management', () => {
   })
 
   it('another code is 12, none is a format error', async () => {
-    expect((await pos.ask('0800', { 70: '161' })).text(39)).toBe('12')
+    expect((await pos.ask('0800', { 70: '162' })).text(39)).toBe('12')
     expect((await pos.ask('0800', {})).text(39)).toBe('30')
   })
 })

@@ -180,8 +180,8 @@ async function startStack(): Promise<Stack> {
   const [postgres, redis] = await Promise.all([createPostgresServer(), createRedisServer()])
   const databaseUrl = postgres.url
   await migrate(databaseUrl)
-  const { lookupKey, programme } = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url })
-  await seedProgramme(databaseUrl, { households: HOUSEHOLDS, lookupKey, nowMs: Date.now(), programme })
+  const { lookupKey, programme, security } = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url })
+  await seedProgramme(databaseUrl, { households: HOUSEHOLDS, lookupKey, nowMs: Date.now(), programme, security })
   const port = await freePort()
   let currentRedis: Server = redis
   let currentPostgres: Server = postgres

@@ -5,6 +5,7 @@ import type { DecisionContext } from '../../src/decision/context.ts'
 import type { Approval, Decision } from '../../src/decision/decision.ts'
 import type { OriginalSnapshot } from '../../src/decision/original.ts'
 import { minorUnits } from '../../src/money.ts'
+import { NOTHING_VERIFIED, type Verified } from '../../src/decision/verification.ts'
 import type { ProgrammeParameters } from '../../src/programmeParameters.ts'
 import type { PurseSnapshot } from '../../src/purse/purse.ts'
 import type {
@@ -41,6 +42,8 @@ const common = {
   currency: '818',
   rrn: '632609000001',
   hasPin: false,
+  credentials: undefined,
+  profile: undefined,
   purse: 'cash',
 }
 const reference = { by: 'key', key: '00000818001|POS00001|1122092900|000000|2', keyDate: DAY } as const
@@ -81,6 +84,8 @@ export function transactionOf(kind: Transaction['kind'], overrides: Particulars 
       return { ...all, kind, mti: 100, purse: 'health', fingerprint }
     case 'copay':
       return { ...all, kind, mti: 200, purse: 'health', fingerprint, serviceClass }
+    case 'pinChange':
+      return { ...all, kind, mti: 600 }
     default:
       return { ...all, kind, mti: 200 } satisfies SimpleTransaction
   }
@@ -108,6 +113,7 @@ export interface Situation {
   readonly active?: readonly string[]
   readonly original?: Partial<OriginalSnapshot>
   readonly forced?: boolean
+  readonly verified?: Verified
   readonly parameters?: Partial<ProgrammeParameters>
   readonly day?: string
 }
@@ -153,6 +159,12 @@ export function contextOf(kind: Transaction['kind'], situation: Situation = {}):
       ],
       cover: { class: 'STANDARD', from: '2026-01-01', until: '2030-12-31' },
       mismatches: 0,
+      psn: '00',
+      pinReference: '1234',
+      pinTries: 0,
+      atcMax: 0,
+      atcSeen: '0',
+      issuerScript: null,
       oldCard: null,
       retiredAtMs: null,
       ...situation.card,
@@ -168,6 +180,7 @@ export function contextOf(kind: Transaction['kind'], situation: Situation = {}):
         : new Map(Object.entries(known).map(([id, purse]) => [Number(id), purseSnapshot(purse)])),
     original: situation.original === undefined ? undefined : originalSnapshot(situation.original),
     forced: situation.forced ?? false,
+    verified: situation.verified ?? { ...NOTHING_VERIFIED, pin: 'valid' },
   }
 }
 
@@ -219,7 +232,7 @@ export function originalSnapshot(known: Partial<OriginalSnapshot> = {}): Origina
 /** The reason of a decline, or `approved`, `partial` or `remember`. */
 export function saying(decision: Decision): string {
   if (decision.kind === 'decline') return decision.reason
-  if (decision.kind === 'remember' || decision.kind === 'open') return decision.kind
+  if (decision.kind === 'remember' || decision.kind === 'open' || decision.kind === 'verify') return decision.kind
   return decision.partial ? 'partial' : 'approved'
 }
 

@@ -18,7 +18,7 @@ import { createDatabase } from '../support/stack.ts'
 
 const lookupKey = Buffer.from('a key that only this test has, 32 characters')
 const HOUSEHOLDS = 120
-const { programme } = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1' })
+const { programme, security } = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1' })
 /** In Cairo the month has begun an hour ago, in UTC it is the month before. */
 const FIRST_HOUR_OF_JUNE = Date.parse('2026-05-31T22:00:00Z')
 
@@ -31,7 +31,7 @@ async function rowsOf(url: string, text: string, values: unknown[] = []): Promis
 }
 
 function options(nowMs = Date.now()) {
-  return { households: HOUSEHOLDS, lookupKey, nowMs, programme }
+  return { households: HOUSEHOLDS, lookupKey, nowMs, programme, security }
 }
 
 async function seeded(nowMs?: number): Promise<{ url: string; written: number }> {

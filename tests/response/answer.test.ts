@@ -100,7 +100,7 @@ describe('the balance (DE 54) is told', () => {
 })
 
 it('a network management answer repeats the code it was asked with', () => {
-  const answer = read(networkAnswerTo(request('0800', { 7: '1122093000', 70: '301' }), '00'))
+  const answer = read(networkAnswerTo(request('0800', { 7: '1122093000', 70: '301' }), { responseCode: '00' }))
   expect([answer.mti, answer.text(11), answer.text(70), answer.text(39)]).toEqual(['0810', '000124', '301', '00'])
   expect(answer.has(4)).toBe(false)
 })

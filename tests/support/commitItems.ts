@@ -217,6 +217,7 @@ function item(
   return {
     ...NOTHING_TO_POST,
     cardUpdate: null,
+    verification: null,
     key: `test|${++keys}`,
     keyDate: TODAY,
     mti: 200,

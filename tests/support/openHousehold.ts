@@ -12,6 +12,7 @@ import {
   type NewHousehold,
   type NewPerson,
 } from '../../src/programme/householdRows.ts'
+import { demoPinReferences } from '../../src/programme/demoVerification.ts'
 import { breadPurseOf, pointsPurseOf, rationPurseOf } from '../../src/programme/seed.ts'
 import { monthOf } from '../../src/purse/entitlement.ts'
 import { purseNamed } from '../../src/purse/routes.ts'
@@ -146,8 +147,9 @@ function testCard({ config }: HouseholdPlace, household: number, { pan, member }
 
 /** All of it in one SQL transaction. */
 async function write({ sql, config, clock }: HouseholdPlace, month: string, household: NewHousehold): Promise<void> {
-  const { lookupKey, programme } = config
-  const context = { nowMs: clock.now(), lookupKey, cash: purseNamed(programme, 'cash'), month }
+  const { lookupKey, programme, security } = config
+  const pinReference = demoPinReferences(security)
+  const context = { nowMs: clock.now(), lookupKey, cash: purseNamed(programme, 'cash'), month, pinReference }
   const client = await sql.connect()
   try {
     await client.query('BEGIN')

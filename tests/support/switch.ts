@@ -12,6 +12,7 @@ import { formatOriginalData } from '../../src/iso8583/originalData.ts'
 import { silentLogger } from '../../src/log.ts'
 import { startSwitch, type RunningSwitch } from '../../src/main.ts'
 import { demoTerminal, demoTerminals } from '../../src/programme/demo.ts'
+import { demoPinBlock } from '../../src/programme/demoVerification.ts'
 import { connect, type Client } from '../../src/transport/client.ts'
 import {
   openCard,
@@ -245,11 +246,18 @@ export function compose(clock: Clock, mti: string, overrides: Fields): Sent {
     11: String(stan).padStart(6, '0'),
     ...(network ? {} : { 3: '000000', 4: '000000001000', 32: ACQUIRER, 41: pos.terminalId, 49: '818' }),
   }
-  const all = { ...usual, ...overrides }
+  const all: Fields = { ...usual, ...enteredPin(mti, overrides), ...overrides }
   return {
     mti,
     fields: Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)),
   }
+}
+
+/** At ATMs and where bread, goods and points are handed out the holder enters the PIN; a test that says what DE 52 is has its way. */
+function enteredPin(mti: string, { 2: number, 3: code = '', 35: track, 41: terminal = '' }: Fields): Fields {
+  const pan = number ?? track?.split('=')[0] ?? ''
+  const isAsked = /^0[12]0[01]$/.test(mti) && (/^009[578]|^01/.test(code) || terminal.startsWith('ATM'))
+  return isAsked && /^\d{13,19}$/.test(pan) ? { 52: demoPinBlock(pan).toString('hex').toUpperCase() } : {}
 }
 
 /** DE 41 and 42 of a terminal, by its id (`BAK00002`), or of the first one of a class (`bakery`). */

@@ -26,8 +26,9 @@ const usual: Fields = {
   49: '818',
 }
 
-const { programme } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
+const { programme, security } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
 const { accountTypes } = programme
+const { profiles } = security
 const { services } = programme.versions[0]!
 
 /** Through bytes and back, so that what is classified is what a link would deliver. */
@@ -39,7 +40,14 @@ function classified(mti: string, overrides: Fields = {}, keyTime: 'transmission'
   if (!encoded.ok) throw new Error(encoded.error.path)
   const decoded = decode(spec, encoded.bytes)
   if (!decoded.ok) throw new Error(decoded.error.path)
-  return classify(decoded.message, { link: { name: 'pos', keyTime }, nowMs, lookupKey, accountTypes, services })
+  return classify(decoded.message, {
+    link: { name: 'pos', keyTime, pin: { management: 'zone', format: 0, tdesKey: 'zpk.pos' } },
+    nowMs,
+    lookupKey,
+    accountTypes,
+    services,
+    profiles,
+  })
 }
 
 function transactionIn(result: Classified): Transaction {

@@ -89,6 +89,10 @@ CREATE UNIQUE INDEX purse_of_household ON purse (shard, household_id, kind) WHER
 
 -- The card number itself is not here: `token` is its keyed hash, `masked` what may be shown. Whose card it is, and what it carries: head (everything of
 -- person and household), member (the person's purses only), old (the household's old ration card: the household's purses only).
+-- How its holder is verified: `psn` the sequence number of the chip's application; `pin_reference` what the PIN is verified against (PVV or
+-- offset, as the profile of the card's BIN says; null: no PIN was ever set) and `pin_tries` wrong PINs in a row; `atc_max` the highest transaction counter
+-- that came with a right cryptogram, `atc_seen` which of the 63 counters up to it did (bit 0 is atc_max); `issuer_script` a command that the
+-- chip is to get with its next answer. No index on a column that changes, and room on each page.
 CREATE TABLE card (
   shard smallint NOT NULL,
   token text NOT NULL,
@@ -101,9 +105,15 @@ CREATE TABLE card (
   person_id bigint,
   fingerprint_mismatches smallint NOT NULL DEFAULT 0,
   retired_at timestamptz,
+  psn text NOT NULL DEFAULT '00' CHECK (psn ~ '^\d{2}$'),
+  pin_reference text CHECK (pin_reference ~ '^\d{4,12}$'),
+  pin_tries smallint NOT NULL DEFAULT 0,
+  atc_max integer NOT NULL DEFAULT 0,
+  atc_seen bigint NOT NULL DEFAULT 0,
+  issuer_script text CHECK (issuer_script IN ('PIN_UNBLOCK', 'APPLICATION_BLOCK', 'APPLICATION_UNBLOCK', 'CARD_BLOCK')),
   PRIMARY KEY (shard, token),
   CHECK ((role = 'old') = (person_id IS NULL))
-);
+) WITH (fillfactor = 70);
 CREATE INDEX card_household ON card (shard, household_id);
 
 -- A merchant's governorate is 0 where it is everywhere. `wallet`: the terminal takes the price of subsidised goods from the card's cash purse.

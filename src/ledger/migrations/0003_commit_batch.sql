@@ -8,13 +8,17 @@
 --   ceilings), move a second purse, and update a card: p_card_update is 1 retire it (p_tries 1: the item's own card has matched a fingerprint), 2 count a wrong fingerprint, 3 a right one. Where the
 --   count reaches p_tries the card is suspended and the item is answered p_tries_response instead. Each update raises the gates of the
 --   purses in p_raise (comma separated).
+--   What was verified of the holder is stored with the decision, whichever it is: p_atc is the transaction counter of a right cryptogram, used
+--   once; p_pin is 1 a wrong PIN is counted, which at p_pin_max blocks the card's PIN, 2 a right one (counted anew), 3 a right one (nothing to
+--   change). p_pin_reference is the reference value of a new PIN; p_script_sent: the chip's pending command has gone out.
 --   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to, negative for those of its second purse.
 -- Result: one row; each column lists a value an item, in the order of the items, separated by commas. `outcome` is
 --   0 won: the row is appended and the purse moved;   1 duplicate: the key was there, read what was answered;
 --   2 no such purse;   3 gate moved;   4 the original was touched meanwhile;   5 balance;   6 balance ceiling;
---   7 the day's amount;   8 the day's count;   9 a mark is set already;   10 an item's ceiling;   11 the second purse.
---   1 to 11: nothing was written for this item.
---   The purse columns are its state after this batch and hold for outcome 0 only; `tries` is the count of wrong fingerprints.
+--   7 the day's amount;   8 the day's count;   9 a mark is set already;   10 an item's ceiling;   11 the second purse;
+--   12 the transaction counter was used before, or is too far behind.
+--   1 to 12: nothing was written for this item.
+--   The purse columns are its state after this batch and hold for outcome 0 only; `tries` is the count of wrong fingerprints or PINs.
 -- Locks: purses ORDER BY shard, id FOR NO KEY UPDATE, then cards by token, before any key is inserted; keys in key order. So no two batches
 --   wait for each other in a circle. Each step is a statement of its own: it must see what others committed while the step before waited.
 CREATE FUNCTION commit_batch(
@@ -30,6 +34,7 @@ CREATE FUNCTION commit_batch(
   p_quantity bigint[], p_cycle date[], p_set_marks integer[], p_clear_marks integer[], p_items text[], p_items_max text[],
   p_second bigint[], p_second_gate bigint[], p_second_delta bigint[],
   p_card_update smallint[], p_update_card text[], p_raise text[], p_tries smallint[], p_tries_response text[], p_tries_reason text[],
+  p_atc integer[], p_pin smallint[], p_pin_max smallint[], p_pin_reference text[], p_script_sent boolean[],
   t_item integer[], t_debit_code smallint[], t_debit_owner bigint[], t_credit_code smallint[], t_credit_owner bigint[],
   t_unit smallint[], t_amount bigint[],
   OUT outcome text, OUT balance text, OUT held text, OUT version text, OUT day text,
@@ -52,6 +57,7 @@ DECLARE
   v_second_version bigint[];
   v_tries smallint[];
   v_locked bigint[];
+  v_cards text[];
   v_at integer;
   v_tried smallint;
   v_moved_balance bigint;
@@ -168,11 +174,47 @@ BEGIN
     END LOOP;
   END IF;
 
+  -- Cards that change or are verified: locked in one order, before they are judged.
+  IF p_atc IS NOT NULL OR p_pin IS NOT NULL THEN
+    v_cards := ARRAY(SELECT i.card FROM unnest(p_card, p_atc, p_pin) AS i(card, atc, pin) WHERE i.atc IS NOT NULL OR i.pin IS NOT NULL);
+  END IF;
+  IF p_card_update IS NOT NULL THEN v_cards := v_cards || p_update_card; END IF;
+  IF v_cards IS NOT NULL THEN
+    PERFORM 1 FROM card WHERE shard = p_shard AND token = ANY (v_cards) ORDER BY token FOR NO KEY UPDATE;
+  END IF;
+
+  -- Each transaction counter is good once. A bounded set: the highest and which of the 63 up to it were used.
+  IF p_atc IS NOT NULL THEN
+    FOR v_at IN
+      SELECT i.ord FROM unnest(p_card, p_atc) WITH ORDINALITY AS i(token, atc, ord) JOIN card c ON c.shard = p_shard AND c.token = i.token
+      WHERE i.atc <= c.atc_max AND (c.atc_max - i.atc > 62 OR (c.atc_seen >> (c.atc_max - i.atc)) & 1 = 1)
+    LOOP
+      IF v_outcome[v_at] = 0 THEN v_outcome[v_at] := 12; END IF;
+    END LOOP;
+  END IF;
+
+  -- What a PIN was found to be is told only while the card may still be asked for it: so no answer, whatever was verified at the same time,
+  -- tells of more PINs than the limit.
+  IF p_pin IS NOT NULL THEN
+    v_tries := array_fill(NULL::smallint, ARRAY[cardinality(p_key)]);
+    FOR v_at, v_tried, v_state IN
+      SELECT i.ord, CASE WHEN i.pin = 1 THEN c.pin_tries + 1 END, c.state
+      FROM unnest(p_card, p_pin) WITH ORDINALITY AS i(token, pin, ord) JOIN card c ON c.shard = p_shard AND c.token = i.token
+      WHERE i.pin = 1 OR c.state = 'PIN_BLOCKED'
+    LOOP
+      IF v_outcome[v_at] = 0 AND v_state = 'PIN_BLOCKED' THEN v_outcome[v_at] := 3; END IF;
+      IF v_tried IS NOT NULL THEN
+        v_quantity := coalesce(v_quantity, array_fill(NULL::bigint, ARRAY[cardinality(p_key)]));
+        v_tries[v_at] := v_tried;
+        v_quantity[v_at] := v_tried;
+      END IF;
+    END LOOP;
+  END IF;
+
   -- Wrong fingerprints are counted under the card's lock; what the count comes to decides between two answers.
   IF p_card_update IS NOT NULL THEN
-    PERFORM 1 FROM card WHERE shard = p_shard AND token = ANY (p_update_card) ORDER BY token FOR NO KEY UPDATE;
-    v_tries := array_fill(NULL::smallint, ARRAY[cardinality(p_key)]);
-    v_quantity := coalesce(p_quantity, array_fill(NULL::bigint, ARRAY[cardinality(p_key)]));
+    v_tries := coalesce(v_tries, array_fill(NULL::smallint, ARRAY[cardinality(p_key)]));
+    v_quantity := coalesce(v_quantity, array_fill(NULL::bigint, ARRAY[cardinality(p_key)]));
     v_reason := coalesce(p_reason, array_fill(NULL::text, ARRAY[cardinality(p_key)]));
     FOR v_at, v_tried, v_state IN
       SELECT i.ord, c.fingerprint_mismatches + 1, c.state
@@ -236,6 +278,32 @@ BEGIN
     UPDATE purse p SET balance = i.balance, version = i.version
     FROM unnest(v_outcome, p_second, v_second_balance, v_second_version) AS i(outcome, second, balance, version)
     WHERE i.outcome = 0 AND i.version IS NOT NULL AND p.shard = p_shard AND p.id = i.second;
+  END IF;
+  IF p_atc IS NOT NULL OR p_pin IS NOT NULL THEN
+    UPDATE card c SET
+      atc_max = GREATEST(c.atc_max, i.atc),
+      atc_seen = CASE
+        WHEN i.atc IS NULL THEN c.atc_seen
+        WHEN i.atc <= c.atc_max THEN c.atc_seen | (1::bigint << (c.atc_max - i.atc))
+        WHEN i.atc - c.atc_max > 62 THEN 1
+        ELSE (c.atc_seen << (i.atc - c.atc_max)) | 1
+      END,
+      pin_tries = CASE i.pin WHEN 1 THEN c.pin_tries + 1 WHEN 2 THEN 0 ELSE c.pin_tries END,
+      state = CASE WHEN i.pin = 1 AND c.pin_tries + 1 >= i.pin_max AND c.state = 'ACTIVE' THEN 'PIN_BLOCKED' ELSE c.state END,
+      pin_reference = coalesce(i.pin_reference, c.pin_reference),
+      issuer_script = CASE WHEN i.script_sent THEN NULL ELSE c.issuer_script END,
+      version = CASE WHEN i.pin < 3 OR i.script_sent THEN c.version + 1 ELSE c.version END
+    FROM unnest(v_outcome, p_card, p_atc, p_pin, p_pin_max, p_pin_reference, p_script_sent) AS i(outcome, token, atc, pin, pin_max, pin_reference, script_sent)
+    WHERE i.outcome = 0 AND (i.atc IS NOT NULL OR i.pin < 3) AND c.shard = p_shard AND c.token = i.token;
+    -- A wrong PIN is looked at again by whoever decided before it.
+    IF p_pin IS NOT NULL AND p_raise IS NOT NULL THEN
+      UPDATE purse p SET gate = p.gate + 1
+      FROM (
+        SELECT DISTINCT r::bigint AS id FROM unnest(v_outcome, p_pin, p_raise) AS i(outcome, pin, raise), unnest(string_to_array(i.raise, ',')) AS r
+        WHERE i.outcome = 0 AND i.pin = 1
+      ) i
+      WHERE p.shard = p_shard AND p.id = i.id;
+    END IF;
   END IF;
   IF p_card_update IS NOT NULL THEN
     -- A fingerprint that matched on the card that retires another one counts too.

@@ -3,6 +3,9 @@
  * answer can be read, belongs to its question, and nothing that is logged shows a card number.
  */
 import { answerMessage, type MessageOutcome } from '../../../src/answerMessage.ts'
+import type { LinkKeys } from '../../../src/linkKeys.ts'
+import type { MacGate } from '../../../src/macGate.ts'
+import { NetworkManagement } from '../../../src/networkManagement.ts'
 import type { Authorizer } from '../../../src/authorize.ts'
 import type { Clock } from '../../../src/clock.ts'
 import { loadConfig } from '../../../src/config.ts'
@@ -14,7 +17,7 @@ import { NOTHING_TOLD, type AuthorizationResult } from '../../../src/response/re
 import { check, checkNoCardNumber, type Target } from '../target.ts'
 import { MESSAGE_TOKENS, messageSeeds } from './messageSeeds.ts'
 
-const { programme } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
+const { programme, security } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
 const nowMs = Date.parse('2026-11-22T09:30:05Z')
 const clock = { now: () => nowMs } as unknown as Clock
 const link = { name: 'fuzz', keyTime: 'transmission' } as const
@@ -56,9 +59,12 @@ export const answers: Target = {
     const submit: Authorizer['submit'] = (_asked, respond) => {
       respond(result)
     }
+    const network = new NetworkManagement({ linkKeys: {} as LinkKeys, log })
     const parts = {
-      config: { lookupKey: Buffer.alloc(32, 1), programme },
+      config: { lookupKey: Buffer.alloc(32, 1), programme, security },
       authorizer: { submit } as unknown as Authorizer,
+      macGate: {} as MacGate,
+      network,
       clock,
       log,
     }

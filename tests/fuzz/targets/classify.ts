@@ -8,8 +8,9 @@ import { check, checkNoCardNumber, same, type Target } from '../target.ts'
 import { MESSAGE_TOKENS, messageSeeds } from './messageSeeds.ts'
 
 const spec = messageSpec('ascii')
-const { programme } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
+const { programme, security } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
 const { accountTypes } = programme
+const { profiles } = security
 const { services } = programme.versions.at(-1)!
 const lookupKey = Buffer.alloc(32, 1)
 const nowMs = Date.parse('2026-11-22T09:30:05Z')
@@ -35,7 +36,7 @@ export const classify: Target = {
     const decoded = decode(spec, input.subarray(1))
     if (!decoded.ok) return 'rejected'
     const link = { name: 'fuzz', keyTime: (input[0] ?? 0) % 2 === 0 ? 'transmission' : 'local' } as const
-    const context = { link, nowMs, lookupKey, accountTypes, services }
+    const context = { link, nowMs, lookupKey, accountTypes, services, profiles }
     const classified = classifyMessage(decoded.message, context)
     same(classifyMessage(decoded.message, context), classified, 'the same message is the same transaction')
     return checkClassified(classified)

@@ -1,0 +1,161 @@
+/**
+ * The keys that links use now. The configuration names a key; a peer may send another in its place (0800, DE 70 161), in a key block under its
+ * transport key. The new one is stored, and is in force on this process at once, on others when they look next, at the latest when a MAC
+ * does not fit. The one before it stays good for a while, for messages in flight; an answer is authenticated with the key of its question.
+ */
+import type { Clock } from './clock.ts'
+import type { MessageLink } from './config.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import type { SessionKey } from './ledger/sessionKeys.ts'
+import { errorText, type Logger } from './log.ts'
+import type { Hsm } from './security/hsm.ts'
+import { KeyBlockError } from './security/keyBlockHeader.ts'
+import { KeyRefused } from './security/keys.ts'
+
+export interface LinkKeysParts {
+  readonly ledger: Pick<Ledger, 'sessionKeys' | 'addSessionKey'>
+  readonly hsm: Pick<Hsm, 'importKey' | 'keys'>
+  readonly clock: Clock
+  readonly log: Logger
+  /** How long the key before stays good. */
+  readonly overlapMs: number
+  /** How old what is known of the ledger may be. */
+  readonly freshMs: number
+}
+
+interface InForce {
+  readonly current: string
+  readonly previous: string | undefined
+  readonly sinceMs: number
+}
+
+export type KeyChange =
+  | { readonly kind: 'changed'; readonly kcv: string }
+  /** `reason` names what is wrong, without a key. */
+  | { readonly kind: 'refused'; readonly reason: string }
+
+export class LinkKeys {
+  readonly #parts: LinkKeysParts
+  #inForce = new Map<string, InForce>()
+  #readMs = Number.NEGATIVE_INFINITY
+  #reading: Promise<void> | undefined
+  #cancel: (() => void) | undefined
+
+  constructor(parts: LinkKeysParts) {
+    this.#parts = parts
+  }
+
+  /** Reads what is in force and goes on doing so. */
+  async start(): Promise<void> {
+    await this.refresh()
+    this.#watch()
+  }
+
+  stop(): void {
+    this.#cancel?.()
+  }
+
+  /** The names under which a configured key is tried, newest first. */
+  namesOf(base: string): readonly string[] {
+    const known = this.#inForce.get(base)
+    if (known === undefined) return [base]
+    const inFlight = this.#parts.clock.now() - known.sinceMs < this.#parts.overlapMs
+    return inFlight ? [known.current, known.previous ?? base] : [known.current]
+  }
+
+  /** Looks at the ledger again unless that was done just now. @returns whether it has looked */
+  async refresh(): Promise<boolean> {
+    const { clock, freshMs, log } = this.#parts
+    if (clock.now() - this.#readMs < freshMs) return false
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined
+    })
+    try {
+      await this.#reading
+      return true
+    } catch (error) {
+      log.warn({ stage: 'keys', error: errorText(error) }, 'keys of links cannot be read; those that are known stay in force')
+      return false
+    }
+  }
+
+  /**
+   * Takes over the key that a peer has sent.
+   *
+   * @param block X9.143 key block under the link's transport key
+   * @param kcv its check value as the peer knows it
+   * @throws what the ledger throws where it cannot be stored: it is not in force then
+   */
+  async change(link: MessageLink, terminalId: string, block: string, kcv: string): Promise<KeyChange> {
+    const { ledger, hsm, clock } = this.#parts
+    if (link.transportKey === undefined) return { kind: 'refused', reason: 'this link takes no keys' }
+    const under = keyOf(link.transportKey, terminalId)
+    const name = `session.${kcv.toLowerCase()}-${String(clock.now())}`
+    try {
+      const info = await hsm.importKey(block, under, name)
+      const base = baseOf(link, info.usage, info.algorithm, terminalId)
+      if (base === undefined) return { kind: 'refused', reason: `this link has no key for ${info.usage}` }
+      if (info.kcv !== kcv) return { kind: 'refused', reason: 'the key check value is another' }
+      await ledger.addSessionKey({ base, name, kcv, block, under, sinceMs: clock.now() })
+      this.#readMs = Number.NEGATIVE_INFINITY
+      await this.refresh()
+      return { kind: 'changed', kcv: info.kcv }
+    } catch (error) {
+      if (error instanceof KeyBlockError || error instanceof KeyRefused) return { kind: 'refused', reason: error.message }
+      throw error
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { ledger, clock } = this.#parts
+    const readMs = clock.now()
+    const found = await ledger.sessionKeys()
+    const inForce = new Map<string, InForce>()
+    for (const key of found) {
+      if (!(await this.#isHere(key))) continue
+      inForce.set(key.base, { current: key.name, previous: inForce.get(key.base)?.current, sinceMs: key.sinceMs })
+    }
+    this.#inForce = inForce
+    this.#readMs = readMs
+  }
+
+  /** A key that another process was sent is opened here too. */
+  async #isHere({ name, block, under, base }: SessionKey): Promise<boolean> {
+    const { hsm, log } = this.#parts
+    if (hsm.keys().some((key) => key.name === name)) return true
+    try {
+      await hsm.importKey(block, under, name)
+      return true
+    } catch (error) {
+      log.error({ stage: 'keys', key: base, error: errorText(error) }, 'a key that was sent cannot be opened')
+      return false
+    }
+  }
+
+  #watch(): void {
+    const { clock, freshMs } = this.#parts
+    this.#cancel = clock.after(Math.max(freshMs, 1000), () => {
+      void this.refresh().finally(() => {
+        this.#watch()
+      })
+    })
+  }
+}
+
+/** A name of the configuration that has {terminal} in it is one key a terminal. */
+export function keyOf(name: string, terminalId: string): string {
+  return name.replace('{terminal}', terminalId.toLowerCase())
+}
+
+/** The configured key that a key of this usage takes the place of. */
+function baseOf(link: MessageLink, usage: string, algorithm: string, terminalId: string): string | undefined {
+  const name =
+    usage === 'M3' || usage === 'M6'
+      ? link.mac?.key
+      : usage === 'P0'
+        ? algorithm === 'A'
+          ? link.pin?.aesKey
+          : link.pin?.tdesKey
+        : undefined
+  return name === undefined || (link.pin?.management === 'dukpt' && usage === 'P0') ? undefined : keyOf(name, terminalId)
+}
