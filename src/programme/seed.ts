@@ -26,7 +26,7 @@ export interface SeedOptions {
   readonly nowMs: number
   /** Says which purses there are, and what comes with the month. */
   readonly programme: Programme
-  /** Card numbers, national IDs and mobiles are sealed by it; absent: they are not kept. It takes nearly as long again. */
+  /** Card numbers, national IDs and mobiles are sealed by it; absent: they are not kept. Sealing takes as long as all the rest, and more. */
   readonly vault?: DataVault | undefined
   /** Called with the number of rows written since the last call. */
   readonly onRows?: (count: number) => void
