@@ -62,7 +62,7 @@ async function rotate(...args: string[]): Promise<{ code: number | undefined; st
     if (!(error instanceof CommanderError)) throw error
     process.exitCode = error.exitCode
   }
-  const code = process.exitCode as number | undefined
+  const code = process.exitCode
   process.exitCode = undefined
   return { code, ...output, closed }
 }
