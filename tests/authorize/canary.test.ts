@@ -240,7 +240,7 @@ async function meetTrouble(): Promise<void> {
   const purchase = { kind: 'purchase', card: { number: pan }, terminalId: 'POS00001', amount: '1.00' }
   said.push((await authorize(url, purchase)).text)
   await running.sql('ALTER FUNCTION out_of_order RENAME TO commit_batch')
-  await redis.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   answers.push(await link.ask('0200', everything(pan)))
   await running.sql(
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
@@ -273,7 +273,7 @@ async function redisValues(): Promise<Buffer[]> {
     else if (type === 'hash')
       found.push(key, ...Object.entries(await redis.hgetallBuffer(key)).flatMap(([field, value]) => [Buffer.from(field), value]))
     else if (type === 'set') found.push(key, ...(await redis.smembersBuffer(key)))
-    else if (type === 'zset') found.push(key, ...(await redis.zrangeBuffer(key, 0, -1)))
+    else if (type === 'zset') found.push(key, ...(await redis.zrangeBuffer(key, '0', '-1')))
     else if (type === 'list') found.push(key, ...(await redis.lrangeBuffer(key, 0, -1)))
     else throw new Error(`this test does not read values of type ${type}`)
   }
