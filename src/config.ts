@@ -206,6 +206,13 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   if (lookupKey === undefined || lookupKey.length < 32 || Buffer.byteLength(lookupKey) > 64) {
     throw new ConfigError('SARF_LOOKUP_KEY must be set to a secret of 32 to 64 characters; card tokens are made with it')
   }
+  const redisUrl = url(environment, 'REDIS_URL', ['redis:', 'rediss:'])
+  // Whoever reaches a Redis without one can read and change what decisions are first based on.
+  if (production && (URL.parse(redisUrl)?.password ?? '') === '') {
+    throw new ConfigError(
+      'REDIS_URL must have a password in production: redis://:PASSWORD@HOST:PORT, as requirepass of that Redis says',
+    )
+  }
   return {
     ...settings,
     programme,
@@ -214,7 +221,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     hsm: hsmConfig(environment, production),
     lookupKey: Buffer.from(lookupKey, 'utf8'),
     databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
-    redisUrl: url(environment, 'REDIS_URL', ['redis:', 'rediss:']),
+    redisUrl,
   }
 }
 

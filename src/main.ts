@@ -5,7 +5,10 @@ import { Authorizer } from './authorize.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ConfigError, loadConfig, type Config, type LinkConfig } from './config.ts'
 import { HotState } from './decision/hotState.ts'
+import { dataVault, type DataVault } from './security/dataVault.ts'
+import { developmentKeys } from './security/developmentKeys.ts'
 import { openHsm } from './security/openHsm.ts'
+import { softwareKeyStore } from './security/softwareKeys.ts'
 import { LinkKeys } from './linkKeys.ts'
 import { MacGate } from './macGate.ts'
 import { NetworkManagement } from './networkManagement.ts'
@@ -47,7 +50,14 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
     const { lookupKey, programme, security } = config
-    await seedProgramme(config.databaseUrl, { households: DEMO_HOUSEHOLDS, lookupKey, programme, security, nowMs: clock.now() })
+    await seedProgramme(config.databaseUrl, {
+      households: DEMO_HOUSEHOLDS,
+      lookupKey,
+      programme,
+      security,
+      vault: developmentVault(config),
+      nowMs: clock.now(),
+    })
   }
   const hsm = await openHsm(config.hsm)
   const metrics = new Metrics()
@@ -136,6 +146,11 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     ],
     drain: stop,
   }
+}
+
+/** The demo programme is sealed with the development keys, whatever holds the keys of the switch. */
+function developmentVault({ security }: Config): DataVault {
+  return dataVault(softwareKeyStore(developmentKeys()), security.dataKey)
 }
 
 /** Resolves after so many milliseconds. */

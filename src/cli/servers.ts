@@ -25,7 +25,8 @@ export function serversOf(given: GivenServers): Servers {
   checkUrl('--database', given.database, /^postgres(ql)?:$/, 'postgres://')
   checkUrl('--redis', given.redis, /^rediss?:$/, 'redis://')
   const { databaseUrl, redisUrl } = urlsOf(given)
-  const environment = { ...process.env, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl ?? 'redis://127.0.0.1' }
+  // A stand-in where there is none to ask, of a form that production takes too.
+  const environment = { ...process.env, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl ?? 'redis://:none@127.0.0.1' }
   return { databaseUrl, redisUrl, config: loadConfig(environment) }
 }
 

@@ -6,7 +6,7 @@ import type { PurseSnapshot } from '../purse/purse.ts'
 import { purseNamed } from '../purse/routes.ts'
 import type { Terminal } from '../transaction/terminal.ts'
 import type { OriginalSnapshot } from './original.ts'
-import type { Verified } from './verification.ts'
+import type { Verified } from './verified.ts'
 
 /** Which services are switched on where. */
 export interface ServiceRegions {

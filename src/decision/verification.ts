@@ -4,40 +4,11 @@
  */
 import { assert } from '../assert.ts'
 import type { CardSnapshot } from '../card.ts'
-import type { ChipSession } from '../security/hsm.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 import type { DecisionContext } from './context.ts'
 import { decline, type Decision, type DeclineReason } from './decision.ts'
 import { movementOf, NOTHING_TO_POST } from './posting.ts'
-
-/** What was found. */
-export interface Verified {
-  /** A counter of failures that was full, so that nothing was verified at all. */
-  readonly full: 'pin' | 'card' | 'terminal' | 'bin' | undefined
-  /** `mismatch`: the cryptogram is of another amount, currency or card than the message. */
-  readonly chip: 'absent' | 'valid' | 'invalid' | 'mismatch'
-  /** Transaction counter of a valid cryptogram. */
-  readonly atc: number | undefined
-  readonly pin: 'absent' | 'valid' | 'wrong' | 'broken' | 'unverifiable'
-  readonly cardValue: 'absent' | 'valid' | 'invalid'
-  /** Of a valid cryptogram: for the one of the answer. */
-  readonly session: ChipSession | undefined
-  /** What a new PIN will be verified against. */
-  readonly newPin: { readonly reference: string } | 'broken' | undefined
-  /** The HSM could not, for want of a key: a fault of ours. */
-  readonly fault: boolean
-}
-
-export const NOTHING_VERIFIED: Verified = {
-  full: undefined,
-  chip: 'absent',
-  atc: undefined,
-  pin: 'absent',
-  cardValue: 'absent',
-  session: undefined,
-  newPin: undefined,
-  fault: false,
-}
+import { NOTHING_VERIFIED, type Verified } from './verified.ts'
 
 /** @returns what stands in the way: first that it has not been verified yet, then what is wrong; undefined where nothing is */
 export function verificationStep(transaction: Transaction, context: DecisionContext): Decision | undefined {

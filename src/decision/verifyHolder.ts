@@ -22,7 +22,7 @@ import type { Credentials, PinBlock } from '../transaction/credentials.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 import { cardValueCheckOf } from './cardValue.ts'
 import type { Attempt, AttemptCounter, HotState } from './hotState.ts'
-import { NOTHING_VERIFIED, type Verified } from './verification.ts'
+import { NOTHING_VERIFIED, type Verified } from './verified.ts'
 
 export interface HolderCheck {
   readonly transaction: Transaction

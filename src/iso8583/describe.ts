@@ -8,7 +8,7 @@ import { hexValue } from './coding.ts'
 import { decode } from './decode.ts'
 import { emvTagName } from './emvTags.ts'
 import type { Fault } from './fault.ts'
-import { maskField, maskText, maskTlv } from './masking.ts'
+import { maskField, maskPrivateDatum, maskTlv } from './masking.ts'
 import { accountTypeMeaning, amountMeaning, amountTypeMeaning, fieldMeaning, mtiMeaning } from './meaning.ts'
 import { DecodedMessage, type Message } from './message.ts'
 import type { FieldSpec, MessageSpec } from './messageSpec.ts'
@@ -176,7 +176,7 @@ function describeParts(field: FieldSpec, message: Message, text: string, options
       const parsed = parsePrivateData(text)
       if (!parsed.ok) return []
       return parsed.value.map(({ tag, value }) =>
-        part(`${tag} ${PRIVATE_TAGS[tag] ?? ''}`, options.mask ? maskText(value) : value),
+        part(`${tag} ${PRIVATE_TAGS[tag] ?? ''}`, options.mask ? maskPrivateDatum(tag, value) : value),
       )
     }
     case 54: {

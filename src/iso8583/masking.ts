@@ -3,6 +3,7 @@
  * track only its card number, so masked, of PIN blocks and expiry dates nothing.
  */
 import { luhnCheckDigit, maskPan } from '../card.ts'
+import { parsePrivateData, SECRET_TAGS } from './privateData.ts'
 import { emvTagName } from './emvTags.ts'
 import type { FieldSpec } from './messageSpec.ts'
 
@@ -19,6 +20,8 @@ export function maskField(field: FieldSpec, text: string): string {
     case 35:
     case 45:
       return maskTrack(text)
+    case 48:
+      return maskPrivateData(text)
     case 53:
       // As digits it says how the message is secured; as bytes it carries keys.
       return field.type === 'b' ? hide(text) : text
@@ -60,7 +63,7 @@ export function maskTlv(tag: string, hex: string): string {
 }
 
 /** Free text as it may be shown, whole or a part of a field's. */
-export function maskText(text: string): string {
+function maskText(text: string): string {
   return maskLongNumbers(text)
 }
 
@@ -73,6 +76,18 @@ const SENSITIVE: ReadonlySet<number> = new Set([2, 14, 34, 35, 36, 45, 52, 53, 5
 
 function hide(text: string): string {
   return '*'.repeat(text.length)
+}
+
+/** PIN blocks, keys and card values in DE 48 are hidden; of one that cannot be read nothing is shown. */
+function maskPrivateData(text: string): string {
+  const parsed = parsePrivateData(text)
+  if (!parsed.ok) return hide(text)
+  return parsed.value.map(({ tag, value }) => tag + String(value.length).padStart(3, '0') + maskPrivateDatum(tag, value)).join('')
+}
+
+/** A value of DE 48 as it may be shown. */
+export function maskPrivateDatum(tag: string, value: string): string {
+  return SECRET_TAGS.includes(tag) ? hide(value) : maskText(value)
 }
 
 /** Tracks 1 and 2 (ISO/IEC 7813): format code, PAN, separator; nothing behind the PAN is shown. */

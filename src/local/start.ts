@@ -89,7 +89,7 @@ async function main(): Promise<number> {
 async function start(starting: Starting): Promise<void> {
   const { folder, request } = starting
   // With stand-ins for what is not known yet: a wrong setting or a port in use is said before anything takes time.
-  const wanted = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1', ...process.env })
+  const wanted = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://:none@127.0.0.1', ...process.env })
   await checkPorts(wanted)
   const given = { databaseUrl: process.env['DATABASE_URL'], redisUrl: process.env['REDIS_URL'] }
   if (starting.fresh && (given.databaseUrl ?? given.redisUrl) !== undefined) {

@@ -13,6 +13,7 @@ import {
   FIRST_PLAIN_HOUSEHOLD,
   SECOND_MEMBER_BALANCE,
 } from './demo.ts'
+import { HOUSEHOLDS_A_TURN } from './demoPersonalData.ts'
 
 export interface DemoPerson {
   /** 1 is the head. */
@@ -93,20 +94,28 @@ function person(household: number, member: number, size: number): DemoPerson {
   return { ...own, expiry: GOOD_UNTIL, state: 'ACTIVE', balance: second ? SECOND_MEMBER_BALANCE : 0 }
 }
 
-/** Heads were born from 1950 to 1994, second members up to three years later, children when the head was 22 to 41, newborns in 2026. */
+/**
+ * Heads were born from 1950 to 1994, second members up to three years later, children when the head was 22 to 41, newborns in 2026. Households that
+ * are a whole number of turns apart have the same digits behind the dates in their national IDs: there days and months go on from one to the next.
+ */
 function birthDate(household: number, member: number, size: number): string {
-  const chance = scattered(household, member)
-  if (member === size && hasNewborn(household, size)) return dateOf(2026, chance % 6, chance)
+  const turn = Math.floor(household / HOUSEHOLDS_A_TURN)
+  const chance = scattered(household - turn * HOUSEHOLDS_A_TURN, member) + turn
+  if (member === size && hasNewborn(household, size)) return dateOf(NEWBORN_YEAR, chance, 6)
   const headYear = 1950 + (scattered(household, HEAD_YEAR) % 45)
-  if (member === 1) return dateOf(headYear, chance % 12, chance)
-  if (member === 2) return dateOf(headYear + (chance % 4), chance % 12, chance)
-  return dateOf(Math.min(2025, headYear + 22 + (chance % 20)), chance % 12, chance)
+  const years = scattered(household, YEARS + member)
+  if (member === 1) return dateOf(headYear, chance, 12)
+  if (member === 2) return dateOf(headYear + (years % 4), chance, 12)
+  return dateOf(Math.min(NEWBORN_YEAR - 1, headYear + 22 + (years % 20)), chance, 12)
 }
 
+const NEWBORN_YEAR = 2026
 const HEAD_YEAR = 10
+const YEARS = 10
 
-function dateOf(year: number, month: number, chance: number): string {
-  return new Date(Date.UTC(year, month, (chance % 28) + 1)).toISOString().slice(0, 10)
+/** A day of one of the first so many months: 28 a month, so that `chance` and the next 28 * months - 1 numbers are days of their own. */
+function dateOf(year: number, chance: number, months: number): string {
+  return new Date(Date.UTC(year, chance % months, (Math.floor(chance / months) % 28) + 1)).toISOString().slice(0, 10)
 }
 
 const COVER_FROM = '2026-01-01'

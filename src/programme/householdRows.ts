@@ -7,7 +7,9 @@ import { utcDay } from '../clock.ts'
 import type { CopyRow } from '../ledger/bulkLoad.ts'
 import type { ProgrammeParameters, PurseDefinition } from '../programmeParameters.ts'
 import { ACCOUNT_CODE } from '../purse/chart.ts'
+import { mobileToken, nationalIdToken, type PersonalData } from '../personalData.ts'
 import { entitlementOf } from '../purse/entitlement.ts'
+import type { DataVault } from '../security/dataVault.ts'
 import { KIND } from '../transaction/transaction.ts'
 
 export interface NewPerson {
@@ -17,6 +19,8 @@ export interface NewPerson {
   readonly cover: Cover | null
   /** The person's cash purse opens with this, piasters. */
   readonly balance: number
+  /** Asked for where it is written: most tables do without. Absent: nothing of the person is kept but the row. */
+  readonly personalData?: () => PersonalData
 }
 
 /** A purse of the household. */
@@ -58,6 +62,8 @@ export interface RowContext {
   readonly pinReference: (pan: string) => string | null
   /** First day of the month in which purses without a cycle open. */
   readonly month: string
+  /** Absent: card numbers, national IDs and mobiles are not kept. */
+  readonly vault?: DataVault | undefined
 }
 
 const SHARD = 0
@@ -151,6 +157,25 @@ export const HOUSEHOLD_TABLES: readonly HouseholdTable[] = [
       ]),
   },
   {
+    into: 'card_secret (shard, token, key_id, pan)',
+    rows: ({ cards }, { lookupKey, vault }) =>
+      vault === undefined
+        ? []
+        : cards.map(({ pan }) => {
+            const token = cardToken(pan, lookupKey)
+            return [SHARD, token, vault.keyId, bytea(vault.seal({ field: 'pan', shard: SHARD, owner: token }, pan))]
+          }),
+  },
+  {
+    into: 'person_secret (shard, person_id, key_id, national_id, mobile, national_id_token, mobile_token)',
+    rows: ({ household, persons }, { lookupKey, vault }) =>
+      vault === undefined
+        ? []
+        : persons.flatMap(({ member, personalData }) =>
+            personalData === undefined ? [] : [personSecret(personIdOf(household, member), personalData(), vault, lookupKey)],
+          ),
+  },
+  {
     into:
       '"authorization" (purse_id, purse_version, requested, approved, available_after, held_after, decided_at, key_date, shard, mti, ' +
       'kind, key, response_code, cycle)',
@@ -195,11 +220,30 @@ export const HOUSEHOLD_TABLES: readonly HouseholdTable[] = [
   },
 ]
 
-/** How many rows all tables together have of a household. */
-export function householdRowCount({ persons, purses, cards }: NewHousehold): number {
+function personSecret(id: number, { nationalId, mobile }: PersonalData, vault: DataVault, lookupKey: Uint8Array): CopyRow {
+  const place = { shard: SHARD, owner: id }
+  return [
+    SHARD,
+    id,
+    vault.keyId,
+    bytea(vault.seal({ ...place, field: 'national-id' }, nationalId.reveal())),
+    mobile === null ? null : bytea(vault.seal({ ...place, field: 'mobile' }, mobile.reveal())),
+    nationalIdToken(nationalId, lookupKey),
+    mobile === null ? null : mobileToken(mobile, lookupKey),
+  ]
+}
+
+/** PostgreSQL manual, 8.4.1: bytea's hex format. */
+function bytea(bytes: Buffer): string {
+  return `\\x${bytes.toString('hex')}`
+}
+
+/** How many rows all tables together have of a household. @param sealed whether there is a vault */
+export function householdRowCount({ persons, purses, cards }: NewHousehold, sealed: boolean): number {
   const transfers = [...persons, ...purses].filter(({ balance }) => balance > 0).length
   const emptyOpenings = purses.filter(({ balance, cycle }) => balance === 0 && cycle !== null).length
-  return 1 + 2 * persons.length + purses.length + cards.length + 2 * transfers + emptyOpenings
+  const secrets = sealed ? cards.length + persons.filter(({ personalData }) => personalData !== undefined).length : 0
+  return 1 + 2 * persons.length + purses.length + cards.length + secrets + 2 * transfers + emptyOpenings
 }
 
 function versionOf(balance: number): number {

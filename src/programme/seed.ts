@@ -6,8 +6,10 @@ import { monthOf } from '../purse/entitlement.ts'
 import { purseNamed } from '../purse/routes.ts'
 import type { SecurityParameters } from '../securityParameters.ts'
 import { demoPinReferences } from './demoVerification.ts'
+import type { DataVault } from '../security/dataVault.ts'
 import { demoTerminals, GOOD_UNTIL, GOVERNORATE_WITHOUT_SERVICES, GOVERNORATES } from './demo.ts'
 import { demoHousehold } from './demoHousehold.ts'
+import { demoPersonalData } from './demoPersonalData.ts'
 import {
   HOUSEHOLD_TABLES,
   householdPurseId,
@@ -28,6 +30,8 @@ export interface SeedOptions {
   readonly programme: Programme
   /** Says how PINs of the cards are verified. */
   readonly security: SecurityParameters
+  /** Card numbers, national IDs and mobiles are sealed by it; absent: they are not kept. Sealing takes as long as all the rest, and more. */
+  readonly vault?: DataVault | undefined
   /** Called with the number of rows written since the last call. */
   readonly onRows?: (count: number) => void
 }
@@ -67,12 +71,12 @@ export async function seedProgramme(databaseUrl: string, options: SeedOptions): 
 }
 
 /** Rows that `seedProgramme` writes. */
-export function seedRows({ households, nowMs, programme }: SeedOptions): number {
+export function seedRows({ households, nowMs, programme, vault }: SeedOptions): number {
   const month = monthOf(cairoDay(nowMs))
   const parameters = parametersOn(programme, month)
   let count = registryTables().reduce((sum, { rows }) => sum + [...rows()].length, 0)
   for (let household = 1; household <= households; household++)
-    count += householdRowCount(newHousehold(household, parameters, month))
+    count += householdRowCount(newHousehold(household, parameters, month), vault !== undefined)
   return count
 }
 
@@ -121,7 +125,7 @@ function registryTables(): BulkTable[] {
   ]
 }
 
-function householdTables({ households, lookupKey, nowMs, programme, security }: SeedOptions): BulkTable[] {
+function householdTables({ households, lookupKey, nowMs, programme, security, vault }: SeedOptions): BulkTable[] {
   const month = monthOf(cairoDay(nowMs))
   const context: RowContext = {
     nowMs,
@@ -129,6 +133,7 @@ function householdTables({ households, lookupKey, nowMs, programme, security }: 
     month,
     cash: purseNamed(programme, 'cash'),
     pinReference: demoPinReferences(security),
+    vault,
   }
   const parameters = parametersOn(programme, month)
   return HOUSEHOLD_TABLES.map(({ into, rows }) => ({
@@ -150,5 +155,9 @@ function newHousehold(household: number, parameters: ProgrammeParameters, month:
     expiry,
   }))
   if (demo.oldPan !== undefined) cards.push({ pan: demo.oldPan, role: 'old', member: null, state: 'ACTIVE', expiry: GOOD_UNTIL })
-  return { ...demo, purses: newPurses(parameters, month, demo), cards }
+  const persons = demo.persons.map((person) => ({
+    ...person,
+    personalData: () => demoPersonalData(household, person.member, person.birthDate),
+  }))
+  return { ...demo, persons, purses: newPurses(parameters, month, demo), cards }
 }

@@ -1,5 +1,13 @@
 /** Keys in this process's memory: for development and tests. Whoever can read the process has them, so production refuses this store. */
-import { createCipheriv, createDecipheriv, createHmac, type Cipheriv, type Decipheriv } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  type Cipheriv,
+  type Decipheriv,
+  type KeyObject,
+} from 'node:crypto'
 import { KeyRefused, type KeyAlgorithm, type KeyHandle, type KeyStore, type NewKey } from './keys.ts'
 import { cbcChain, cmac, retailMac, type Ecb, type MacFunction } from './mac.ts'
 
@@ -59,6 +67,9 @@ export function softwareKey(key: NewKey): KeyHandle {
   let variant: Cipheriv | undefined
   let macFunction: MacFunction | undefined
   let kcv: string | undefined
+  // From the key's bytes each cipher object would take four times as long.
+  let secret: KeyObject | undefined
+  const gcm = (): KeyObject => (secret ??= createSecretKey(gcmKey(key, value)))
   const encrypt = (blocks: Uint8Array): Buffer => (encipher ??= ecbEncipher(key, value)).update(blocks)
   const mac = (): MacFunction => (macFunction ??= macOf(key, value, encrypt))
   return {
@@ -86,13 +97,13 @@ export function softwareKey(key: NewKey): KeyHandle {
     mac: (data) => mac()(data),
     macs: (batch) => mac().batch(batch),
     seal: (nonce, data, associated) => {
-      const cipher = createCipheriv(GCM, gcmKey(key, value), nonce).setAAD(associated)
+      const cipher = createCipheriv(GCM, gcm(), nonce).setAAD(associated)
       return Buffer.concat([cipher.update(data), cipher.final(), cipher.getAuthTag()])
     },
     unseal: (nonce, sealed, associated) => {
       if (sealed.length < TAG_BYTES) return undefined
       const body = sealed.subarray(0, sealed.length - TAG_BYTES)
-      const opening = createDecipheriv(GCM, gcmKey(key, value), nonce, { authTagLength: TAG_BYTES }).setAAD(associated)
+      const opening = createDecipheriv(GCM, gcm(), nonce, { authTagLength: TAG_BYTES }).setAAD(associated)
       opening.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
       try {
         return Buffer.concat([opening.update(body), opening.final()])
@@ -147,7 +158,8 @@ function gcmKey(key: NewKey, value: Buffer): Buffer {
 
 function macOf(key: NewKey, value: Buffer, encrypt: Ecb): MacFunction {
   if (key.algorithm === 'H') {
-    const hmac = (data: Uint8Array): Buffer => createHmac('sha256', value).update(data).digest()
+    const secret = createSecretKey(value)
+    const hmac = (data: Uint8Array): Buffer => createHmac('sha256', secret).update(data).digest()
     return Object.assign(hmac, { batch: (messages: readonly Uint8Array[]) => messages.map(hmac) })
   }
   if (key.usage === 'M3') {

@@ -36,7 +36,7 @@ export async function startServerOver(
   const parts: HttpServerParts = {
     config,
     authorizer: { submit } as unknown as Authorizer,
-    macGate: {} as MacGate,
+    macGate: {} as unknown as MacGate,
     network: {
       answer: (_link, _message, _code, done) => {
         done({ responseCode: '00' })

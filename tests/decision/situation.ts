@@ -5,7 +5,7 @@ import type { DecisionContext } from '../../src/decision/context.ts'
 import type { Approval, Decision } from '../../src/decision/decision.ts'
 import type { OriginalSnapshot } from '../../src/decision/original.ts'
 import { minorUnits } from '../../src/money.ts'
-import { NOTHING_VERIFIED, type Verified } from '../../src/decision/verification.ts'
+import { NOTHING_VERIFIED, type Verified } from '../../src/decision/verified.ts'
 import type { ProgrammeParameters } from '../../src/programmeParameters.ts'
 import type { PurseSnapshot } from '../../src/purse/purse.ts'
 import type {

@@ -14,6 +14,10 @@ import {
   seedProgramme,
   seedRows,
 } from '../../src/programme/seed.ts'
+import { mobileToken, nationalIdToken } from '../../src/personalData.ts'
+import { demoPersonalData } from '../../src/programme/demoPersonalData.ts'
+import { dataVault } from '../../src/security/dataVault.ts'
+import { softwareKeyStore } from '../../src/security/softwareKeys.ts'
 import { createDatabase } from '../support/stack.ts'
 
 const lookupKey = Buffer.from('a key that only this test has, 32 characters')
@@ -34,13 +38,16 @@ function options(nowMs = Date.now()) {
   return { households: HOUSEHOLDS, lookupKey, nowMs, programme, security }
 }
 
-async function seeded(nowMs?: number): Promise<{ url: string; written: number }> {
+const keys = softwareKeyStore([{ name: 'data.1', usage: 'D0', algorithm: 'A', exportable: false, value: Buffer.alloc(32, 1) }])
+const vault = dataVault(keys, 'data.1')
+
+async function seeded(nowMs?: number, sealedBy?: typeof vault): Promise<{ url: string; written: number }> {
   const url = await createDatabase()
   let written = 0
   const onRows = (count: number): void => {
     written += count
   }
-  expect(await seedProgramme(url, { ...options(nowMs), onRows })).toBe(true)
+  expect(await seedProgramme(url, { ...options(nowMs), onRows, vault: sealedBy })).toBe(true)
   return { url, written }
 }
 
@@ -165,6 +172,36 @@ it('keeps books that the auditor proves from the first row on', async () => {
 
 it('counts the rows that it writes as it said beforehand', async () => {
   expect((await seeded()).written).toBe(seedRows(options()))
+  expect((await seeded(undefined, vault)).written).toBe(seedRows({ ...options(), vault }))
+})
+
+const SECRETS = 'SELECT (SELECT count(*) FROM card_secret)::int AS cards, (SELECT count(*) FROM person_secret)::int AS persons'
+
+it('keeps numbers of cards and persons enciphered, found by their tokens', async () => {
+  const { url } = await seeded(undefined, vault)
+  const households = Array.from({ length: HOUSEHOLDS }, (_, index) => demoHousehold(index + 1))
+  const persons = households.reduce((sum, household) => sum + household.persons.length, 0)
+  const old = households.filter(({ oldPan }) => oldPan !== undefined).length
+  expect(await rowsOf(url, SECRETS)).toEqual([{ cards: persons + old, persons }])
+
+  const token = cardToken(demoOldPan(4), lookupKey)
+  const [card] = await rowsOf(url, 'SELECT key_id, pan FROM card_secret WHERE token = $1', [token])
+  expect(card?.['key_id']).toBe('data.1')
+  expect(vault.unseal('data.1', { field: 'pan', shard: 0, owner: token }, card?.['pan'] as Buffer)).toBe(demoOldPan(4))
+
+  const { birthDate } = demoHousehold(1).persons[0]!
+  const { nationalId, mobile } = demoPersonalData(1, 1, birthDate)
+  const tokens = [nationalIdToken(nationalId, lookupKey), mobileToken(mobile!, lookupKey)]
+  const found = 'SELECT person_id::int, national_id, mobile FROM person_secret WHERE national_id_token = $1 AND mobile_token = $2'
+  const [person] = await rowsOf(url, found, tokens)
+  expect(person?.['person_id']).toBe(101)
+  const place = { shard: 0, owner: 101 } as const
+  expect(vault.unseal('data.1', { ...place, field: 'national-id' }, person?.['national_id'] as Buffer)).toBe(nationalId.reveal())
+  expect(vault.unseal('data.1', { ...place, field: 'mobile' }, person?.['mobile'] as Buffer)).toBe(mobile!.reveal())
+})
+
+it('keeps no numbers of cards and persons where it has no key for them', async () => {
+  expect(await rowsOf((await seeded()).url, SECRETS)).toEqual([{ cards: 0, persons: 0 }])
 })
 
 it('makes the same programme wherever it is made', async () => {

@@ -14,8 +14,10 @@ import {
 } from '../../src/programme/householdRows.ts'
 import { demoPinReferences } from '../../src/programme/demoVerification.ts'
 import { breadPurseOf, pointsPurseOf, rationPurseOf } from '../../src/programme/seed.ts'
+import type { PersonalData } from '../../src/personalData.ts'
 import { monthOf } from '../../src/purse/entitlement.ts'
 import { purseNamed } from '../../src/purse/routes.ts'
+import type { DataVault } from '../../src/security/dataVault.ts'
 
 export interface TestCard {
   readonly pan: string
@@ -59,12 +61,15 @@ export interface HouseholdOptions {
   readonly cover?: Cover | null
   /** A day of the month that ration and bread are opened for; absent: this month. */
   readonly cycle?: string
+  /** The head's, kept where the place has a vault. */
+  readonly personalData?: PersonalData
 }
 
 export interface HouseholdPlace {
   readonly sql: Pool
   readonly config: Config
   readonly clock: Clock
+  readonly vault?: DataVault | undefined
 }
 
 const FIRST_OWN_HOUSEHOLD = 500_001
@@ -94,7 +99,7 @@ export async function openCard(place: HouseholdPlace, options: CardOptions = {})
 
 export async function openHousehold(place: HouseholdPlace, options: HouseholdOptions = {}): Promise<TestHousehold> {
   const { members = 4, cash = 100_000, cover = STANDARD_COVER, governorate = 3, points = 0 } = options
-  const { rationMembers = members, breadMembers = members, oldCard = false } = options
+  const { rationMembers = members, breadMembers = members, oldCard = false, personalData } = options
   const { clock, config } = place
   const household = households++
   const month = monthOf(options.cycle ?? cairoDay(clock.now()))
@@ -108,7 +113,7 @@ export async function openHousehold(place: HouseholdPlace, options: HouseholdOpt
     governorate,
     rationMembers,
     breadMembers,
-    persons: [newPerson(1, cash, cover), newPerson(2, cash, cover)],
+    persons: [newPerson(1, cash, cover, personalData), newPerson(2, cash, cover)],
     purses: purses.map((purse) => ({ ...purse, balance: asked[purse.definition.name] ?? purse.balance })),
     cards: [head, member, ...(old === undefined ? [] : [old])],
   })
@@ -126,8 +131,9 @@ export async function openHousehold(place: HouseholdPlace, options: HouseholdOpt
   }
 }
 
-function newPerson(member: number, balance: number, cover: Cover | null): NewPerson {
-  return { member, birthDate: BIRTH_DATES[member - 1] ?? '2015-01-31', cover, balance }
+function newPerson(member: number, balance: number, cover: Cover | null, personalData?: PersonalData): NewPerson {
+  const person = { member, birthDate: BIRTH_DATES[member - 1] ?? '2015-01-31', cover, balance }
+  return personalData === undefined ? person : { ...person, personalData: () => personalData }
 }
 
 function newCard(
@@ -146,10 +152,10 @@ function testCard({ config }: HouseholdPlace, household: number, { pan, member }
 }
 
 /** All of it in one SQL transaction. */
-async function write({ sql, config, clock }: HouseholdPlace, month: string, household: NewHousehold): Promise<void> {
+async function write({ sql, config, clock, vault }: HouseholdPlace, month: string, household: NewHousehold): Promise<void> {
   const { lookupKey, programme, security } = config
   const pinReference = demoPinReferences(security)
-  const context = { nowMs: clock.now(), lookupKey, cash: purseNamed(programme, 'cash'), month, pinReference }
+  const context = { nowMs: clock.now(), lookupKey, cash: purseNamed(programme, 'cash'), month, pinReference, vault }
   const client = await sql.connect()
   try {
     await client.query('BEGIN')

@@ -9,10 +9,11 @@ import { encode, type FieldValues } from '../../src/iso8583/encode.ts'
 import type { Message } from '../../src/iso8583/message.ts'
 import { messageSpec } from '../../src/iso8583/messageSpec.ts'
 import { formatOriginalData } from '../../src/iso8583/originalData.ts'
-import { silentLogger } from '../../src/log.ts'
+import { silentLogger, type Logger } from '../../src/log.ts'
 import { startSwitch, type RunningSwitch } from '../../src/main.ts'
 import { demoTerminal, demoTerminals } from '../../src/programme/demo.ts'
 import { demoPinBlock } from '../../src/programme/demoVerification.ts'
+import type { DataVault } from '../../src/security/dataVault.ts'
 import { connect, type Client } from '../../src/transport/client.ts'
 import {
   openCard,
@@ -54,6 +55,10 @@ export interface SwitchSettings {
   readonly at?: string
   /** Called with the configuration, to change it. */
   readonly configure?: (config: Config) => Config | Promise<Config>
+  /** Absent: nothing is written. */
+  readonly log?: Logger
+  /** Seals what is kept of the cards and persons that a test opens; absent: nothing is kept. */
+  readonly vault?: DataVault
 }
 
 /** What goes out; `fields` by data element number. */
@@ -96,11 +101,12 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
   }
   const config = (await settings.configure?.(defaults)) ?? defaults
   const clock = new TestClock()
+  const { log = silentLogger, vault } = settings
   if (settings.at !== undefined) clock.moveTo(settings.at)
   const sql = new Pool({ connectionString: databaseUrl, max: 2 })
   // A test may end the connections of this database; its own is not spared.
   sql.on('error', () => undefined)
-  let running: RunningSwitch = await startSwitch(config, { log: silentLogger, clock })
+  let running: RunningSwitch = await startSwitch(config, { log, clock })
   const links: TestLink[] = []
   ends.push(async () => {
     for (const link of links) link.client.destroy()
@@ -123,14 +129,14 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
       links.push(link)
       return link
     },
-    openCard: (options) => openCard({ sql, config, clock }, options),
-    openHousehold: (options) => openHousehold({ sql, config, clock }, options),
+    openCard: (options) => openCard({ sql, config, clock, vault }, options),
+    openHousehold: (options) => openHousehold({ sql, config, clock, vault }, options),
     sql: async <Row extends object>(text: string, values: readonly unknown[] = []) =>
       (await sql.query<Row & Record<string, unknown>>(text, [...values])).rows,
     async restart() {
       for (const link of links.splice(0)) link.client.destroy()
       await running.drain()
-      running = await startSwitch(config, { log: silentLogger, clock })
+      running = await startSwitch(config, { log, clock })
     },
   }
 }

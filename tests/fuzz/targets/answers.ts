@@ -59,11 +59,11 @@ export const answers: Target = {
     const submit: Authorizer['submit'] = (_asked, respond) => {
       respond(result)
     }
-    const network = new NetworkManagement({ linkKeys: {} as LinkKeys, log })
+    const network = new NetworkManagement({ linkKeys: {} as unknown as LinkKeys, log })
     const parts = {
       config: { lookupKey: Buffer.alloc(32, 1), programme, security },
       authorizer: { submit } as unknown as Authorizer,
-      macGate: {} as MacGate,
+      macGate: {} as unknown as MacGate,
       network,
       clock,
       log,
