@@ -13,6 +13,7 @@ import { answerTo, networkAnswerTo } from './response/answer.ts'
 import { APPROVED, CODE_OF_REASON } from './response/responseCodes.ts'
 import { NOTHING_TOLD } from './response/result.ts'
 import { classify } from './transaction/classify.ts'
+import type { Origin } from './transaction/origin.ts'
 
 export interface MessageParts {
   readonly config: Pick<Config, 'lookupKey' | 'programme'>
@@ -37,6 +38,7 @@ export function answerMessage(
   link: Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes'>,
   spec: MessageSpec,
   frame: Buffer,
+  origin: Origin,
   done: (outcome: MessageOutcome) => void,
 ): void {
   const decoded = decode(spec, frame)
@@ -62,14 +64,22 @@ export function answerMessage(
       done(outcomeOf(formatError(message)))
       return
     case 'unsupported':
-      parts.authorizer.submit(classified, (result) => {
-        done(result === undefined ? { kind: 'silent' } : outcomeOf(answerTo(message, result)))
-      })
+      parts.authorizer.submit(
+        classified,
+        (result) => {
+          done(result === undefined ? { kind: 'silent' } : outcomeOf(answerTo(message, result)))
+        },
+        origin,
+      )
       return
     case 'transaction':
-      parts.authorizer.submit(classified.transaction, (result) => {
-        done(result === undefined ? { kind: 'silent' } : outcomeOf(answerTo(message, result)))
-      })
+      parts.authorizer.submit(
+        classified.transaction,
+        (result) => {
+          done(result === undefined ? { kind: 'silent' } : outcomeOf(answerTo(message, result)))
+        },
+        origin,
+      )
   }
 }
 

@@ -7,6 +7,8 @@ import { pino } from 'pino'
 export interface LogFields {
   readonly link?: string
   readonly remote?: string
+  /** DE 41. */
+  readonly terminalId?: string
   readonly reason?: string
   readonly error?: string
   readonly port?: number

@@ -6,6 +6,7 @@ import { answerMessage, type MessageOutcome, type MessageParts } from '../answer
 import type { HttpSettings } from './httpSettings.ts'
 import { decode } from '../iso8583/decode.ts'
 import { messageSpec, SPEC_NAMES, type MessageSpec } from '../iso8583/messageSpec.ts'
+import { OVER_HTTP } from '../transaction/origin.ts'
 import { withPatience } from './patience.ts'
 import { namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem, type Problem } from './problem.ts'
 
@@ -58,7 +59,7 @@ export function iso8583Route(app: FastifyInstance, parts: MessageParts, settings
       const done = withPatience<MessageOutcome>(parts.clock, settings.requestMs, (outcome) => {
         sendOutcome(reply, outcome, () => unreadable(spec, frame))
       })
-      answerMessage(parts, LINK, spec, frame, done)
+      answerMessage(parts, LINK, spec, frame, OVER_HTTP, done)
     })
     done()
   })

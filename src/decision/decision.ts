@@ -5,6 +5,7 @@ import type { Posting } from './posting.ts'
 export const DECLINE_REASONS = [
   'format_error',
   'terminal_unknown',
+  'terminal_not_bound',
   'merchant_unknown',
   'merchant_suspended',
   'terminal_suspended',

@@ -11,6 +11,7 @@ export const PARTIALLY_APPROVED = '10'
 export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
   format_error: '30',
   terminal_unknown: '03',
+  terminal_not_bound: '03',
   merchant_unknown: '03',
   merchant_suspended: '03',
   terminal_suspended: '58',

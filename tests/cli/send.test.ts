@@ -398,6 +398,7 @@ async function startSwitch(options: SwitchOptions = {}): Promise<{ port: string;
     limits: {
       frameBytesMax: 4096,
       partialFrameMs: 10_000,
+      handshakeMs: 10_000,
       idleMs: 10_000,
       connectionsPerAddressMax: 100,
       inFlightPerConnectionMax: 100,
