@@ -204,7 +204,10 @@ function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, h
 if (import.meta.main) {
   try {
     const config = loadConfig()
-    const running = await startSwitch(config)
+    const started: { running?: RunningSwitch } = {}
+    // From the beginning on: without a listener the signal would end the process.
+    if (config.links.some(({ tls }) => tls !== undefined)) process.on('SIGHUP', () => renew(started.running))
+    const running = (started.running = await startSwitch(config))
     const stop = (): void => {
       running.drain().then(
         () => process.exit(0),
@@ -216,18 +219,19 @@ if (import.meta.main) {
     }
     process.once('SIGTERM', stop)
     process.once('SIGINT', stop)
-    if (config.links.some(({ tls }) => tls !== undefined)) {
-      process.on('SIGHUP', () => {
-        try {
-          running.renewCertificates()
-          process.stderr.write('sarf: certificates were read again\n')
-        } catch (error) {
-          process.stderr.write(`sarf: the old certificates stay in use: ${errorText(error)}\n`)
-        }
-      })
-    }
   } catch (error) {
     process.stderr.write(`sarf: ${error instanceof ConfigError ? error.message : errorText(error)}\n`)
     process.exit(1)
+  }
+}
+
+/** What is not good is not used. One that is still starting may have read the old ones: it has to be told again. */
+function renew(running: RunningSwitch | undefined): void {
+  try {
+    if (running === undefined) throw new ConfigError('the switch is still starting; send SIGHUP again when it has')
+    running.renewCertificates()
+    process.stderr.write('sarf: certificates were read again\n')
+  } catch (error) {
+    process.stderr.write(`sarf: the old certificates stay in use: ${errorText(error)}\n`)
   }
 }
