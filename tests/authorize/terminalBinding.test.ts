@@ -2,6 +2,7 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { messageSpec } from '../../src/iso8583/messageSpec.ts'
 import { decode } from '../../src/iso8583/decode.ts'
+import { MERCHANT_STATES, TERMINAL_STATES } from '../../src/transaction/terminal.ts'
 import { makeAuthority, type TestAuthority, type TestCertificate } from '../support/certificates.ts'
 import { temporaryDirectory } from '../support/stack.ts'
 import { amount, compose, originalOf, startTestSwitch, type TestLink, type TestSwitch } from '../support/switch.ts'
@@ -200,7 +201,11 @@ describe('states of the registry', () => {
     expect((await plain.ask('0200', { 2: pan })).text(39)).toBe('00')
   })
 
-  it.each(['terminal', 'merchant'])('a %s has no others', async (table) => {
+  it.each<[string, readonly string[]]>([
+    ['terminal', TERMINAL_STATES],
+    ['merchant', MERCHANT_STATES],
+  ])('a %s has those that the code knows, and no others', async (table, states) => {
+    for (const state of states.toReversed()) await running.sql(`UPDATE ${table} SET state = $1 WHERE id = 1`, [state])
     await expect(running.sql(`UPDATE ${table} SET state = 'ASLEEP' WHERE id = 1`)).rejects.toThrow(`${table}_state`)
     await expect(running.sql(`UPDATE ${table} SET certificate = 'ab:cd' WHERE id = 1`)).rejects.toThrow('certificate')
   })
