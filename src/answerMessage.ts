@@ -16,6 +16,7 @@ import { answerTo, networkAnswerTo } from './response/answer.ts'
 import { CODE_OF_REASON } from './response/responseCodes.ts'
 import { NOTHING_TOLD } from './response/result.ts'
 import { classify } from './transaction/classify.ts'
+import type { Origin } from './transaction/origin.ts'
 
 export interface MessageParts {
   readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security'>
@@ -36,13 +37,20 @@ export type MessageOutcome =
 type Done = (outcome: MessageOutcome) => void
 
 /** Calls `done` exactly once. */
-export function answerMessage(parts: MessageParts, link: MessageLink, spec: MessageSpec, frame: Buffer, done: Done): void {
+export function answerMessage(
+  parts: MessageParts,
+  link: MessageLink,
+  spec: MessageSpec,
+  frame: Buffer,
+  origin: Origin,
+  done: Done,
+): void {
   const { macGate } = parts
   const { mac } = link
   const decoded = decode(spec, frame)
   if (!decoded.ok) {
     const key = mac === undefined ? undefined : macGate.keyOf(mac, decoded.error.partial)
-    const answering = new Answering(parts, link, key, done)
+    const answering = new Answering(parts, link, origin, key, done)
     rejectFrame(answering, decoded.error)
     return
   }
@@ -52,11 +60,12 @@ export function answerMessage(parts: MessageParts, link: MessageLink, spec: Mess
     return
   }
   if (mac === undefined) {
-    answerRequest(new Answering(parts, link, undefined, done), message)
+    answerRequest(new Answering(parts, link, origin, undefined, done), message)
     return
   }
   macGate.verify(mac, message, frame, (key) => {
-    const answering = new Answering(parts, link, key ?? macGate.keyOf(mac, message), done)
+    const authenticated = { ...origin, macKey: macGate.baseOf(mac, message) }
+    const answering = new Answering(parts, link, authenticated, key ?? macGate.keyOf(mac, message), done)
     if (key === undefined) reject(answering, message, 'mac')
     else answerRequest(answering, message)
   })
@@ -66,12 +75,14 @@ export function answerMessage(parts: MessageParts, link: MessageLink, spec: Mess
 class Answering {
   readonly parts: MessageParts
   readonly link: MessageLink
+  readonly origin: Origin
   readonly macKey: string | undefined
   readonly #done: Done
 
-  constructor(parts: MessageParts, link: MessageLink, macKey: string | undefined, done: Done) {
+  constructor(parts: MessageParts, link: MessageLink, origin: Origin, macKey: string | undefined, done: Done) {
     this.parts = parts
     this.link = link
+    this.origin = origin
     this.macKey = macKey
     this.#done = done
   }
@@ -124,10 +135,14 @@ function answerRequest(answering: Answering, message: Message): void {
       return
     case 'unsupported':
     case 'transaction':
-      parts.authorizer.submit(classified.kind === 'transaction' ? classified.transaction : classified, (result) => {
-        if (result === undefined) answering.silent()
-        else answering.answer(message.spec, answerTo(message, result, answering.authenticated))
-      })
+      parts.authorizer.submit(
+        classified.kind === 'transaction' ? classified.transaction : classified,
+        (result) => {
+          if (result === undefined) answering.silent()
+          else answering.answer(message.spec, answerTo(message, result, answering.authenticated))
+        },
+        answering.origin,
+      )
   }
 }
 

@@ -48,6 +48,7 @@ import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts
 import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
+import { mayComeBy, type Origin } from './transaction/origin.ts'
 import { isAdvice, isRepeat, type Transaction, type Unsupported } from './transaction/transaction.ts'
 import { ifUnavailable, snapshotOf, Upkeep } from './upkeep.ts'
 
@@ -103,10 +104,10 @@ export class Authorizer {
   }
 
   /** Calls `respond` exactly once, with the result or, where the outcome cannot be known in time, with undefined. */
-  submit(asked: Transaction | Unsupported, respond: Respond): void {
+  submit(asked: Transaction | Unsupported, respond: Respond, origin: Origin): void {
     const { clock, config, ledger } = this.#parts
     const nowMs = clock.now()
-    const passage = new Passage(asked, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
+    const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
     this.#underWay++
     if (this.#underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
     else if (this.#terminals.known(asked.terminalId, nowMs) === undefined) this.#authenticating.push(passage)
@@ -149,9 +150,21 @@ export class Authorizer {
     const { terminal } = entry
     passage.terminal = terminal
     if (terminal === undefined) this.#declineNow(passage, 'terminal_unknown')
+    else if (!mayComeBy(terminal, passage.origin)) this.#refuse(passage)
     else if (asked.kind === 'unsupported') this.#declineNow(passage, terminalReason(asked, terminal) ?? 'unsupported')
     else if (!this.#isRetained(asked.keyDate)) this.#declineNow(passage, terminalReason(asked, terminal) ?? 'stale')
     else this.#loading.push(passage)
+  }
+
+  /** Whoever sent it is told nothing of that terminal, not even the stored answer of a key. */
+  #refuse(passage: Passage): void {
+    const { asked, origin } = passage
+    const { terminalId } = asked
+    this.#parts.log.info(
+      { ...(origin.link === undefined ? {} : { link: origin.link }), terminalId },
+      'a terminal came by another way than its own',
+    )
+    this.#declineNow(passage, 'terminal_not_bound')
   }
 
   /** Load card: from Redis in one call, what it does not have from the ledger. */

@@ -2,7 +2,9 @@
  * The only reader of `process.env` and of `config/`. A setting that is missing, misspelt or out of range stops the
  * start with one line that names it and says what to do.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
@@ -24,6 +26,19 @@ const PinSchema = Type.Object(
     /** For formats 0 and 3, and for 4; under DUKPT for key serial numbers of 10 and of 12 bytes. Absent: not taken. */
     tdesKey: Type.Optional(linkKey),
     aesKey: Type.Optional(linkKey),
+  },
+  closed,
+)
+
+/** PEM files; a relative name is looked for beside the file that holds the setting. */
+const TlsSchema = Type.Object(
+  {
+    /** The switch's own certificate, and those between it and its CA. */
+    certFile: Type.String({ minLength: 1 }),
+    keyFile: Type.String({ minLength: 1 }),
+    /** The CAs whose certificates let a client in: those of this link's acquirers, never a public one. */
+    clientCaFile: Type.String({ minLength: 1 }),
+    minVersion: Type.Optional(Type.Enum(['TLSv1.2', 'TLSv1.3'])),
   },
   closed,
 )
@@ -52,6 +67,10 @@ const LinkSchema = Type.Object(
     ),
     /** Key encryption key (K0, K1) under which this peer sends new keys (0800, DE 70 161); absent: it may send none. */
     transportKey: Type.Optional(linkKey),
+    /** Absent: the link is plain TCP. */
+    tls: Type.Optional(TlsSchema),
+    /** Only terminals that the registry binds to the client's certificate may use this link. */
+    bindTerminals: Type.Optional(Type.Boolean()),
   },
   closed,
 )
@@ -60,6 +79,8 @@ const TransportSchema = Type.Object(
   {
     frameBytesMax: count(64, 65535),
     partialFrameMs: count(10, 600_000),
+    /** A TLS handshake that is not over by then ends its connection. */
+    handshakeMs: count(10, 600_000),
     idleMs: count(10, 86_400_000),
     connectionsPerAddressMax: count(1, 100_000),
     inFlightPerConnectionMax: count(1, 100_000),
@@ -156,6 +177,14 @@ const SettingsSchema = Type.Object(
 export type LinkConfig = Static<typeof LinkSchema>
 /** What messages need to know of the link they came by; HTTP has one too. */
 export type MessageLink = Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes' | 'pin' | 'mac' | 'transportKey'>
+
+/** What a link speaks TLS with, read and checked: see `readCertificates`. */
+export interface Certificates {
+  readonly cert: Buffer
+  readonly key: Buffer
+  readonly clientCa: Buffer
+}
+
 export type TransportLimits = Static<typeof TransportSchema>
 export type Settings = Static<typeof SettingsSchema>
 
@@ -200,6 +229,11 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   for (const link of settings.links) {
     const wrong = wrongAccountTypes(link.accountTypes ?? {}, programme.purses)
     if (wrong !== undefined) throw new ConfigError(`${settingsFile}: link ${link.name}: ${wrong}`)
+    if (link.bindTerminals === true && link.tls === undefined) {
+      throw new ConfigError(
+        `${settingsFile}: link ${link.name}: bindTerminals needs tls, whose certificates terminals are bound to`,
+      )
+    }
   }
   const production = environment['NODE_ENV'] === 'production'
   const lookupKey = environment['SARF_LOOKUP_KEY'] ?? (production ? undefined : DEVELOPMENT_LOOKUP_KEY)
@@ -215,6 +249,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   }
   return {
     ...settings,
+    links: settings.links.map((link) => withPaths(link, dirname(settingsFile))),
     programme,
     security,
     production,
@@ -243,6 +278,53 @@ function hsmConfig(environment: Readonly<Record<string, string | undefined>>, pr
     tokenLabel: needed('SARF_PKCS11_TOKEN', 'the label of the token'),
     pin: needed('SARF_PKCS11_PIN', 'the user PIN of the token'),
   }
+}
+
+/**
+ * The PEM files of a link, read anew at each call; undefined for one that is plain.
+ *
+ * @throws ConfigError that names the file and says what is wrong with it
+ */
+export function readCertificates({ name, tls }: LinkConfig): Certificates | undefined {
+  if (tls === undefined) return undefined
+  const problem = (setting: keyof typeof tls, text: string): ConfigError =>
+    new ConfigError(`link ${name}: tls.${setting} ${String(tls[setting])} ${text}`)
+  const pem = <T>(setting: 'certFile' | 'keyFile' | 'clientCaFile', what: string, parse: (bytes: Buffer) => T): [Buffer, T] => {
+    let bytes
+    try {
+      bytes = readFileSync(tls[setting])
+    } catch (error) {
+      throw problem(setting, `cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    }
+    try {
+      return [bytes, parse(bytes)]
+    } catch {
+      throw problem(setting, `is not ${what} in PEM`)
+    }
+  }
+  const [cert, own] = pem('certFile', 'a certificate', (bytes) => new X509Certificate(bytes))
+  const [key, privateKey] = pem('keyFile', 'a private key without a passphrase', (bytes) => createPrivateKey(bytes))
+  const [clientCa, authorities] = pem('clientCaFile', 'one or more certificates', certificatesIn)
+  if (!own.checkPrivateKey(privateKey)) throw problem('keyFile', `is not the key of ${tls.certFile}`)
+  if (!authorities.every((authority) => authority.ca)) throw problem('clientCaFile', 'holds a certificate that is not a CA')
+  return { cert, key, clientCa }
+}
+
+function certificatesIn(pem: Buffer): X509Certificate[] {
+  const blocks = pem.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
+  if (blocks === null) throw new ConfigError('no certificate')
+  return blocks.map((block) => new X509Certificate(block))
+}
+
+function withPaths(link: LinkConfig, folder: string): LinkConfig {
+  if (link.tls === undefined) return link
+  const { certFile, keyFile, clientCaFile } = link.tls
+  const files = {
+    certFile: resolve(folder, certFile),
+    keyFile: resolve(folder, keyFile),
+    clientCaFile: resolve(folder, clientCaFile),
+  }
+  return { ...link, tls: { ...link.tls, ...files } }
 }
 
 function withEnvironment(settings: Settings, environment: Readonly<Record<string, string | undefined>>): Settings {

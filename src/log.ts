@@ -13,6 +13,8 @@ import { NationalId } from './personalData.ts'
 export interface LogFields {
   readonly link?: string
   readonly remote?: string
+  /** DE 41. */
+  readonly terminalId?: string
   readonly reason?: string
   readonly error?: string
   readonly port?: number
@@ -39,6 +41,7 @@ const ALLOWED: Readonly<Record<keyof LogFields, 'string' | 'number'>> = {
   shard: 'number',
   count: 'number',
   kcv: 'string',
+  terminalId: 'string',
   key: 'string',
   stage: 'string',
   elapsedMs: 'number',

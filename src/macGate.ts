@@ -42,9 +42,14 @@ export class MacGate {
     this.#sealing = new Stage({ batchMax, callsInFlightMax: 1, run: (batch) => this.#seal(batch) })
   }
 
+  /** The configured key of this link and terminal, whichever has taken its place. */
+  baseOf(mac: NonNullable<MessageLink['mac']>, message: Message | undefined): string {
+    return keyOf(mac.key, message?.text(41)?.trimEnd() ?? '')
+  }
+
   /** The key that messages of this link and terminal are to be authenticated with. */
   keyOf(mac: NonNullable<MessageLink['mac']>, message: Message | undefined): string {
-    return this.#parts.linkKeys.namesOf(baseOf(mac, message))[0] ?? mac.key
+    return this.#parts.linkKeys.namesOf(this.baseOf(mac, message))[0] ?? mac.key
   }
 
   /** Tells the name of the key whose MAC the message carries; undefined where it carries none that fits. */
@@ -54,7 +59,7 @@ export class MacGate {
       tell(undefined)
       return
     }
-    const base = baseOf(mac, message)
+    const base = this.baseOf(mac, message)
     this.#checking.push({ base, names: this.#parts.linkKeys.namesOf(base), ...found, tell })
   }
 
@@ -117,8 +122,4 @@ export class MacGate {
       for (const { tell } of batch) tell(false)
     }
   }
-}
-
-function baseOf(mac: NonNullable<MessageLink['mac']>, message: Message | undefined): string {
-  return keyOf(mac.key, message?.text(41)?.trimEnd() ?? '')
 }

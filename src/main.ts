@@ -3,7 +3,7 @@ import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { ConfigError, loadConfig, type Config, type LinkConfig } from './config.ts'
+import { ConfigError, loadConfig, readCertificates, type Certificates, type Config, type LinkConfig } from './config.ts'
 import { HotState } from './decision/hotState.ts'
 import { dataVault, type DataVault } from './security/dataVault.ts'
 import { developmentKeys } from './security/developmentKeys.ts'
@@ -30,6 +30,8 @@ export interface RunningSwitch {
   readonly addresses: readonly { readonly name: string; readonly port: number }[]
   /** No new work; resolves when everything in flight is committed and answered, or `drainMs` have passed. */
   drain(): Promise<void>
+  /** Reads the certificates of all links again, for handshakes from now on. @throws ConfigError; the old ones stay in use then */
+  renewCertificates(): void
 }
 
 export interface SwitchOptions {
@@ -46,6 +48,7 @@ const SHARD = 0
 /** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
 export async function startSwitch(config: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
   const { clock = systemClock, log = createLogger(config.logLevel) } = options
+  const certificates = config.links.map(readCertificates)
   await migrate(config.databaseUrl)
   await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
@@ -126,7 +129,9 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   try {
     const network = new NetworkManagement({ linkKeys, log })
     const parts = { config, authorizer, macGate, network, clock, log }
-    for (const link of config.links) listeners.push(await listenOn(link, parts, config, log, metrics))
+    for (const [index, link] of config.links.entries()) {
+      listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
+    }
     http = await startHttpServer({ ...parts, ledger, hotState, metrics })
   } catch (error) {
     await stop()
@@ -145,6 +150,14 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
       { name: 'http', port: http.port },
     ],
     drain: stop,
+    renewCertificates: () => {
+      // All are read before any is used.
+      const renewed = config.links.map(readCertificates)
+      for (const [index, listener] of listeners.entries()) {
+        const own = renewed[index]
+        if (own !== undefined) listener.renew(own)
+      }
+    },
   }
 }
 
@@ -162,16 +175,26 @@ function elapsed(clock: Clock, ms: number): Promise<void> {
   return promise
 }
 
-function listenOn(link: LinkConfig, parts: MessageParts, config: Config, log: Logger, metrics: Metrics): Promise<Listener> {
+function listenOn(
+  link: LinkConfig,
+  certificates: Certificates | undefined,
+  parts: MessageParts,
+  config: Config,
+  log: Logger,
+  metrics: Metrics,
+): Promise<Listener> {
   const spec = messageSpec(link.spec)
+  const bindTerminals = link.bindTerminals === true
   return listen({
     host: config.host,
     link,
     limits: config.transport,
+    certificates,
     log,
     metrics: metrics.ofLink(link.name),
     onFrame: (payload, exchange) => {
-      answerMessage(parts, link, spec, payload, (outcome) => {
+      const origin = { link: link.name, certificate: exchange.peer.certificate?.fingerprint, bindTerminals }
+      answerMessage(parts, link, spec, payload, origin, (outcome) => {
         if (outcome.kind === 'answer') exchange.answer(outcome.bytes)
         else if (outcome.kind === 'silent') exchange.silent()
         else exchange.close(outcome.reason)
@@ -205,7 +228,11 @@ function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, h
 
 if (import.meta.main) {
   try {
-    const running = await startSwitch(loadConfig())
+    const config = loadConfig()
+    const started: { running?: RunningSwitch } = {}
+    // From the beginning on: without a listener the signal would end the process.
+    if (config.links.some(({ tls }) => tls !== undefined)) process.on('SIGHUP', () => renew(started.running))
+    const running = (started.running = await startSwitch(config))
     const stop = (): void => {
       running.drain().then(
         () => process.exit(0),
@@ -220,5 +247,16 @@ if (import.meta.main) {
   } catch (error) {
     process.stderr.write(`sarf: ${error instanceof ConfigError ? error.message : errorText(error)}\n`)
     process.exit(1)
+  }
+}
+
+/** What is not good is not used. One that is still starting may have read the old ones: it has to be told again. */
+function renew(running: RunningSwitch | undefined): void {
+  try {
+    if (running === undefined) throw new ConfigError('the switch is still starting; send SIGHUP again when it has')
+    running.renewCertificates()
+    process.stderr.write('sarf: certificates were read again\n')
+  } catch (error) {
+    process.stderr.write(`sarf: the old certificates stay in use: ${errorText(error)}\n`)
   }
 }

@@ -14,6 +14,7 @@ const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 interface LinkMetrics {
   connectionOpened(): void
   connectionClosed(): void
+  handshakeFailed(): void
   frameReceived(bytes: number): void
   frameRejected(reason: string): void
   answered(): void
@@ -31,6 +32,9 @@ export class Metrics implements AuthorizationMetrics {
   readonly #stage = this.#histogram('sarf_stage_seconds', 'A batch in a stage', SECONDS, ['stage'])
   readonly #size = this.#histogram('sarf_batch_size', 'Items in a batch', SIZES, ['stage'])
   readonly #frames = this.#counter('sarf_frames_total', 'Frames by link and what became of them', ['link', 'result'])
+  readonly #handshakes = this.#counter('sarf_handshakes_failed_total', 'Connections that ended in their TLS handshake, by link', [
+    'link',
+  ])
   readonly #connections = new Gauge({
     name: 'sarf_connections',
     help: 'Open connections by link',
@@ -72,6 +76,7 @@ export class Metrics implements AuthorizationMetrics {
       }
     }
     const connections = this.#connections.labels(link)
+    const handshakes = this.#handshakes.labels(link)
     const received = frames('received')
     return {
       connectionOpened: () => {
@@ -79,6 +84,9 @@ export class Metrics implements AuthorizationMetrics {
       },
       connectionClosed: () => {
         connections.dec()
+      },
+      handshakeFailed: () => {
+        handshakes.inc()
       },
       frameReceived: received,
       frameRejected: (reason) => {

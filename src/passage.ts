@@ -18,6 +18,7 @@ import type { HolderCheck } from './decision/verifyHolder.ts'
 import { APPROVED, CODE_OF_REASON, PARTIALLY_APPROVED } from './response/responseCodes.ts'
 import { NOTHING_TOLD, type AuthorizationResult } from './response/result.ts'
 import { approvalCodeFor } from './transaction/identity.ts'
+import type { Origin } from './transaction/origin.ts'
 import type { Terminal } from './transaction/terminal.ts'
 import { isAdvice, KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
 
@@ -26,6 +27,7 @@ export type Respond = (result: AuthorizationResult | undefined) => void
 
 export class Passage implements CommitOwner {
   readonly asked: Transaction | Unsupported
+  readonly origin: Origin
   readonly receivedMs: number
   readonly deadlineMs: number
   readonly respond: Respond
@@ -55,12 +57,14 @@ export class Passage implements CommitOwner {
 
   constructor(
     asked: Transaction | Unsupported,
+    origin: Origin,
     receivedMs: number,
     deadlineMs: number,
     respond: Respond,
     onCommitted: (passage: Passage, item: CommitItem, outcome: CommitOutcome) => void,
   ) {
     this.asked = asked
+    this.origin = origin
     this.receivedMs = receivedMs
     this.deadlineMs = deadlineMs
     this.respond = respond

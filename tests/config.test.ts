@@ -1,5 +1,99 @@
-import { describe, expect, it } from 'vitest'
-import { ConfigError, loadConfig } from '../src/config.ts'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { ConfigError, loadConfig, readCertificates, type Config, type LinkConfig } from '../src/config.ts'
+import { silentLogger } from '../src/log.ts'
+import { startSwitch } from '../src/main.ts'
+import { makeAuthority, type TestAuthority, type TestCertificate } from './support/certificates.ts'
+import { temporaryDirectory } from './support/stack.ts'
+
+let folder: string
+let authority: TestAuthority
+let server: TestCertificate
+
+beforeAll(() => {
+  folder = temporaryDirectory()
+  authority = makeAuthority(folder)
+  server = authority.issue('switch', 'serverAuth')
+})
+
+const environment = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere', REDIS_URL: 'redis://127.0.0.1:1' }
+
+/** `config/sarf.json` in a folder of its own, with something added to its first link. */
+function configured(added: object): Config {
+  const settings = JSON.parse(readFileSync(new URL('../config/sarf.json', import.meta.url), 'utf8')) as { links: object[] }
+  settings.links[0] = { ...settings.links[0], ...added }
+  const file = join(folder, 'sarf.json')
+  writeFileSync(file, JSON.stringify(settings))
+  return loadConfig({ ...environment, SARF_CONFIG: file })
+}
+
+const tls = (changed: object = {}) => ({
+  tls: { certFile: server.certFile, keyFile: server.keyFile, clientCaFile: authority.certFile, ...changed },
+})
+const written = (name: string, text: string): string => {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+const firstLink = ({ links }: Config): LinkConfig => links[0]!
+
+describe('TLS of a link', () => {
+  it('is off unless it is asked for', () => {
+    for (const link of loadConfig(environment).links) expect([link.tls, readCertificates(link)]).toEqual([undefined, undefined])
+  })
+
+  it('has its files read, also by names beside the file of the settings', () => {
+    mkdirSync(join(folder, 'keys'), { recursive: true })
+    written('keys/own.pem', server.cert.toString())
+    const link = firstLink(configured(tls({ certFile: 'keys/own.pem' })))
+    expect(link.tls?.certFile).toBe(join(folder, 'keys/own.pem'))
+    expect(readCertificates(link)).toEqual({ cert: server.cert, key: server.key, clientCa: authority.cert })
+  })
+
+  it('takes several CAs in one file', () => {
+    const other = makeAuthority(folder)
+    const both = written('both.pem', authority.cert.toString() + other.cert.toString())
+    expect(readCertificates(firstLink(configured(tls({ clientCaFile: both }))))?.clientCa).toHaveLength(
+      authority.cert.length + other.cert.length,
+    )
+  })
+
+  it.each<[string, () => object, string]>([
+    ['a file that is missing', () => ({ certFile: '/nowhere/own.pem' }), 'tls.certFile /nowhere/own.pem cannot be read'],
+    ['no certificate', () => ({ certFile: written('text.pem', 'hello') }), 'text.pem is not a certificate in PEM'],
+    ['a certificate as key', () => ({ keyFile: server.certFile }), 'is not a private key without a passphrase in PEM'],
+    ['another certificate’s key', () => ({ keyFile: authority.keyFile }), 'is not the key of'],
+    ['no CA file', () => ({ clientCaFile: written('empty.pem', '') }), 'empty.pem is not one or more certificates in PEM'],
+    ['a CA file with a client’s certificate', () => ({ clientCaFile: server.certFile }), 'holds a certificate that is not a CA'],
+    [
+      'a CA file of which the second is broken',
+      () => ({
+        clientCaFile: written('broken.pem', `${authority.cert.toString()}${authority.cert.toString().replace('MII', 'XXX')}`),
+      }),
+      'broken.pem is not one or more certificates in PEM',
+    ],
+  ])('%s stops the start with one line that names it, before anything is connected to', async (_, changed, text) => {
+    const error: unknown = await startSwitch(configured(tls(changed())), { log: silentLogger }).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(ConfigError)
+    const { message } = error as ConfigError
+    expect(message).toContain('link atm: tls.')
+    expect(message).toContain(text)
+    expect(message).not.toContain('\n')
+  })
+
+  it.each<[string, object, string]>([
+    ['a version that is not safe', { minVersion: 'TLSv1.1' }, '/links/0/tls/minVersion'],
+    ['a setting of another name', { rejectUnauthorized: false }, '/links/0/tls'],
+    ['no CA', { clientCaFile: undefined }, '/links/0/tls'],
+  ])('%s is refused', (_, changed, text) => {
+    expect(() => configured(tls(changed))).toThrow(text)
+  })
+
+  it('is needed where terminals are to be bound', () => {
+    expect(() => configured({ bindTerminals: true })).toThrow('link atm: bindTerminals needs tls')
+    expect(firstLink(configured({ ...tls(), bindTerminals: true })).bindTerminals).toBe(true)
+  })
+})
 
 const production = {
   NODE_ENV: 'production',

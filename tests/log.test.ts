@@ -32,6 +32,7 @@ describe('the log', () => {
       shard: 0,
       count: 12,
       kcv: 'A1B2C3',
+      terminalId: 'POS00001',
       key: 'zpk.atm',
       stage: 'decide',
       elapsedMs: 1.5,

@@ -6,6 +6,7 @@ import type { Authorizer } from '../authorize.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { AuthorizationResult } from '../response/result.ts'
+import { OVER_HTTP } from '../transaction/origin.ts'
 import { answerOf, AuthorizationAnswerSchema, problemOfResult, type Asked } from './authorizationAnswer.ts'
 import { authorizationExamples } from './authorizationExamples.ts'
 import { AuthorizationRequestSchema, transactionOf } from './authorizationRequest.ts'
@@ -52,7 +53,7 @@ export function authorizationRoute(app: FastifyInstance, parts: AuthorizationRou
         const respond = withPatience<AuthorizationResult | undefined>(clock, config.http.requestMs, (result) => {
           sendResult(reply, asked, result)
         })
-        authorizer.submit(built.transaction, respond)
+        authorizer.submit(built.transaction, respond, OVER_HTTP)
       })
     done()
   })

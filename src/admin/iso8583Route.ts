@@ -7,6 +7,7 @@ import type { MessageLink } from '../config.ts'
 import type { HttpSettings } from './httpSettings.ts'
 import { decode } from '../iso8583/decode.ts'
 import { messageSpec, SPEC_NAMES, type MessageSpec } from '../iso8583/messageSpec.ts'
+import { OVER_HTTP } from '../transaction/origin.ts'
 import { withPatience } from './patience.ts'
 import { namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem, type Problem } from './problem.ts'
 
@@ -63,7 +64,7 @@ export function iso8583Route(app: FastifyInstance, parts: MessageParts, settings
       const done = withPatience<MessageOutcome>(parts.clock, settings.requestMs, (outcome) => {
         sendOutcome(reply, outcome, () => unreadable(spec, frame))
       })
-      answerMessage(parts, link, spec, frame, done)
+      answerMessage(parts, link, spec, frame, OVER_HTTP, done)
     })
     done()
   })

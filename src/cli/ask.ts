@@ -2,7 +2,7 @@
 import { decode } from '../iso8583/decode.ts'
 import type { Message } from '../iso8583/message.ts'
 import type { MessageSpec, SpecName } from '../iso8583/messageSpec.ts'
-import { connect } from '../transport/client.ts'
+import { connect, type ClientTls } from '../transport/client.ts'
 import type { Framing } from '../transport/framing.ts'
 
 export interface Target {
@@ -10,6 +10,7 @@ export interface Target {
   readonly port: number
   readonly spec: SpecName
   readonly framing: Framing
+  readonly tls?: ClientTls
 }
 
 /** Nobody answered. The message is the one line that says what to do. */
@@ -47,7 +48,7 @@ export async function ask(
     onClose: (error) => {
       answered.reject(
         new NoAnswerError(
-          `${address} closed the connection without an answer${error === undefined ? '' : ` (${error.message})`}; do --spec and --framing fit this port?`,
+          `${address} closed the connection without an answer${error === undefined ? '' : ` (${error.message})`}; ${target.tls === undefined ? 'do --spec and --framing fit this port, and is it without TLS?' : 'does it let this certificate in?'}`,
         ),
       )
     },

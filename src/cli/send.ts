@@ -22,8 +22,10 @@ import {
   localTime,
   originalReference,
   port,
+  pem,
   seconds,
   text,
+  tlsOf,
   whole,
   type SendOptions,
 } from './sendOptions.ts'
@@ -45,6 +47,10 @@ export function sendCommand(): Command {
     .addOption(new Option('--framing <kind>', 'another framing').choices(FRAMINGS))
     .option('--host <host>', 'where the switch listens', '127.0.0.1')
     .option('--port <port>', 'another port', port)
+    .option('--ca <file>', 'the link speaks TLS: who has signed its certificate (PEM)', pem)
+    .option('--cert <file>', 'the certificate to show it (PEM)', pem)
+    .option('--key <file>', 'its key (PEM)', pem)
+    .option('--servername <name>', 'the name in the certificate of the switch (default: the host)')
     .option('--stan <number>', 'DE 11 (default: the next one)', digits('a trace number', 1, 6))
     .option('--rrn <reference>', 'DE 37 (default: made from time and trace number)', text('a reference', 12))
     .option('--approval-code <code>', 'DE 38 of the original; with --rrn it names the original without DE 90', text('a code', 6))
@@ -102,6 +108,7 @@ const APPROVALS: readonly (string | undefined)[] = ['00', '10']
 /** @returns the exit code */
 async function send(kind: SendKind, options: SendOptions, print: (text: string) => void): Promise<number> {
   checkOptions(kind, options)
+  const tls = tlsOf(options)
   const spec = messageSpec(options.spec)
   const stateFile = join(stateFolder(), 'last.json')
   const config = offlineConfig()
@@ -130,7 +137,13 @@ async function send(kind: SendKind, options: SendOptions, print: (text: string) 
     )
   // Remembered before the answer is there: a message that nobody answered is the one to reverse.
   remember(undefined)
-  const { answer, elapsedMs } = await ask(spec, target, encoded.bytes, outgoing.fields[11] ?? '', options.timeout * 1000)
+  const { answer, elapsedMs } = await ask(
+    spec,
+    { ...target, ...(tls === undefined ? {} : { tls }) },
+    encoded.bytes,
+    outgoing.fields[11] ?? '',
+    options.timeout * 1000,
+  )
   remember(answer)
   const request = decode(spec, encoded.bytes)
   if (!request.ok) throw new Error(`decode refuses what encode wrote: ${request.error.path}`)

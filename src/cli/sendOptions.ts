@@ -1,9 +1,11 @@
 /** The options of `sarf send`: how each is read, and which go with which transaction. */
+import { readFileSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
 import type { SpecName } from '../iso8583/messageSpec.ts'
 import { minorUnits, parseAmount, type MinorUnits } from '../money.ts'
 import type { Framing } from '../transport/framing.ts'
 import type { ComposeOptions } from './composeMessage.ts'
+import type { ClientTls } from '../transport/client.ts'
 import { SHAPES, type SendKind } from './transactionMessage.ts'
 import { UsageError } from './usageError.ts'
 
@@ -17,6 +19,11 @@ export interface SendOptions extends ComposeOptions {
   readonly stan?: string
   readonly timeout: number
   readonly json?: true
+  /** PEM, read. */
+  readonly ca?: Buffer
+  readonly cert?: Buffer
+  readonly key?: Buffer
+  readonly servername?: string
 }
 
 /** @throws UsageError where an option is missing, or is not for this transaction */
@@ -36,6 +43,24 @@ export function checkOptions(kind: SendKind, options: SendOptions): void {
   if (wanted === 'zero' && options.amount !== undefined) throw new UsageError(`${kind} has no amount`)
   if (follows === undefined && (options.original !== undefined || options.last === true)) {
     throw new UsageError(`${kind} has no original; --original and --last are for complete, refund and reversal`)
+  }
+}
+
+/**
+ * @returns undefined for a link that is plain
+ * @throws UsageError where something is missing
+ */
+export function tlsOf({ ca, cert, key, servername }: SendOptions): ClientTls | undefined {
+  if ((cert === undefined) !== (key === undefined)) throw new UsageError('--cert and --key go together')
+  if (ca === undefined) {
+    if (cert !== undefined || servername !== undefined)
+      throw new UsageError('TLS needs --ca, who has signed the certificate of the switch')
+    return undefined
+  }
+  return {
+    ca,
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(servername === undefined ? {} : { servername }),
   }
 }
 
@@ -123,6 +148,14 @@ export function basket(value: string): string {
     throw new InvalidArgumentError('A basket has lines of item, how many and piasters: "OIL*1*3000;SUGAR*2*2400".')
   }
   return `${lines.join(';')};`
+}
+
+export function pem(value: string): Buffer {
+  try {
+    return readFileSync(value)
+  } catch (error) {
+    throw new InvalidArgumentError(`It cannot be read: ${error instanceof Error ? error.message : String(error)}.`)
+  }
 }
 
 export function localTime(value: string): string {

@@ -6,6 +6,7 @@ export const DECLINE_REASONS = [
   'format_error',
   'mac',
   'terminal_unknown',
+  'terminal_not_bound',
   'merchant_unknown',
   'merchant_suspended',
   'terminal_suspended',

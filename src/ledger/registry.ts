@@ -1,16 +1,19 @@
 /** Reads terminals with their merchants. */
-import type { Terminal } from '../transaction/terminal.ts'
+import type { MerchantState, Terminal, TerminalState } from '../transaction/terminal.ts'
 import type { LedgerConnection, Statement } from './connection.ts'
 
 interface TerminalRow {
   readonly id: string
   readonly terminal_id: string
   readonly class: string
-  readonly state: string
+  readonly state: TerminalState
+  readonly certificate: string | null
+  readonly link: string | null
+  readonly mac_key: string | null
   readonly merchant_id: string
   readonly acceptor_id: string
   readonly category: string
-  readonly merchant_state: string
+  readonly merchant_state: MerchantState
   readonly wallet: boolean
   readonly offline: boolean
   readonly governorate: number
@@ -20,7 +23,7 @@ const READ_TERMINALS: Statement = {
   name: 'read_terminals',
   text: `
     SELECT t.id, t.terminal_id, t.class, t.state, t.wallet, t.offline, m.id AS merchant_id, m.acceptor_id, m.category, m.governorate,
-      m.state AS merchant_state
+      m.state AS merchant_state, coalesce(t.certificate, m.certificate) AS certificate, t.link, t.mac_key
     FROM terminal t JOIN merchant m ON m.id = t.merchant_id
     WHERE t.terminal_id = ANY ($1::text[])`,
 }
@@ -41,6 +44,9 @@ export async function readTerminals(
         state: row.state,
         wallet: row.wallet,
         offline: row.offline,
+        certificate: row.certificate,
+        link: row.link,
+        macKey: row.mac_key,
         merchant: {
           id: Number(row.merchant_id),
           acceptorId: row.acceptor_id,

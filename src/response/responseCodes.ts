@@ -12,6 +12,7 @@ export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
   format_error: '30',
   mac: '63',
   terminal_unknown: '03',
+  terminal_not_bound: '03',
   merchant_unknown: '03',
   merchant_suspended: '03',
   terminal_suspended: '58',

@@ -1,5 +1,6 @@
 /** The other end of a link: what a terminal or a load generator speaks through. */
 import { createConnection, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { frameBytes, frameLayout, type FrameLayout, FrameReader, type Framing, writeFrame } from './framing.ts'
 import { Turn } from './turn.ts'
 
@@ -15,6 +16,18 @@ export interface ClientOptions {
   readonly frameBytesMax?: number
   /** 5 bytes in front of each message where the framing has them: identifier, destination, origin. */
   readonly tpdu?: Uint8Array
+  /** Given, the link speaks TLS. */
+  readonly tls?: ClientTls
+}
+
+/** All PEM. */
+export interface ClientTls {
+  /** Who must have signed the switch's certificate. */
+  readonly ca: string | Buffer
+  readonly cert?: string | Buffer
+  readonly key?: string | Buffer
+  /** The name that the switch's certificate must have; absent: the host. */
+  readonly servername?: string
 }
 
 export interface Client {
@@ -37,10 +50,19 @@ const DEFAULT_TPDU = Uint8Array.of(0x60, 0x00, 0x01, 0x00, 0x02)
 /** All clients of a process write at the same point of the turn. */
 const turn = new Turn()
 
-/** @throws Error the operating system's, or one that says that the time was over */
+/**
+ * @throws Error the operating system's or that of TLS, or one that says that the time was over
+ *
+ * With TLS 1.3 a client is through before the switch has looked at its certificate: one that is refused finds its connection closed.
+ */
 export async function connect(options: ClientOptions): Promise<Client> {
-  const { host, port, connectMs = CONNECT_MS } = options
-  const socket = createConnection({ host, port, noDelay: true, allowHalfOpen: true })
+  const { host, port, connectMs = CONNECT_MS, tls } = options
+  // A documented option that the types of node:tls lack.
+  const tlsOptions = { ...tls, host, port, allowHalfOpen: true }
+  const socket =
+    tls === undefined
+      ? createConnection({ host, port, noDelay: true, allowHalfOpen: true })
+      : connectTls(tlsOptions).setNoDelay(true)
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       socket.destroy(new Error(`no connection to ${host}:${String(port)} after ${String(connectMs)} ms`))
@@ -49,7 +71,7 @@ export async function connect(options: ClientOptions): Promise<Client> {
     socket.once('close', () => {
       clearTimeout(timer)
     })
-    socket.once('connect', () => {
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer)
       socket.off('error', reject)
       resolve()

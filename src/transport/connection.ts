@@ -14,7 +14,7 @@
  */
 import type { Socket } from 'node:net'
 import type { LinkConfig, TransportLimits } from '../config.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange, Peer } from './exchange.ts'
 import { answerTpdu, frameBytes, type FrameLayout, FrameReader, writeFrame } from './framing.ts'
 import type { Logger } from './logger.ts'
 import type { RejectReason, TransportMetrics } from './metrics.ts'
@@ -37,6 +37,7 @@ const NO_TPDU = Buffer.alloc(0)
 
 export class Connection {
   readonly remote: string
+  readonly peer: Peer
   readonly context: ConnectionContext
   readonly #socket: Socket
   readonly #reader: FrameReader
@@ -53,8 +54,10 @@ export class Connection {
   #movedAt: number
   #lingerSince: number | undefined
 
-  constructor(socket: Socket, context: ConnectionContext) {
+  /** @param socket of TCP, or of TLS after its handshake */
+  constructor(socket: Socket, peer: Peer, context: ConnectionContext) {
     this.context = context
+    this.peer = peer
     this.remote = `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`
     this.#socket = socket
     this.#reader = new FrameReader(context.layout, context.limits.frameBytesMax)
@@ -203,7 +206,9 @@ export class Connection {
   #reject(reason: RejectReason, detail: string): void {
     const { link, log, metrics } = this.context
     metrics?.frameRejected(reason)
-    log.warn({ link: link.name, remote: this.remote, reason, detail }, 'connection closed after bad input')
+    const { certificate } = this.peer
+    const client = certificate === undefined ? {} : { client: certificate.commonName ?? certificate.fingerprint }
+    log.warn({ link: link.name, remote: this.remote, ...client, reason, detail }, 'connection closed after bad input')
     this.leave()
   }
 
@@ -249,6 +254,10 @@ class PendingExchange implements Exchange {
 
   get remote(): string {
     return this.#connection.remote
+  }
+
+  get peer(): Peer {
+    return this.#connection.peer
   }
 
   answer(payload: Buffer): void {

@@ -1,8 +1,9 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import type { LinkConfig, TransportLimits } from '../config.ts'
+import type { Certificates, LinkConfig, TransportLimits } from '../config.ts'
 import { Connection, type ConnectionContext } from './connection.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange, Peer } from './exchange.ts'
 import { frameLayout } from './framing.ts'
+import { Handshakes } from './handshakes.ts'
 import type { Logger } from './logger.ts'
 import type { TransportMetrics } from './metrics.ts'
 import { Turn } from './turn.ts'
@@ -11,6 +12,8 @@ export interface ListenOptions {
   readonly host: string
   readonly link: LinkConfig
   readonly limits: TransportLimits
+  /** Given, the link speaks TLS and every client shows a certificate. */
+  readonly certificates?: Certificates | undefined
   readonly log: Logger
   readonly metrics?: TransportMetrics
   /** Called for every frame with the message in it, a view of what was received. Must not throw. */
@@ -21,6 +24,8 @@ export interface Listener {
   /** The port that is listened on, also where 0 was asked for. */
   readonly port: number
   readonly connections: number
+  /** Handshakes from now on are made with these; connections that are open stay. Nothing for a plain link. */
+  renew(certificates: Certificates): void
   /** No new connections and no new frames; what has come in and was not read stays unread. Answers are still sent. */
   stopReading(): void
   /**
@@ -30,6 +35,7 @@ export interface Listener {
   close(withinMs?: number): Promise<void>
 }
 
+const NOBODY: Peer = { certificate: undefined }
 const CLOSE_MS = 1000
 const SWEEP_MS_MAX = 1000
 const SWEEP_MS_MIN = 5
@@ -42,8 +48,7 @@ const KEEP_ALIVE_MS = 60_000
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { host, link } = options
-  // Half open: a peer that ends its side after its last request still gets the answers. TLS will only put another kind
-  // of server here; its sockets are of the same type.
+  // Half open: a peer that ends its side after its last request still gets the answers.
   const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS })
   const listener = new LinkListener(server, options)
   await new Promise<void>((resolve, reject) => {
@@ -64,6 +69,7 @@ class LinkListener implements Listener {
   readonly #server: Server
   readonly #options: ListenOptions
   readonly #context: ConnectionContext
+  readonly #handshakes: Handshakes | undefined
   readonly #open = new Set<Connection>()
   readonly #perAddress = new Map<string, number>()
   /** Addresses whose refusal was logged. */
@@ -85,6 +91,12 @@ class LinkListener implements Listener {
       turn: new Turn(),
       onFrame,
       monotonicMs: () => performance.now(),
+    }
+    if (options.certificates !== undefined) {
+      const onPeer = (socket: Socket, peer: Peer): void => {
+        this.#welcome(socket, peer)
+      }
+      this.#handshakes = new Handshakes({ ...options, certificates: options.certificates, onPeer })
     }
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -124,8 +136,14 @@ class LinkListener implements Listener {
     })
   }
 
+  renew(certificates: Certificates): void {
+    this.#handshakes?.renew(certificates)
+  }
+
   stopReading(): void {
     if (this.#server.listening) this.#server.close()
+    // Who is still shaking hands has asked for nothing yet.
+    this.#handshakes?.stop()
     for (const connection of this.#open) connection.hold()
   }
 
@@ -140,7 +158,7 @@ class LinkListener implements Listener {
   }
 
   #accept(socket: Socket): void {
-    const { limits, metrics } = this.#options
+    const { limits } = this.#options
     const address = socket.remoteAddress
     const already = address === undefined ? 0 : (this.#perAddress.get(address) ?? 0)
     if (address === undefined || already >= limits.connectionsPerAddressMax) {
@@ -151,16 +169,26 @@ class LinkListener implements Listener {
       return
     }
     this.#perAddress.set(address, already + 1)
-    const connection = new Connection(socket, this.#context)
+    // Of the address, before a handshake costs anything, and until TCP is done with it.
+    socket.on('close', () => {
+      this.#refused.delete(address)
+      const left = (this.#perAddress.get(address) ?? 1) - 1
+      if (left === 0) this.#perAddress.delete(address)
+      else this.#perAddress.set(address, left)
+      this.#closedWhenEmpty()
+    })
+    if (this.#handshakes === undefined) this.#welcome(socket, NOBODY)
+    else this.#handshakes.begin(socket)
+  }
+
+  #welcome(socket: Socket, peer: Peer): void {
+    const { metrics } = this.#options
+    const connection = new Connection(socket, peer, this.#context)
     this.#open.add(connection)
     metrics?.connectionOpened()
     socket.on('close', () => {
       this.#open.delete(connection)
       metrics?.connectionClosed()
-      this.#refused.delete(address)
-      const left = (this.#perAddress.get(address) ?? 1) - 1
-      if (left === 0) this.#perAddress.delete(address)
-      else this.#perAddress.set(address, left)
       this.#closedWhenEmpty()
     })
   }
@@ -178,7 +206,7 @@ class LinkListener implements Listener {
 
   /** The server reports its end before its last sockets have. */
   #closedWhenEmpty(): void {
-    if (!this.#server.listening && this.#open.size === 0) this.#resolveClosed()
+    if (!this.#server.listening && this.#open.size === 0 && this.#perAddress.size === 0) this.#resolveClosed()
   }
 }
 

@@ -2,6 +2,8 @@
 export interface TransportMetrics {
   connectionOpened(): void
   connectionClosed(): void
+  /** A connection ended in its TLS handshake. */
+  handshakeFailed(): void
   frameReceived(bytes: number): void
   frameRejected(reason: RejectReason): void
   answered(): void

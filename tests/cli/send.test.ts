@@ -1,3 +1,6 @@
+import type { Certificates } from '../../src/config.ts'
+import { certificatesOf, makeAuthority } from '../support/certificates.ts'
+import { temporaryDirectory } from '../support/stack.ts'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -378,6 +381,29 @@ it('the program exits 2 where a command is used wrongly, and 0 for help', () => 
 
 const program = fileURLToPath(new URL('../../src/cli/sarf.ts', import.meta.url))
 
+it('speaks TLS, and shows nothing of its key', async () => {
+  const authority = makeAuthority(temporaryDirectory())
+  const client = authority.issue('terminal')
+  const { port, seen } = await startSwitch({ certificates: certificatesOf(authority.issue('switch', 'serverAuth'), authority) })
+  const own = ['--cert', client.certFile, '--key', client.keyFile]
+  const good = await send('echo', '--port', port, '--ca', authority.certFile, ...own, '--json')
+  expect([good.code, good.error, seen.length]).toEqual([0, '', 1])
+  expect(JSON.parse(good.output)).not.toHaveProperty('target.tls')
+  const stranger = makeAuthority(temporaryDirectory())
+  expect((await send('echo', '--port', port, '--ca', stranger.certFile, ...own)).code).toBe(3)
+  const refused = await send('echo', '--port', port, '--ca', authority.certFile)
+  expect([refused.code, seen.length]).toEqual([3, 1])
+  expect(refused.error).toContain('does it let this certificate in?')
+})
+
+it.each([
+  [['--cert', 'config/sarf.json'], '--cert and --key go together'],
+  [['--servername', 'switch'], 'TLS needs --ca'],
+  [['--ca', '/nowhere.pem'], 'It cannot be read'],
+])('exits 2 for TLS that is half there: %j', async (options, text) => {
+  expect(await send('echo', ...options)).toMatchObject({ code: 2, error: expect.stringContaining(text) as string })
+})
+
 interface SwitchOptions {
   spec?: SpecName
   framing?: Framing
@@ -385,6 +411,7 @@ interface SwitchOptions {
   responseCode?: string | ((request: Message) => string | undefined)
   /** What else the answers carry. */
   fields?: Readonly<Record<number, string>>
+  certificates?: Certificates
 }
 
 async function startSwitch(options: SwitchOptions = {}): Promise<{ port: string; seen: Message[] }> {
@@ -398,11 +425,13 @@ async function startSwitch(options: SwitchOptions = {}): Promise<{ port: string;
     limits: {
       frameBytesMax: 4096,
       partialFrameMs: 10_000,
+      handshakeMs: 10_000,
       idleMs: 10_000,
       connectionsPerAddressMax: 100,
       inFlightPerConnectionMax: 100,
       unsentBytesMax: 65_536,
     },
+    certificates: options.certificates,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     onFrame: (payload, exchange) => {
       const decoded = decode(spec, payload)

@@ -135,6 +135,9 @@ export function contextOf(kind: Transaction['kind'], situation: Situation = {}):
       state: 'ACTIVE',
       wallet: situation.wallet ?? false,
       offline: true,
+      certificate: null,
+      link: null,
+      macKey: null,
       merchant: {
         id: MERCHANT_ID,
         acceptorId: '000000000000001',

@@ -14,7 +14,7 @@ import { startSwitch, type RunningSwitch } from '../../src/main.ts'
 import { demoTerminal, demoTerminals } from '../../src/programme/demo.ts'
 import { demoPinBlock } from '../../src/programme/demoVerification.ts'
 import type { DataVault } from '../../src/security/dataVault.ts'
-import { connect, type Client } from '../../src/transport/client.ts'
+import { connect, type Client, type ClientTls } from '../../src/transport/client.ts'
 import {
   openCard,
   openHousehold,
@@ -77,8 +77,8 @@ export interface TestSwitch {
   readonly databaseUrl: string
   /** Where a link listens now. */
   portOf(link: string): number
-  /** Connects to a link by its name. */
-  connect(link: string): Promise<TestLink>
+  /** Connects to a link by its name; with TLS where the link has it. */
+  connect(link: string, tls?: ClientTls): Promise<TestLink>
   /** A card with a purse, its opening balance posted as the seed does it. */
   openCard(options?: CardOptions): Promise<TestCard>
   /** A household with a head's and a member's card and all its purses, opened and posted as the seed does it. */
@@ -124,8 +124,8 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
     redis,
     databaseUrl,
     portOf,
-    async connect(name) {
-      const link = await TestLink.open(config, clock, name, portOf(name))
+    async connect(name, tls) {
+      const link = await TestLink.open(config, clock, name, portOf(name), tls)
       links.push(link)
       return link
     },
@@ -156,7 +156,7 @@ export class TestLink {
   readonly #clock: Clock
   readonly #waiting = new Map<string, ((answer: Message | undefined) => void)[]>()
 
-  static async open(config: Config, clock: Clock, name: string, port: number): Promise<TestLink> {
+  static async open(config: Config, clock: Clock, name: string, port: number, tls?: ClientTls): Promise<TestLink> {
     const link = config.links.find((candidate) => candidate.name === name)
     if (link === undefined) throw new RangeError(`no link ${name}`)
     const received: { link?: TestLink } = {}
@@ -165,6 +165,7 @@ export class TestLink {
       host: config.host,
       port,
       framing: link.framing,
+      ...(tls === undefined ? {} : { tls }),
       onPayload: (payload) => received.link?.take(payload),
       onClose: () => {
         received.link?.drop()

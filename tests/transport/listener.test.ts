@@ -201,7 +201,7 @@ it('connections, frames and answers are counted', async () => {
   const peer = await openPeer(port)
   peer.socket.end(framed('a') + framed('b'))
   await until(() => listener.connections === 0)
-  expect(counted).toEqual({ opened: 1, closed: 1, received: 2, answered: 2 })
+  expect(counted).toEqual({ opened: 1, closed: 1, failed: 0, received: 2, answered: 2 })
 })
 
 function answer(pending: Pending | undefined): void {

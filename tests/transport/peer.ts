@@ -1,7 +1,9 @@
 /** Helpers of the transport's tests: a bare socket as peer, and a listener that remembers what it was handed. */
+import { once } from 'node:events'
 import { createConnection, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterEach, vi } from 'vitest'
-import type { LinkConfig, TransportLimits } from '../../src/config.ts'
+import type { Certificates, LinkConfig, TransportLimits } from '../../src/config.ts'
 import { type Exchange } from '../../src/transport/exchange.ts'
 import type { Framing } from '../../src/transport/framing.ts'
 import { listen, type Listener } from '../../src/transport/listener.ts'
@@ -10,6 +12,7 @@ import type { RejectReason } from '../../src/transport/metrics.ts'
 const limits: TransportLimits = {
   frameBytesMax: 4096,
   partialFrameMs: 10_000,
+  handshakeMs: 10_000,
   idleMs: 300_000,
   connectionsPerAddressMax: 100,
   inFlightPerConnectionMax: 100,
@@ -28,13 +31,15 @@ export interface TestListener {
   readonly pending: Pending[]
   readonly warnings: string[]
   readonly rejected: RejectReason[]
-  readonly counted: { opened: number; closed: number; received: number; answered: number }
+  readonly counted: { opened: number; closed: number; failed: number; received: number; answered: number }
 }
 
 interface TestOptions {
   framing?: Framing
   port?: number
   limits?: Partial<TransportLimits>
+  certificates?: Certificates
+  tls?: LinkConfig['tls']
   onFrame?: (payload: Buffer, exchange: Exchange) => void
 }
 
@@ -51,24 +56,27 @@ export async function startListener(options: TestOptions = {}): Promise<TestList
     spec: 'ascii',
     framing: options.framing ?? 'length4',
     keyTime: 'transmission',
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
   }
   const pending: Pending[] = []
   const warnings: string[] = []
   const rejected: RejectReason[] = []
-  const counted = { opened: 0, closed: 0, received: 0, answered: 0 }
+  const counted = { opened: 0, closed: 0, failed: 0, received: 0, answered: 0 }
   const listener = await listen({
     host: '127.0.0.1',
     link,
     limits: { ...limits, ...options.limits },
+    certificates: options.certificates,
     log: {
       debug: () => undefined,
       info: () => undefined,
-      warn: (fields) => warnings.push(JSON.stringify(fields)),
-      error: (fields) => warnings.push(JSON.stringify(fields)),
+      warn: (fields, message) => warnings.push(`${JSON.stringify(fields)} ${message}`),
+      error: (fields, message) => warnings.push(`${JSON.stringify(fields)} ${message}`),
     },
     metrics: {
       connectionOpened: () => counted.opened++,
       connectionClosed: () => counted.closed++,
+      handshakeFailed: () => counted.failed++,
       frameReceived: () => counted.received++,
       frameRejected: (reason) => rejected.push(reason),
       answered: () => counted.answered++,
@@ -96,6 +104,12 @@ export interface Peer {
 export async function openPeer(port: number): Promise<Peer> {
   const socket = createConnection({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
   atTheEnd.push(() => socket.destroy())
+  const peer = watch(socket)
+  await once(socket, 'connect')
+  return peer
+}
+
+function watch(socket: Socket): Peer {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
   const ended = new Promise<void>((resolve) => {
@@ -104,15 +118,35 @@ export async function openPeer(port: number): Promise<Peer> {
       resolve()
     })
   })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve)
-    socket.once('error', reject)
-  })
   let failure: Error | undefined
   socket.on('error', (error) => {
     failure = error
   })
   return { socket, received: () => Buffer.concat(chunks).toString('latin1'), ended, failure: () => failure }
+}
+
+export interface TlsPeer extends Peer {
+  readonly socket: TLSSocket
+}
+
+/**
+ * A bare TLS socket after its handshake, as far as the client sees it: with TLS 1.3 the switch may still refuse.
+ *
+ * @throws Error where the handshake failed
+ */
+export async function openTlsPeer(port: number, options: ConnectionOptions): Promise<TlsPeer> {
+  const given = { host: '127.0.0.1', port, allowHalfOpen: true, ...options }
+  const socket = connectTls(given)
+  atTheEnd.push(() => socket.destroy())
+  const peer = watch(socket)
+  await new Promise<void>((resolve, reject) => {
+    socket.once('secureConnect', resolve)
+    socket.once('error', reject)
+    socket.once('close', () => {
+      reject(new Error('closed in the handshake'))
+    })
+  })
+  return { ...peer, socket }
 }
 
 /** Waits for a state that the event loop has yet to bring about. */

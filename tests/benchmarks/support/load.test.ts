@@ -45,6 +45,7 @@ async function fakeSwitch(onMessage: (held: Held) => void): Promise<Listener> {
     limits: {
       frameBytesMax: 4096,
       partialFrameMs: 10_000,
+      handshakeMs: 10_000,
       idleMs: 60_000,
       connectionsPerAddressMax: 100,
       inFlightPerConnectionMax: 256,
@@ -54,6 +55,7 @@ async function fakeSwitch(onMessage: (held: Held) => void): Promise<Listener> {
     metrics: {
       connectionOpened: ignore,
       connectionClosed: ignore,
+      handshakeFailed: ignore,
       frameReceived: ignore,
       frameRejected: ignore,
       answered: ignore,

@@ -6,6 +6,7 @@ import { answerMessage, type MessageOutcome } from '../../../src/answerMessage.t
 import type { LinkKeys } from '../../../src/linkKeys.ts'
 import type { MacGate } from '../../../src/macGate.ts'
 import { NetworkManagement } from '../../../src/networkManagement.ts'
+import { OVER_HTTP } from '../../../src/transaction/origin.ts'
 import type { Authorizer } from '../../../src/authorize.ts'
 import type { Clock } from '../../../src/clock.ts'
 import { loadConfig } from '../../../src/config.ts'
@@ -68,7 +69,7 @@ export const answers: Target = {
       clock,
       log,
     }
-    answerMessage(parts, link, spec, frame, (outcome) => outcomes.push(outcome))
+    answerMessage(parts, link, spec, frame, OVER_HTTP, (outcome) => outcomes.push(outcome))
     const [outcome] = outcomes
     check(outcome !== undefined && outcomes.length === 1, 'there is one outcome', outcomes.length)
     if (outcome.kind === 'close') checkNoCardNumber(outcome.reason, 'a reason')
