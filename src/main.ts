@@ -193,7 +193,7 @@ function listenOn(
     log,
     metrics: metrics.ofLink(link.name),
     onFrame: (payload, exchange) => {
-      const origin = { link: link.name, certificate: exchange.peer.certificate?.fingerprint, bindTerminals }
+      const origin = { link: link.name, certificate: exchange.peer.certificate?.fingerprint, bindTerminals, macKey: undefined }
       answerMessage(parts, link, spec, payload, origin, (outcome) => {
         if (outcome.kind === 'answer') exchange.answer(outcome.bytes)
         else if (outcome.kind === 'silent') exchange.silent()
