@@ -18,7 +18,8 @@ import type { Approval, DeclineReason } from './decision/decision.ts'
 import type { ServiceRegions } from './decision/context.ts'
 import type { HotState, Settlement } from './decision/hotState.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
-import type { CommitItem, CommitOutcome } from './ledger/commitItem.ts'
+import { answerName } from './ledger/answers.ts'
+import type { CommitItem, CommitOutcome, StoredAnswer } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { TerminalRegistry } from './ledger/terminalRegistry.ts'
 import { errorText, type Logger } from './log.ts'
@@ -69,6 +70,7 @@ export class Authorizer {
   readonly #terminals: TerminalRegistry
   readonly #authenticating: Stage<Passage>
   readonly #loading: Stage<Passage>
+  readonly #recalling: Stage<Passage>
   readonly #tracing: Stage<Passage>
   readonly #verifying: Stage<Passage>
   readonly #reserving: Stage<Passage | Settlement>
@@ -88,6 +90,7 @@ export class Authorizer {
       new Stage<T>({ batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
     this.#authenticating = stage('authenticate', (batch) => this.#authenticate(batch))
     this.#loading = stage('load', (batch) => this.#load(batch))
+    this.#recalling = stage('recall', (batch) => this.#recall(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
     this.#verifying = stage('verify', (batch) => this.#verify(batch))
     this.#sealing = stage('seal', (batch) => this.#seal(batch))
@@ -214,8 +217,35 @@ export class Authorizer {
 
   #loaded(passage: Passage): void {
     passage.parameters = this.#parametersOn(this.#parts.clock.now())
+    // A chip gets an answer to its cryptogram, so that is verified first.
+    if (isRepeat(passage.transaction.mti) && passage.transaction.credentials?.chip === undefined) this.#recalling.push(passage)
+    else this.#traceOrDecide(passage)
+  }
+
+  #traceOrDecide(passage: Passage): void {
     if ('original' in passage.transaction) this.#tracing.push(passage)
     else this.#decide(passage)
+  }
+
+  /** A repeat mostly comes when its original has long been decided: then there is nothing more to look at. */
+  async #recall(batch: Passage[]): Promise<void> {
+    try {
+      const stored = await this.#parts.ledger.answers(batch.map(({ key, transaction: { keyDate } }) => ({ key, keyDate })))
+      for (const passage of batch) {
+        const answer = stored.get(answerName({ key: passage.key, keyDate: passage.transaction.keyDate }))
+        if (answer === undefined) this.#traceOrDecide(passage)
+        else this.#answerAgain(passage, answer)
+      }
+    } catch (error) {
+      this.#cannotDecide(batch, 'recall', error)
+    }
+  }
+
+  #answerAgain(passage: Passage, stored: StoredAnswer): void {
+    const result = resultOfStored(passage, stored)
+    if (result === 'other_body') this.#declineNow(passage, 'other_body')
+    else if (result === 'force') this.#force(passage)
+    else this.#respond(passage, result)
   }
 
   /** Load original: what a completion, refund or reversal refers to is read from the ledger itself. */
@@ -351,6 +381,7 @@ export class Authorizer {
       const outcome = outcomes[index] ?? 'absent'
       if (outcome === 'reserved' || outcome === 'kept') {
         passage.reserved = true
+        passage.reservedAnew = outcome === 'reserved'
         this.#commit(passage)
       } else if (outcome === 'other_body' && isAdvice(passage.transaction.mti)) {
         // Never 94 for an advice: the ledger's unique key decides.
@@ -422,25 +453,23 @@ export class Authorizer {
       this.#tracing.push(passage)
       return
     }
-    if (outcome.kind === 'duplicate' && item.movement !== null) {
+    if (outcome.kind === 'duplicate' && item.movement !== null && !passage.reservedAnew) {
+      // Whoever committed it may not have told Redis.
       this.#upkeep.correct({ key: item.key, purseId: item.movement.purseId })
     } else {
       const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
       if (settlement !== undefined) this.#settle(settlement)
     }
     passage.reserved = false
+    passage.reservedAnew = false
     switch (outcome.kind) {
       case 'won':
-        this.#upkeep.afterCommit(passage, item)
+        this.#upkeep.afterCommit(passage, item, outcome.purse?.secondVersion)
         this.#respond(passage, resultOfCommit(passage, item, outcome.purse))
         return
-      case 'duplicate': {
-        const result = resultOfStored(passage, outcome.stored)
-        if (result === 'other_body') this.#declineNow(passage, 'other_body')
-        else if (result === 'force') this.#force(passage)
-        else this.#respond(passage, result)
+      case 'duplicate':
+        this.#answerAgain(passage, outcome.stored)
         return
-      }
       case 'refused':
         if (outcome.guard === 'original') this.#tracing.push(passage)
         else this.#refreshing.push(passage)

@@ -79,9 +79,12 @@ export class Upkeep {
   }
 
   /** What a commit changed beside its purse: cards, and a second purse. */
-  afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem): void {
-    if (second !== null) this.correct({ key, purseId: second.purseId })
+  afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem, secondVersion?: number): void {
     if (!this.#parts.hotState.up) return
+    if (second !== null && secondVersion !== undefined) {
+      const moved = { version: secondVersion, delta: second.delta }
+      this.#parts.settle({ key, purseId: second.purseId, state: undefined, moved })
+    }
     if (verification?.pin === 'wrong' || verification?.pin === 'right' || verification?.scriptSent === true)
       this.#reloading.push(passage.transaction.cardToken)
     if (cardUpdate === null) return

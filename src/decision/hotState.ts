@@ -78,6 +78,8 @@ export interface Settlement {
   readonly key: string
   readonly purseId: number
   readonly state: CommittedPurse | undefined
+  /** Of a purse of which no more is known: how a commit changed its balance, and the version it has since. */
+  readonly moved?: { readonly version: number; readonly delta: number }
 }
 
 /** A counter of attempts, by its name, and how long it lives from its first count on. */
@@ -215,8 +217,12 @@ export class HotState {
     const keys = [this.#key('epoch'), this.#key('reservations')]
     for (const { purseId } of settlements) keys.push(this.#key(`purse:${String(purseId)}`))
     for (const { purseId } of reservations) keys.push(this.#key(`purse:${String(purseId)}`))
-    const settled = settlements.map(({ key, purseId, state }) =>
-      state === undefined ? [key, purseId] : [key, purseId, ...stateList(state)],
+    const settled = settlements.map(({ key, purseId, state, moved }) =>
+      state !== undefined
+        ? [key, purseId, ...stateList(state)]
+        : moved !== undefined
+          ? [key, purseId, moved.version, moved.delta]
+          : [key, purseId],
     )
     const reserved = reservations.map((reservation) => reservationList(reservation, nowMs))
     const args = [String(epoch), JSON.stringify(settled), JSON.stringify(reserved)]

@@ -5,7 +5,8 @@
 -- KEYS  1 epoch   2 reservations (hash: idempotency key -> what it reserved)   3.. the purse of each item, settlements first
 -- ARGV  1 epoch the caller knows   2 JSON: the settlements   3 JSON: the reservations, each item a list that begins with its idempotency key
 --         settlement   { key, purseId } where nothing was committed, or { key, purseId, version, gate (0: as it was), balance, day,
---                      spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks } with the committed state
+--                      spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks } with the committed state, or
+--                      { key, purseId, version, change of balance }, which counts on the version before it only
 --         reservation  { key, debit, gate (0: any), group (0 none, 1 spending, 2 withdrawal), amount, count, amountMax, countMax, day,
 --                      marks, ms, keyDate, purseId, body }; days and dates are yyyymmdd, marks are bits
 -- A purse is PURSE: epoch, the committed state, and what is reserved: debit, spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks.
@@ -61,7 +62,12 @@ local function settle(purse, key, item)
       purse[at + 1] = math.max(0, purse[at + 1] - count)
     end
   end
-  if item[3] and item[3] > purse[VERSION] then
+  if #item == 4 then
+    if item[3] == purse[VERSION] + 1 then
+      purse[VERSION] = item[3]
+      purse[BALANCE] = purse[BALANCE] + item[4]
+    end
+  elseif item[3] and item[3] > purse[VERSION] then
     local gate = math.max(purse[GATE], item[4])
     for i = VERSION, DEBIT - 1 do purse[i] = item[i + 1] end
     purse[GATE] = gate

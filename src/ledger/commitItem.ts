@@ -60,6 +60,8 @@ export interface PurseState {
   readonly marks: number
   /** Wrong fingerprints or PINs in a row, where this item counted one. */
   readonly tries: number | undefined
+  /** Version of the second purse, where this item moved one. */
+  readonly secondVersion: number | undefined
 }
 
 /** The stored answer of a key. */

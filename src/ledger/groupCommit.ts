@@ -66,6 +66,7 @@ interface BatchRow {
   readonly withdrawn_count: string
   readonly marks: string
   readonly tries: string | null
+  readonly second_version: string | null
 }
 
 const COMMIT_BATCH: Statement = {
@@ -377,7 +378,13 @@ class PurseStates {
       row.withdrawn_count,
       row.marks,
       row.tries ?? '',
+      row.second_version ?? '',
     ].map((column) => column.split(','))
+  }
+
+  #optional(column: number, index: number): number | undefined {
+    const text = this.#columns[column]?.[index] ?? ''
+    return text === '' ? undefined : Number(text)
   }
 
   at(index: number): PurseState {
@@ -392,7 +399,8 @@ class PurseStates {
       withdrawnAmount: number(6),
       withdrawnCount: number(7),
       marks: number(8),
-      tries: (this.#columns[9]?.[index] ?? '') === '' ? undefined : number(9),
+      tries: this.#optional(9, index),
+      secondVersion: this.#optional(10, index),
     }
   }
 }

@@ -18,7 +18,8 @@
 --   7 the day's amount;   8 the day's count;   9 a mark is set already;   10 an item's ceiling;   11 the second purse;
 --   12 the transaction counter was used before, or is too far behind.
 --   1 to 12: nothing was written for this item.
---   The purse columns are its state after this batch and hold for outcome 0 only; `tries` is the count of wrong fingerprints or PINs.
+--   The purse columns are its state after this batch and hold for outcome 0 only; `tries` is the count of wrong fingerprints or PINs,
+--   `second_version` the version of an item's second purse.
 -- Locks: purses ORDER BY shard, id FOR NO KEY UPDATE, then cards by token, before any key is inserted; keys in key order. So no two batches
 --   wait for each other in a circle. Each step is a statement of its own: it must see what others committed while the step before waited.
 CREATE FUNCTION commit_batch(
@@ -38,7 +39,7 @@ CREATE FUNCTION commit_batch(
   t_item integer[], t_debit_code smallint[], t_debit_owner bigint[], t_credit_code smallint[], t_credit_owner bigint[],
   t_unit smallint[], t_amount bigint[],
   OUT outcome text, OUT balance text, OUT held text, OUT version text, OUT day text,
-  OUT spent_amount text, OUT spent_count text, OUT withdrawn_amount text, OUT withdrawn_count text, OUT marks text, OUT tries text
+  OUT spent_amount text, OUT spent_count text, OUT withdrawn_amount text, OUT withdrawn_count text, OUT marks text, OUT tries text, OUT second_version text
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -358,5 +359,6 @@ BEGIN
   withdrawn_count := array_to_string(v_withdrawn_count, ',', '');
   marks := array_to_string(v_marks, ',', '');
   tries := array_to_string(v_tries, ',', '');
+  second_version := array_to_string(v_second_version, ',', '');
 END
 $$;
