@@ -15,8 +15,8 @@ const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   answers: async () => (await import('./targets/answers.ts')).answers,
   authorizations: async () => (await import('./targets/authorizations.ts')).authorizations,
   classify: async () => (await import('./targets/classify.ts')).classify,
-  // As soon as src/security/keyBlock.ts is there:
-  // keyBlock: async () => (await import('./targets/keyBlock.ts')).keyBlock,
+  chipData: async () => (await import('./targets/chipData.ts')).chipData,
+  keyBlock: async () => (await import('./targets/keyBlock.ts')).keyBlock,
 }
 
 /** Of the fuzzer's own test. */

@@ -1,11 +1,7 @@
 /** TR-31 key blocks (src/security/keyBlock.ts). What is not authentic or not well formed is refused by a KeyBlockError and by nothing else. */
 import { softwareKey } from '../../../src/security/softwareKeys.ts'
-import type { KeyHandle } from '../../../src/security/keys.ts'
+import { openKeyBlock } from '../../../src/security/keyBlock.ts'
 import { check, type Target } from '../target.ts'
-
-// Imported by its path for as long as it may not be there.
-const module = new URL('../../../src/security/keyBlock.ts', import.meta.url).href
-const { openKeyBlock } = (await import(module)) as { openKeyBlock: (block: string, under: KeyHandle) => unknown }
 
 /** TR-31:2018 annex A.7, the examples of versions B and D, and the keys they are protected under. */
 const EXAMPLES = [
