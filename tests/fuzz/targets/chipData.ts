@@ -22,9 +22,12 @@ const REQUEST =
 const TRANSACTION_DATA_BYTES = 6 + 6 + 2 + 5 + 2 + 3 + 1 + 4 + 2 + 2
 
 export const chipData: Target = {
-  seeds: [REQUEST, `${REQUEST}57119818010000000018D29122011234567800`, `${REQUEST}5A0898180100000000185F340100`].map((hex) =>
-    Buffer.from(hex, 'hex'),
-  ),
+  seeds: [
+    REQUEST,
+    REQUEST.slice(0, -2),
+    `${REQUEST}57119818010000000018D29122011234567800`,
+    `${REQUEST}5A0898180100000000185F340100`,
+  ].map((hex) => Buffer.from(hex, 'hex')),
   dictionary: ['9F26', '9F27', '9F10', '9F37', '9F36', '57', '5A', '5F34', '84', '9F34'],
   bytesMax: 300,
   run(input) {
