@@ -137,7 +137,7 @@ export interface Cover {
 }
 
 /** What the issuer may tell a chip to do (EMV Book 3 6.5). */
-export type IssuerScript = 'PIN_UNBLOCK' | 'APPLICATION_BLOCK' | 'APPLICATION_UNBLOCK' | 'CARD_BLOCK'
+export type IssuerScript = 'PIN_BLOCK' | 'PIN_UNBLOCK' | 'APPLICATION_BLOCK' | 'APPLICATION_UNBLOCK' | 'CARD_BLOCK'
 
 /** What a decision knows of a card: its row, its household and person, and the gates of its purses, all of one instant. */
 export interface CardSnapshot {

@@ -156,7 +156,7 @@ export interface ScriptRequest {
   readonly cryptogram: Buffer
   /** 9F10. Only a PAN of more than 16 digits needs it: its CVN says how the card's keys were derived. */
   readonly issuerApplicationData?: Buffer
-  readonly command: 'PIN_UNBLOCK' | 'APPLICATION_BLOCK' | 'APPLICATION_UNBLOCK' | 'CARD_BLOCK'
+  readonly command: 'PIN_BLOCK' | 'PIN_UNBLOCK' | 'APPLICATION_BLOCK' | 'APPLICATION_UNBLOCK' | 'CARD_BLOCK'
 }
 
 export type ScriptOutcome = { readonly kind: 'made'; readonly apdu: Buffer } | { readonly kind: 'refused' }

@@ -42,6 +42,16 @@ describe('issuer script commands', () => {
     }
   })
 
+  test.each(['visa', 'mchip'] as const)('a PIN is blocked by writing 0 into its try counter (%s)', (scheme) => {
+    const apdu = scriptCommand(scheme, MASTER_KEY, 'PIN_BLOCK', ATC, CRYPTOGRAM)
+    expect(apdu.toString('hex').toUpperCase().startsWith('84DA9F170900')).toBe(true)
+    expect(apdu).toHaveLength(14)
+    expect(isScriptAuthentic(scheme, MASTER_KEY, apdu, ATC, CRYPTOGRAM)).toBe(true)
+    const other = Buffer.from(apdu)
+    other[5] = 1
+    expect(isScriptAuthentic(scheme, MASTER_KEY, other, ATC, CRYPTOGRAM)).toBe(false)
+  })
+
   test('another command, card, counter or cryptogram needs another MAC', () => {
     const apdu = scriptCommand('visa', MASTER_KEY, 'PIN_UNBLOCK', ATC, CRYPTOGRAM)
     const other = Buffer.from('001D', 'hex')

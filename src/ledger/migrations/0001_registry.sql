@@ -110,7 +110,7 @@ CREATE TABLE card (
   pin_tries smallint NOT NULL DEFAULT 0,
   atc_max integer NOT NULL DEFAULT 0,
   atc_seen bigint NOT NULL DEFAULT 0,
-  issuer_script text CHECK (issuer_script IN ('PIN_UNBLOCK', 'APPLICATION_BLOCK', 'APPLICATION_UNBLOCK', 'CARD_BLOCK')),
+  issuer_script text CHECK (issuer_script IN ('PIN_BLOCK', 'PIN_UNBLOCK', 'APPLICATION_BLOCK', 'APPLICATION_UNBLOCK', 'CARD_BLOCK')),
   PRIMARY KEY (shard, token),
   CHECK ((role = 'old') = (person_id IS NULL))
 ) WITH (fillfactor = 70);

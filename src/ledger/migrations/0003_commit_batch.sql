@@ -292,7 +292,12 @@ BEGIN
       pin_tries = CASE i.pin WHEN 1 THEN c.pin_tries + 1 WHEN 2 THEN 0 ELSE c.pin_tries END,
       state = CASE WHEN i.pin = 1 AND c.pin_tries + 1 >= i.pin_max AND c.state = 'ACTIVE' THEN 'PIN_BLOCKED' ELSE c.state END,
       pin_reference = coalesce(i.pin_reference, c.pin_reference),
-      issuer_script = CASE WHEN i.script_sent THEN NULL ELSE c.issuer_script END,
+      -- The chip learns of it with its next right cryptogram.
+      issuer_script = CASE
+        WHEN i.script_sent THEN NULL
+        WHEN i.pin = 1 AND c.pin_tries + 1 >= i.pin_max AND c.state = 'ACTIVE' THEN 'PIN_BLOCK'
+        ELSE c.issuer_script
+      END,
       version = CASE WHEN i.pin < 3 OR i.script_sent THEN c.version + 1 ELSE c.version END
     FROM unnest(v_outcome, p_card, p_atc, p_pin, p_pin_max, p_pin_reference, p_script_sent) AS i(outcome, token, atc, pin, pin_max, pin_reference, script_sent)
     WHERE i.outcome = 0 AND (i.atc IS NOT NULL OR i.pin < 3) AND c.shard = p_shard AND c.token = i.token;
