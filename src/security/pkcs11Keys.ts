@@ -68,10 +68,12 @@ export function openPkcs11KeyStore(options: Pkcs11Options): KeyStore {
     list: () =>
       run('list the keys', (token) => {
         known.clear()
-        const names = new Set(keyObjects(token).flatMap(({ part, name }) => (part === 'whole' ? [name] : [])))
-        return [...names].toSorted().flatMap((name) => {
+        // One search for all: one a key is slow on a token with many.
+        const objects = Map.groupBy(keyObjects(token), ({ name }) => name)
+        const names = [...objects.keys()].filter((name) => (objects.get(name) ?? []).some(({ part }) => part === 'whole'))
+        return names.toSorted().flatMap((name) => {
           try {
-            const key = readKey(token, name)
+            const key = readKey(token, name, objects.get(name))
             known.set(name, key)
             return [key.info]
           } catch (error) {
@@ -189,9 +191,8 @@ function assertWhole(blocks: Uint8Array, blockBytes: number): void {
   assert(blocks.length % blockBytes === 0, `blocks of ${String(blockBytes)} bytes`)
 }
 
-/** The key's newest version. @throws KeyRefused where there is none, or it is not whole */
-function readKey(token: OpenToken, name: string): TokenKey {
-  const objects = keyObjects(token, name)
+/** The key's newest version. @param objects all of this key. @throws KeyRefused where there is none, or it is not whole */
+function readKey(token: OpenToken, name: string, objects = keyObjects(token, name)): TokenKey {
   const wholes = objects.filter(({ part }) => part === 'whole')
   const version = newestVersion(wholes)
   const [whole, ...others] = wholes.filter((object) => object.version === version)
