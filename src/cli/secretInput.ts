@@ -65,15 +65,22 @@ export function questions(input: QuestionsInput, output: Writable): Questions {
     return result
   }
 
+  let isRaw = false
+  /** Raw, a terminal echoes nothing. It stays so until an answer is asked for: what is pasted in one go is not shown in between either. */
+  const setRaw = (raw: boolean): void => {
+    if (raw !== isRaw) input.setRawMode?.(raw)
+    isRaw = raw
+  }
+
   const prompted = async (prompt: string, raw: boolean): Promise<Buffer> => {
     if (!interactive) return await line(false)
+    // Before the prompt, because somebody may be quick.
+    setRaw(raw)
     output.write(prompt)
     if (!raw) return await line(false)
-    input.setRawMode?.(true)
     try {
       return await line(true)
     } finally {
-      input.setRawMode?.(false)
       output.write('\n')
     }
   }
@@ -87,6 +94,7 @@ export function questions(input: QuestionsInput, output: Writable): Questions {
     },
     close: () => {
       chunk.fill(0)
+      setRaw(false)
       // A terminal that is listened to keeps the process alive.
       input.destroy()
     },

@@ -20,14 +20,24 @@ function asked(typed: readonly string[], isTTY: boolean): Asked {
 }
 
 describe('from a terminal', () => {
-  test('a secret is not echoed, and only while it is typed the terminal is raw', async () => {
+  test('a secret is not echoed: the terminal is raw until an answer is asked for', async () => {
     const { ask, rawModes, shown } = asked(['01', '23\r', 'yes\n'], true)
     expect((await ask.secret('component: ')).toString()).toBe('0123')
-    expect(rawModes).toEqual([true, false])
+    expect(rawModes).toEqual([true])
     expect(await ask.answer('right? ')).toBe('yes')
     expect(rawModes).toEqual([true, false])
     expect(shown()).toBe('component: \nright? ')
     ask.close()
+    expect(rawModes).toEqual([true, false])
+  })
+
+  test('is raw before it is prompted, and between two secrets', async () => {
+    const { ask, rawModes, shown } = asked(['01\r23\r'], true)
+    const first = ask.secret('component: ')
+    expect([rawModes.join(), shown()]).toEqual(['true', 'component: '])
+    await first
+    expect((await ask.secret('component: ')).toString()).toBe('23')
+    expect(rawModes).toEqual([true])
   })
 
   test('takes digits back', async () => {
@@ -40,6 +50,7 @@ describe('from a terminal', () => {
   test.each(['01\u0003', '\u0004'])('ends with %j, and the terminal is as before', async (typed) => {
     const { ask, rawModes } = asked([typed], true)
     await expect(ask.secret('')).rejects.toThrow(UsageError)
+    ask.close()
     expect(rawModes).toEqual([true, false])
   })
 })
