@@ -1,16 +1,16 @@
 /** One stage alone, measured several times; the median and how far the rounds lie apart. */
 export type StageName = 'decode' | 'encode' | 'reserve' | 'commit'
 
-export interface StageMeasure {
-  readonly stage: StageName
+export interface StageMeasure<Stage extends string = StageName> {
+  readonly stage: Stage
   /** Dialect, or items in a batch. */
   readonly variant: string
   /** Does the stage's work for about `forMs`. @returns how many items it did */
   run(forMs: number): Promise<number>
 }
 
-export interface StageResult {
-  readonly stage: StageName
+export interface StageResult<Stage extends string = StageName> {
+  readonly stage: Stage
   readonly variant: string
   /** Items a second. */
   readonly median: number
@@ -20,10 +20,10 @@ export interface StageResult {
 }
 
 /** Round by round over all stages, so that what else the machine does meanwhile meets them all alike. */
-export async function measureStages(
-  measures: readonly StageMeasure[],
+export async function measureStages<Stage extends string>(
+  measures: readonly StageMeasure<Stage>[],
   options: { readonly rounds: number; readonly forMs: number; readonly onRound?: (round: number) => void },
-): Promise<StageResult[]> {
+): Promise<StageResult<Stage>[]> {
   const rates = measures.map((): number[] => [])
   // The first round is for the just-in-time compiler and the servers' caches.
   for (let round = 0; round <= options.rounds; round++) {

@@ -3,7 +3,7 @@ import { SingleBar } from 'cli-progress'
 import { Command, InvalidArgumentError } from 'commander'
 import { ConfigError, type Config } from '../config.ts'
 import { dataKeyUse, rotateDataKey, ROTATION_BATCH_MAX, type DataKeyUse, type RotateResult } from '../ledger/rotateData.ts'
-import { KeyRefused, type KeyStore } from '../security/keys.ts'
+import { KeyRefused, KeyStoreFailed, type KeyStore } from '../security/keys.ts'
 import { NoStackError, serversOf, type GivenServers } from './servers.ts'
 import { UsageError } from './usageError.ts'
 
@@ -35,7 +35,7 @@ export function rotateCommand(openKeys: (config: Config) => KeyStore | Promise<K
     } catch (error) {
       if (error instanceof ConfigError || error instanceof UsageError || error instanceof KeyRefused)
         command.error(`error: ${error.message}`, { exitCode: EXIT_USAGE })
-      const reason = error instanceof NoStackError ? error.message : connectionReason(error)
+      const reason = error instanceof NoStackError || error instanceof KeyStoreFailed ? error.message : connectionReason(error)
       if (reason === undefined) throw error
       command.error(`error: ${reason}`, { exitCode: EXIT_NO_CONNECTION })
     }

@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   routes: async () => (await import('./routes.ts')).routesCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   cycle: async () => (await import('./cycle.ts')).cycleCommand(),
+  keys: async () => (await import('./keys.ts')).keysCommand(),
   terminal: async () => (await import('./terminal.ts')).terminalCommand(),
   merchant: async () => (await import('./terminal.ts')).merchantCommand(),
 }

@@ -3,6 +3,7 @@
  * everybody, so refused in production, where a token holds keys that nobody knows (spec/security.md).
  */
 import { createHash } from 'node:crypto'
+import { withOddParity } from './keyComponents.ts'
 import type { KeyAlgorithm, KeyUsage, NewKey } from './keys.ts'
 
 type Row = readonly [name: string, usage: KeyUsage, algorithm: KeyAlgorithm, bytes: 16 | 24 | 32]
@@ -43,12 +44,5 @@ const LINK_KEY = /^(zpk|zpk-aes|mac|mac-retail|transport)\./
 
 function developmentKey(name: string, algorithm: KeyAlgorithm, bytes: number): Buffer {
   const value = createHash('sha256').update(`sarf development key ${name}`).digest().subarray(0, bytes)
-  return algorithm === 'T' ? Buffer.from(value.map(withOddParity)) : value
-}
-
-/** FIPS 46-3: each byte of a DES key has an odd number of ones. */
-function withOddParity(byte: number): number {
-  let ones = 0
-  for (let rest = byte >> 1; rest !== 0; rest >>= 1) ones += rest & 1
-  return (byte & 0xfe) | (ones % 2 === 0 ? 1 : 0)
+  return algorithm === 'T' ? withOddParity(value) : value
 }

@@ -52,6 +52,11 @@ export function exportKey(keys: KeyStore, name: string, under: string): string {
   return block
 }
 
+/** What a key of this usage may be. */
+export function algorithmsOf(usage: KeyUsage): readonly KeyAlgorithm[] {
+  return TERMS[usage].algorithms
+}
+
 interface Terms {
   readonly algorithms: readonly KeyAlgorithm[]
   /** What the switch does with it, in the letters of X9.143 table 4. */
@@ -77,7 +82,7 @@ const TERMS: Readonly<Record<KeyUsage, Terms>> = {
 const UNRESTRICTED = 'N'
 const LENGTHS: Readonly<Record<KeyAlgorithm, readonly number[]>> = { T: [16, 24], A: [16, 24, 32], H: [32] }
 
-function isUsage(text: string): text is KeyUsage {
+export function isUsage(text: string): text is KeyUsage {
   return Object.hasOwn(TERMS, text)
 }
 

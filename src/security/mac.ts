@@ -25,18 +25,25 @@ export function retailMac(key: Uint8Array): MacFunction {
   const k1 = key.subarray(0, DES_BLOCK)
   // Single DES is triple DES with one key three times.
   const single = Buffer.concat([k1, k1])
-  const chain = cbcChain('des-ede-cbc', single)
-  const last = ecb('des-ede', key)
-  const columns = ecb('des-ede', single)
+  return retailMacBy(ecb('des-ede', single), ecb('des-ede', key), cbcChain('des-ede-cbc', single))
+}
+
+/**
+ * The same with a key that is elsewhere.
+ *
+ * @param single ECB of DES under K1, @param whole of triple DES under K1 K2
+ * @param chain CBC under K1, where there is such a cipher: without it every block is a call of `single`
+ */
+export function retailMacBy(single: Ecb, whole: Ecb, chain = ecbChain(single, DES_BLOCK)): MacFunction {
   const one = (data: Uint8Array): Buffer => {
     const blocks = Buffer.alloc(paddedLength(data.length, DES_BLOCK))
     blocks.set(data)
     const lastBlock = blocks.subarray(blocks.length - DES_BLOCK)
     if (blocks.length > DES_BLOCK) xorInto(lastBlock, chain(blocks.subarray(0, blocks.length - DES_BLOCK)))
-    return last(lastBlock)
+    return whole(lastBlock)
   }
   const batch = (messages: readonly Uint8Array[]): Buffer[] =>
-    messages.length < SIDE_BY_SIDE_MIN ? messages.map(one) : sideBySide(messages, DES_BLOCK, () => {}, columns, last)
+    messages.length < SIDE_BY_SIDE_MIN ? messages.map(one) : sideBySide(messages, DES_BLOCK, () => {}, single, whole)
   return Object.assign(one, { batch })
 }
 

@@ -3,7 +3,7 @@
  *
  * | attribute | value |
  * |---|---|
- * | CKA_LABEL | the key's name; `:first-half` behind it for the second object of an M3 or C0 key |
+ * | CKA_LABEL | the key's name; `:first-half` or `:variant` behind it for the second object that some keys have |
  * | CKA_ID | `sarf/M3/1`: usage, and version, which the next `put` under the same name raises |
  * | CKA_KEY_TYPE | CKK_DES2 (T, 16 bytes), CKK_DES3 (T, 24), CKK_AES (A, by CKA_VALUE_LEN), CKK_GENERIC_SECRET (H) |
  * | CKA_EXTRACTABLE | whether the key is exportable |
@@ -12,11 +12,12 @@
  * | CKA_MODIFIABLE | false: a key's usage is for good |
  * | CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN | as the algorithm needs; CKA_VERIFY, CKA_WRAP, CKA_UNWRAP, CKA_DERIVE are false |
  *
- * The first half of an M3 or C0 key K1 K2 is a CKK_DES2 object K1 K1, which enciphers and no more: tokens have no single DES.
+ * The second object is of CKK_DES2 too, and enciphers and no more. For an M3 or C0 key K1 K2 it is K1 K1, because tokens have no single DES;
+ * for a B0 key of double length it is the key XOR C0C0C0C0 00000000 C0C0C0C0 00000000 (X9.24-1:2009 A.6), because they have no variants.
  * Objects that are not like this belong to others and are left alone.
  */
 import type { Attribute, Handle } from 'pkcs11js'
-import { KeyRefused, type KeyAlgorithm, type KeyUsage, type NewKey } from './keys.ts'
+import { KeyRefused, type KeyAlgorithm, type KeyInfo, type KeyUsage, type NewKey } from './keys.ts'
 import type { OpenToken } from './pkcs11Session.ts'
 
 export interface KeyObject {
@@ -30,10 +31,14 @@ export interface KeyObject {
   readonly exportable: boolean
 }
 
-export type KeyPart = 'whole' | 'first half'
+export type KeyPart = 'whole' | SecondPart
+/** What is made of a key when it is put, as an object of its own. */
+export type SecondPart = 'first half' | 'variant'
 
-const FIRST_HALF = ':first-half'
+const SUFFIXES: Readonly<Record<SecondPart, string>> = { 'first half': ':first-half', variant: ':variant' }
 const HALF_BYTES = 8
+const DOUBLE_LENGTH = 2 * HALF_BYTES
+const VARIANT_MASK = Buffer.from('C0C0C0C000000000C0C0C0C000000000', 'hex')
 const FOUND_AT_ONCE = 64
 const KEY_NAME = /^[a-z0-9.-]+$/
 
@@ -54,14 +59,15 @@ const USAGES: Readonly<Record<KeyUsage, true>> = {
   V2: true,
 }
 
-/** M3 and C0: what single DES is needed for. */
-export function hasFirstHalf(usage: KeyUsage): boolean {
-  return usage === 'M3' || usage === 'C0'
+/** M3 and C0 need single DES, B0 of double length the variant. */
+export function secondPart({ usage, algorithm, bytes }: Pick<KeyInfo, 'usage' | 'algorithm' | 'bytes'>): SecondPart | undefined {
+  if (usage === 'M3' || usage === 'C0') return 'first half'
+  return usage === 'B0' && algorithm === 'T' && bytes === DOUBLE_LENGTH ? 'variant' : undefined
 }
 
 /** The objects of one key, or of all, in any order. More than one version of a key is there while it is replaced, or when that was cut short. */
 export function keyObjects(token: OpenToken, name?: string): readonly KeyObject[] {
-  const labels = name === undefined ? [undefined] : [name, name + FIRST_HALF]
+  const labels = name === undefined ? [undefined] : [name, ...Object.values(SUFFIXES).map((suffix) => name + suffix)]
   const found = labels.flatMap((label) => search(token, label)).map((handle) => readObject(token, handle))
   return found.filter((object) => object !== undefined)
 }
@@ -75,22 +81,21 @@ export function checkNewKey(key: NewKey): void {
   if (!allowed.includes(value.length)) {
     throw new KeyRefused(`key ${name} has ${String(value.length)} bytes; ${algorithm} has ${allowed.join(', ')}`)
   }
-  if (hasFirstHalf(usage) && (algorithm !== 'T' || value.length !== 2 * HALF_BYTES)) {
+  if ((usage === 'M3' || usage === 'C0') && (algorithm !== 'T' || value.length !== DOUBLE_LENGTH)) {
     throw new KeyRefused(`key ${name} is for ${usage}, which takes triple DES of 16 bytes`)
   }
 }
 
 export function createObject(token: OpenToken, key: NewKey, version: number, part: KeyPart): void {
   const { names, library, handle } = token
-  const half = key.value.subarray(0, HALF_BYTES)
-  const value = Buffer.concat(part === 'whole' ? [key.value] : [half, half])
+  const value = valueOf(key.value, part)
   const ciphers = key.algorithm !== 'H'
   const exportable = key.exportable && part === 'whole'
   const template: Attribute[] = [
     { type: names.CKA_CLASS, value: names.CKO_SECRET_KEY },
     { type: names.CKA_KEY_TYPE, value: keyType(token, key.algorithm, value.length) },
     { type: names.CKA_VALUE, value },
-    { type: names.CKA_LABEL, value: part === 'whole' ? key.name : key.name + FIRST_HALF },
+    { type: names.CKA_LABEL, value: part === 'whole' ? key.name : key.name + SUFFIXES[part] },
     { type: names.CKA_ID, value: Buffer.from(`sarf/${key.usage}/${String(version)}`, 'latin1') },
     { type: names.CKA_TOKEN, value: true },
     { type: names.CKA_PRIVATE, value: true },
@@ -109,6 +114,19 @@ export function createObject(token: OpenToken, key: NewKey, version: number, par
     library.C_CreateObject(handle, template)
   } finally {
     value.fill(0)
+  }
+}
+
+/** @param key whole */
+function valueOf(key: Uint8Array, part: KeyPart): Buffer {
+  const half = key.subarray(0, HALF_BYTES)
+  switch (part) {
+    case 'whole':
+      return Buffer.from(key)
+    case 'first half':
+      return Buffer.concat([half, half])
+    case 'variant':
+      return Buffer.from(key.map((byte, at) => byte ^ (VARIANT_MASK[at] ?? 0)))
   }
 }
 
@@ -145,12 +163,18 @@ function readObject(token: OpenToken, object: Handle): KeyObject | undefined {
   ])
   const label = attribute(attributes, 0).toString('utf8')
   const [, usage, version] = /^sarf\/(\w\d)\/(\d{1,9})$/.exec(attribute(attributes, 1).toString('latin1')) ?? []
-  const part = label.endsWith(FIRST_HALF) ? 'first half' : 'whole'
-  const name = part === 'whole' ? label : label.slice(0, -FIRST_HALF.length)
+  const { name, part } = partOf(label)
   if (usage === undefined || !isKeyUsage(usage) || !KEY_NAME.test(name)) return undefined
   const shape = shapeOf(token, object, numberOf(attribute(attributes, 2)))
   if (shape === undefined) return undefined
   return { handle: object, name, usage, version: Number(version), part, ...shape, exportable: attribute(attributes, 3)[0] === 1 }
+}
+
+function partOf(label: string): { readonly name: string; readonly part: KeyPart } {
+  for (const part of ['first half', 'variant'] as const) {
+    if (label.endsWith(SUFFIXES[part])) return { name: label.slice(0, -SUFFIXES[part].length), part }
+  }
+  return { name: label, part: 'whole' }
 }
 
 function isKeyUsage(text: string): text is KeyUsage {

@@ -8,6 +8,7 @@ import {
   type Decipheriv,
   type KeyObject,
 } from 'node:crypto'
+import { assert } from '../assert.ts'
 import { KeyRefused, type KeyAlgorithm, type KeyHandle, type KeyStore, type NewKey } from './keys.ts'
 import { cbcChain, cmac, retailMac, type Ecb, type MacFunction } from './mac.ts'
 
@@ -70,7 +71,7 @@ export function softwareKey(key: NewKey): KeyHandle {
   // From the key's bytes each cipher object would take four times as long.
   let secret: KeyObject | undefined
   const gcm = (): KeyObject => (secret ??= createSecretKey(gcmKey(key, value)))
-  const encrypt = (blocks: Uint8Array): Buffer => (encipher ??= ecbEncipher(key, value)).update(blocks)
+  const encrypt = (blocks: Uint8Array): Buffer => whole(algorithm, (encipher ??= ecbEncipher(key, value)), blocks)
   const mac = (): MacFunction => (macFunction ??= macOf(key, value, encrypt))
   return {
     info: {
@@ -85,14 +86,14 @@ export function softwareKey(key: NewKey): KeyHandle {
       exportable,
     },
     encrypt,
-    decrypt: (blocks) => (decipher ??= ecbDecipher(key, value)).update(blocks),
+    decrypt: (blocks) => whole(algorithm, (decipher ??= ecbDecipher(key, value)), blocks),
     encryptFirstHalf: (blocks) => {
       if (usage !== 'C0' || !isDoubleLength(algorithm, value)) throw new KeyRefused(`key ${name} is not used by halves`)
-      return (firstHalf ??= ecbEncipher(key, firstHalfTwice(value))).update(blocks)
+      return whole(algorithm, (firstHalf ??= ecbEncipher(key, firstHalfTwice(value))), blocks)
     },
     encryptVariant: (blocks) => {
       if (usage !== 'B0' || !isDoubleLength(algorithm, value)) throw new KeyRefused(`key ${name} has no variant`)
-      return (variant ??= ecbEncipher(key, initialKeyVariant(value))).update(blocks)
+      return whole(algorithm, (variant ??= ecbEncipher(key, initialKeyVariant(value))), blocks)
     },
     mac: (data) => mac()(data),
     macs: (batch) => mac().batch(batch),
@@ -112,6 +113,13 @@ export function softwareKey(key: NewKey): KeyHandle {
       }
     },
   }
+}
+
+/** A cipher object keeps what is no whole block for its next call, which would be of another message. */
+function whole(algorithm: KeyAlgorithm, cipher: Cipheriv | Decipheriv, blocks: Uint8Array): Buffer {
+  const blockBytes = algorithm === 'A' ? AES_BLOCK : TDES_BLOCK
+  assert(blocks.length % blockBytes === 0, `blocks of ${String(blockBytes)} bytes`)
+  return cipher.update(blocks)
 }
 
 const LENGTHS: Readonly<Record<KeyAlgorithm, readonly number[]>> = { T: [16, 24], A: [16, 24, 32], H: [32] }

@@ -8,13 +8,22 @@ export interface Ran {
   readonly stderr: string
 }
 
-/** @param environment added to this process's, without what points to a stack of somebody else */
-export async function runSarf(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Ran> {
+/**
+ * @param environment added to this process's, without what points to a stack of somebody else
+ * @param input of standard input, which otherwise is empty
+ */
+export async function runSarf(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  input?: string,
+): Promise<Ran> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(DATABASE_URL|REDIS_URL|SARF_.*)$/.test(name))
   const child = spawn(process.execPath, [fileURLToPath(new URL('../../src/cli/sarf.ts', import.meta.url)), ...args], {
     env: { ...Object.fromEntries(inherited), SARF_STATE: '/nowhere', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
   })
+  // Who does not read it may be gone before it is written.
+  child.stdin.on('error', () => {}).end(input)
   const output = { stdout: '', stderr: '' }
   for (const stream of ['stdout', 'stderr'] as const) {
     child[stream].on('data', (bytes: Buffer) => {

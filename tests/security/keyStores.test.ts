@@ -2,6 +2,7 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { InvariantViolation } from '../../src/assert.ts'
 import { KeyRefused, type KeyAlgorithm, type KeyStore, type KeyUsage, type NewKey } from '../../src/security/keys.ts'
 import { keyStoresUnderTest } from '../support/keyStores.ts'
 
@@ -44,6 +45,9 @@ const ISO9797: [string, string][] = [
   ['Now is the time for all ', 'a1c72e74ea3fa9b6'],
   ['Now is the time for it', '2e2b1428cc78254f'],
 ]
+
+/** X9.24-1:2009 annex A. */
+const DUKPT_KEY = hex('0123456789abcdef fedcba9876543210')
 
 describe.each(keyStoresUnderTest())('%s key store', (_name, open) => {
   let store: KeyStore
@@ -129,20 +133,76 @@ describe.each(keyStoresUnderTest())('%s key store', (_name, open) => {
     }
   })
 
-  it('single DES under the first half of M3 and C0 keys', () => {
-    for (const usage of ['M3', 'C0'] as const) {
-      const value = randomBytes(16)
-      const half = value.subarray(0, 8)
-      const handle = stored(`half.${usage.toLowerCase()}`, usage, 'T', value)
-      const blocks = randomBytes(8 * 33)
-      const single = createCipheriv('des-ede', Buffer.concat([half, half]), null).setAutoPadding(false)
-      expect(handle.encryptFirstHalf(blocks)).toEqual(single.update(blocks))
-      expect(handle.encrypt(blocks)).toEqual(createCipheriv('des-ede', value, null).update(blocks))
-    }
+  it('single DES under the first half of a C0 key', () => {
+    const value = randomBytes(16)
+    const half = value.subarray(0, 8)
+    const handle = stored('cvk', 'C0', 'T', value)
+    const blocks = randomBytes(8 * 33)
+    const single = createCipheriv('des-ede', Buffer.concat([half, half]), null).setAutoPadding(false)
+    expect(handle.encryptFirstHalf(blocks)).toEqual(single.update(blocks))
+    expect(handle.encrypt(blocks)).toEqual(createCipheriv('des-ede', value, null).update(blocks))
   })
 
-  it('no single DES under half of any other key', () => {
-    expect(() => stored('zpk.atm', 'P0', 'T', randomBytes(16)).encryptFirstHalf(Buffer.alloc(8))).toThrow(KeyRefused)
+  /** X9.24-1:2009 A.4: the initial key of this base key and KSN FFFF9876543210E00000. */
+  it('the initial key of DUKPT under a B0 key and its variant', () => {
+    const handle = stored('bdk', 'B0', 'T', DUKPT_KEY)
+    const ksn = hex('FFFF9876543210E0')
+    expect(handle.encrypt(ksn).toString('hex')).toBe('6ac292faa1315b4d')
+    expect(handle.encryptVariant(ksn).toString('hex')).toBe('858ab3a3d7d5933a')
+    const value = Buffer.from(DUKPT_KEY.map((byte, at) => byte ^ (at % 8 < 4 ? 0xc0 : 0)))
+    const blocks = randomBytes(8 * 33)
+    expect(handle.encryptVariant(blocks)).toEqual(createCipheriv('des-ede', value, null).update(blocks))
+  })
+
+  it.each<[KeyUsage, KeyAlgorithm, number]>([
+    ['P0', 'T', 16],
+    ['M3', 'T', 16],
+    ['B0', 'T', 24],
+    ['B0', 'A', 16],
+    ['C0', 'T', 16],
+  ])('no half of a key alone, and no variant, where nothing needs it: %s %s %i', (usage, algorithm, bytes) => {
+    const handle = stored('key', usage, algorithm, randomBytes(bytes))
+    const block = Buffer.alloc(16)
+    if (usage !== 'C0') expect(() => handle.encryptFirstHalf(block)).toThrow(new KeyRefused('key key is not used by halves'))
+    expect(() => handle.encryptVariant(block)).toThrow(new KeyRefused('key key has no variant'))
+  })
+
+  it.each<[KeyUsage, KeyAlgorithm, number]>([
+    ['M3', 'T', 16],
+    ['M6', 'T', 16],
+    ['M6', 'T', 24],
+    ['M6', 'A', 16],
+    ['M6', 'A', 32],
+    ['M7', 'H', 32],
+  ])('MACs of many messages are those of each: %s %s %i', (usage, algorithm, bytes) => {
+    const handle = stored('mac.link', usage, algorithm, randomBytes(bytes))
+    const batches = fc.array(fc.integer({ min: 0, max: 90 }), { maxLength: 40 })
+    fc.assert(
+      fc.property(batches, (lengths) => {
+        const batch = lengths.map((length) => randomBytes(length))
+        expect(handle.macs(batch)).toEqual(batch.map((data) => handle.mac(data)))
+      }),
+      { numRuns: 12 },
+    )
+  })
+
+  it('half a block is our mistake, and spoils no later call', () => {
+    const cvk = stored('cvk', 'C0', 'T', randomBytes(16))
+    const bdk = stored('bdk', 'B0', 'T', randomBytes(16))
+    const aes = stored('zpk', 'P0', 'A', randomBytes(16))
+    const calls: ((blocks: Uint8Array) => Buffer)[] = [
+      (blocks) => cvk.encrypt(blocks),
+      (blocks) => cvk.decrypt(blocks),
+      (blocks) => cvk.encryptFirstHalf(blocks),
+      (blocks) => bdk.encryptVariant(blocks),
+      (blocks) => aes.encrypt(blocks),
+      (blocks) => aes.decrypt(blocks),
+    ]
+    for (const call of calls) {
+      const before = call(Buffer.alloc(16))
+      expect(() => call(Buffer.alloc(12))).toThrow(InvariantViolation)
+      expect(call(Buffer.alloc(16))).toEqual(before)
+    }
   })
 
   it('seals as AES-256-GCM, and opens what fits', () => {
