@@ -5,8 +5,10 @@ import { Authorizer } from './authorize.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ConfigError, loadConfig, readCertificates, type Certificates, type Config, type LinkConfig } from './config.ts'
 import { HotState } from './decision/hotState.ts'
+import { keyProblems } from './security/configuredKeys.ts'
 import { dataVault, type DataVault } from './security/dataVault.ts'
 import { developmentKeys } from './security/developmentKeys.ts'
+import type { Hsm } from './security/hsm.ts'
 import { openHsm } from './security/openHsm.ts'
 import { softwareKeyStore } from './security/softwareKeys.ts'
 import { LinkKeys } from './linkKeys.ts'
@@ -49,6 +51,7 @@ const SHARD = 0
 export async function startSwitch(config: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
   const { clock = systemClock, log = createLogger(config.logLevel) } = options
   const certificates = config.links.map(readCertificates)
+  const hsm = await openKeys(config)
   await migrate(config.databaseUrl)
   await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
@@ -62,7 +65,6 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
       nowMs: clock.now(),
     })
   }
-  const hsm = await openHsm(config.hsm)
   const metrics = new Metrics()
   const ledger = new Ledger({
     ...config.ledger,
@@ -159,6 +161,15 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
       }
     },
   }
+}
+
+/** A key that the configuration names and that is not there would be found out by the first message that needs it. */
+async function openKeys(config: Config): Promise<Hsm> {
+  const hsm = await openHsm(config.hsm)
+  const [problem] = keyProblems(config, hsm.keys())
+  if (problem === undefined) return hsm
+  await hsm.close()
+  throw new ConfigError(`key ${problem.name} (${problem.namedBy}) ${problem.problem}; see sarf keys list and spec/security.md`)
 }
 
 /** The demo programme is sealed with the development keys, whatever holds the keys of the switch. */

@@ -8,7 +8,7 @@ import { KeyBlockError } from '../security/keyBlockHeader.ts'
 import { checkValueOf, randomKey } from '../security/keyComponents.ts'
 import { KeyRefused, KeyStoreFailed, type KeyAlgorithm, type KeyInfo, type KeyStore, type KeyUsage } from '../security/keys.ts'
 import { openKeyStore } from '../security/openHsm.ts'
-import { configuredKeys, keyProblems } from './configuredKeys.ts'
+import { configuredKeys, keyProblems } from '../security/configuredKeys.ts'
 import { enterKey } from './keyCeremony.ts'
 import {
   algorithmOption,

@@ -17,7 +17,6 @@ const ROWS: readonly Row[] = [
   ['pvk.981805', 'V1', 'T', 16],
   ['cvk.9818', 'C0', 'T', 16],
   ['data.1', 'D0', 'A', 32],
-  ['lookup.personal', 'M7', 'H', 32],
   ['bdk.tdes', 'B0', 'T', 16],
   ['bdk.aes', 'B0', 'A', 32],
   ...['atm', 'pos', 'gateway', 'http'].flatMap((link): Row[] => [

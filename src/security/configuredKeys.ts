@@ -1,6 +1,6 @@
 /** The keys that the configuration names, and whether a store has them as the switch will ask for them. */
 import type { Config } from '../config.ts'
-import type { KeyAlgorithm, KeyInfo, KeyUsage } from '../security/keys.ts'
+import type { KeyAlgorithm, KeyInfo, KeyUsage } from './keys.ts'
 
 export interface ConfiguredKey {
   /** A name that ends in `{terminal}` is one key a terminal. */

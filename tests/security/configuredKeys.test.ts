@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { configuredKeys, keyProblems } from '../../src/cli/configuredKeys.ts'
+import { configuredKeys, keyProblems } from '../../src/security/configuredKeys.ts'
 import { loadConfig } from '../../src/config.ts'
 import { developmentKeys } from '../../src/security/developmentKeys.ts'
 import type { KeyInfo } from '../../src/security/keys.ts'
