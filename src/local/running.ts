@@ -8,7 +8,7 @@ export interface RunningStack {
   readonly pid: number
   readonly databaseUrl: string
   readonly redisUrl: string
-  /** Ports by listener: `atm`, `pos`, `gateway`, `http`. */
+  /** Ports by listener: `atm`, `pos`, `gateway`, `secure`, `http`. */
   readonly ports: Readonly<Record<string, number>>
 }
 

@@ -25,8 +25,8 @@ Starts a private Postgres and Redis under .sarf/, the demo programme and the swi
   --help    this text
 
 DATABASE_URL, REDIS_URL   use these servers instead of private ones
-SARF_PORT_ATM, SARF_PORT_POS, SARF_PORT_GATEWAY, SARF_PORT_HTTP
-                          other ports than 8583, 8584, 8585 and 8080
+SARF_PORT_ATM, SARF_PORT_POS, SARF_PORT_GATEWAY, SARF_PORT_SECURE, SARF_PORT_HTTP
+                          other ports than 8583, 8584, 8585, 8586 and 8080
 SARF_STATE                another folder than .sarf
 `
 

@@ -19,7 +19,7 @@ const ROWS: readonly Row[] = [
   ['lookup.personal', 'M7', 'H', 32],
   ['bdk.tdes', 'B0', 'T', 16],
   ['bdk.aes', 'B0', 'A', 32],
-  ...['atm', 'pos', 'gateway', 'http'].flatMap((link): Row[] => [
+  ...['atm', 'pos', 'gateway', 'secure', 'http'].flatMap((link): Row[] => [
     [`zpk.${link}`, 'P0', 'T', 16],
     [`zpk-aes.${link}`, 'P0', 'A', 16],
     [`mac-retail.${link}`, 'M3', 'T', 16],
@@ -47,7 +47,7 @@ function developmentKey(name: string, algorithm: KeyAlgorithm, bytes: number): B
 }
 
 /** FIPS 46-3: each byte of a DES key has an odd number of ones. */
-function withOddParity(byte: number): number {
+export function withOddParity(byte: number): number {
   let ones = 0
   for (let rest = byte >> 1; rest !== 0; rest >>= 1) ones += rest & 1
   return (byte & 0xfe) | (ones % 2 === 0 ? 1 : 0)
