@@ -31,6 +31,11 @@ export function runFile(folder: string): string {
   return join(folder, 'run.json')
 }
 
+/** What `sarf send` sent, and the counters of its cards: they belong to this stack's ledger. */
+export function sentFile(folder: string): string {
+  return join(folder, 'last.json')
+}
+
 /** Whether the process is `npm start`, and not one that got its number afterwards. */
 export function isStart(pid: number): boolean {
   return commandLine(pid)?.includes('src/local/start.ts') ?? false
