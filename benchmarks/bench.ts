@@ -155,7 +155,11 @@ async function run(load: Load, { mix, security }: Turn, stack: PrivateStack | un
   const after = stack?.cpu() ?? {}
   const parts = Object.entries(after).map(([name, value]): [string, number] => [name, value - (before[name] ?? 0)])
   const shares = [['generator', (user + system) / 1_000_000] as const, ...parts]
-  note(`CPU in ${seconds.toFixed(1)} s: ${shares.map(([name, value]) => `${name} ${value.toFixed(1)} s`).join(', ')}`)
+  const each = (value: number): string =>
+    measurement.answersInAll === 0 ? '' : ` (${((value * 1_000_000) / measurement.answersInAll).toFixed(0)} us a message)`
+  note(
+    `CPU in ${seconds.toFixed(1)} s: ${shares.map(([name, value]) => `${name} ${value.toFixed(1)} s${each(value)}`).join(', ')}`,
+  )
   request.throwIfAsked()
   if (load.ranOut)
     note(`all messages that were made before have been sent: the measured time ends after ${measurement.seconds.toFixed(1)} s`)

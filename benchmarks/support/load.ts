@@ -63,8 +63,10 @@ const LAST_ANSWERS_MS = 12_000
 /** What is made before the clock starts: no switch here has been faster, and more than so many would not fit. */
 const PREPARED_RATE = 12_000
 const PREPARED_MAX = 400_000
-/** How many more are made than a run before was answered, or the rate asks for: connections differ. */
-const PREPARED_SPARE = 1.3
+/** However slow the runs before were: neighbours on the machine may leave. */
+const PREPARED_RATE_MIN = 3000
+/** How many more are made than the fastest run before was answered, or the rate asks for: connections differ, and so do minutes. */
+const PREPARED_SPARE = 1.5
 const PREPARED_CHUNK = 256
 
 const ANSWER_MTI: ReadonlyMap<MessageKind, string> = new Map(
@@ -178,14 +180,16 @@ export class Load {
     }
     await this.#lastAnswers()
     this.#giveUp()
-    this.#answersASecond = this.#measurement.answersInTime / Math.max(this.#measurement.seconds, 1)
+    const answersASecond = this.#measurement.answersInTime / Math.max(this.#measurement.seconds, 1)
+    this.#answersASecond = Math.max(answersASecond, this.#answersASecond ?? 0)
     return this.#measurement
   }
 
   /** Makes more messages than can be answered within the run, as far as that is known, but no more than fit. */
   async #prepareMessages(): Promise<void> {
     const { rate, warmupSeconds, seconds, preparedRate = PREPARED_RATE, spec, onPrepared } = this.#options
-    const aSecond = rate ?? this.#answersASecond ?? preparedRate
+    const known = this.#answersASecond
+    const aSecond = rate ?? (known === undefined ? preparedRate : Math.max(known, PREPARED_RATE_MIN))
     const wanted = aSecond * PREPARED_SPARE * (warmupSeconds + seconds)
     const each = Math.ceil(Math.min(PREPARED_MAX, wanted) / this.#links.length) + this.#options.inFlight
     const all = each * this.#links.length

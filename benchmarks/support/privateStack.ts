@@ -13,7 +13,7 @@ import type { Settings } from '../../src/config.ts'
 import { freePort } from '../../src/local/ports.ts'
 import { StartError } from '../../src/local/startError.ts'
 import { cpuSeconds } from './cpuTime.ts'
-import { programmeOf, settingsOf, type SecurityName } from './security.ts'
+import { programmeOf, settingsOf, type ProgrammeFile, type SecurityName } from './security.ts'
 import { cleanEnvironment, startPrivateServers, type PrivateServers, type PrivateServersOptions } from './privateServers.ts'
 
 export interface PrivateStackOptions extends PrivateServersOptions {
@@ -130,16 +130,16 @@ async function startSwitch(
  * work, not one that was started a moment ago.
  */
 function settingsWithFilledRedis(directory: string, security: SecurityName): string {
-  const settings = settingsOf(security, readConfig<Settings>('sarf.json'))
+  const settings = settingsOf(security, readConfig('sarf.json') as Settings)
   return write(directory, `sarf-${security}.json`, { ...settings, redis: { ...settings.redis, preloadMs: READY_MS } })
 }
 
 function programmeFile(directory: string, security: SecurityName): string {
-  return write(directory, `programme-${security}.json`, programmeOf(security, readConfig('programme.json')))
+  return write(directory, `programme-${security}.json`, programmeOf(security, readConfig('programme.json') as ProgrammeFile))
 }
 
-function readConfig<File>(name: string): File {
-  return JSON.parse(readFileSync(new URL(`../../config/${name}`, import.meta.url), 'utf8')) as File
+function readConfig(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../../config/${name}`, import.meta.url), 'utf8'))
 }
 
 function write(directory: string, name: string, content: object): string {

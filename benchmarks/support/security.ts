@@ -47,7 +47,7 @@ export function macKeyOf(link: string): string {
 }
 
 /** As much of config/programme.json as is changed here. */
-interface ProgrammeFile {
+export interface ProgrammeFile {
   readonly versions: readonly {
     readonly pin: object
     readonly chip: object

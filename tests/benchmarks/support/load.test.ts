@@ -284,7 +284,7 @@ describe('messages that are made before the clock starts', () => {
     expect(load.ranOut).toBe(true)
     expect(measurement.seconds).toBeLessThan(1)
     expect(measurement.approved).toBe(measurement.sent)
-    expect(measurement.sent).toBeLessThanOrEqual(3 * (Math.ceil((20 * 1.3) / 3) + OPTIONS.inFlight))
+    expect(measurement.sent).toBeLessThanOrEqual(3 * (Math.ceil((20 * 1.5) / 3) + OPTIONS.inFlight))
   })
 
   it('have their answers checked, one in a hundred: without MAC and cryptogram each is an error', async () => {
