@@ -15,6 +15,7 @@ import { readOptions, type BenchOptions } from './support/options.ts'
 import { runPgbench } from './support/pgbench.ts'
 import { startPrivateStack, type PrivateStack } from './support/privateStack.ts'
 import type { MixName } from './support/mix.ts'
+import type { SecurityName } from './support/security.ts'
 import { comparisonOf, comparisonText, reportOf, reportText, type BenchReport } from './support/report.ts'
 
 const EXIT_FAILED = 1
@@ -62,11 +63,13 @@ async function benchPrivate(options: BenchOptions): Promise<Outcome> {
       note(text)
     },
     profileDirectory,
+    securities: securitiesOf(options),
   })
   try {
     const before = options.pgbench ? await pgbench(stack, request) : undefined
     const link = linkOf(options)
-    const load = new Load({ ...loadOptions(options, link), host: '127.0.0.1', port: stack.ports[link.name] ?? 0 })
+    const ports = Object.fromEntries(securitiesOf(options).map((security) => [security, stack.portsOf(security)[link.name] ?? 0]))
+    const load = new Load({ ...loadOptions(options, link), host: '127.0.0.1', port: 0, ports })
     const { startedMs, runs } = await runAll(load, options, stack)
     await stack.stopSwitch()
     const outcome = outcomeOf(options, runs, await check(stack.databaseUrl, load, startedMs))
@@ -90,18 +93,28 @@ async function benchTarget(options: BenchOptions, target: { host: string; port: 
   return outcomeOf(options, runs, verification)
 }
 
-interface Run {
+interface Turn {
   readonly mix: MixName
+  readonly security: SecurityName
+}
+
+interface Run extends Turn {
   readonly measurement: Measurement
 }
 
 function outcomeOf(options: BenchOptions, runs: readonly Run[], verification: Verification | undefined): Outcome {
   const repeatsDifferent = runs.reduce((sum, { measurement }) => sum + measurement.repeatsDifferent, 0)
   if (repeatsDifferent > 0) note(`repeats that had another answer than the first time: ${String(repeatsDifferent)}`)
-  return { reports: runs.map(({ mix, measurement }) => reportOf(options, mix, measurement, verification)), repeatsDifferent }
+  return {
+    reports: runs.map(({ mix, security, measurement }) => {
+      const named = { mix, security: options.security === undefined ? undefined : security }
+      return reportOf(options, named, measurement, verification)
+    }),
+    repeatsDifferent,
+  }
 }
 
-/** Every mix in each round, forwards and backwards in turn, so that what changes meanwhile meets all of them. */
+/** Every mix with every security in each round, forwards and backwards in turn, so that what changes meanwhile meets all of them. */
 async function runAll(
   load: Load,
   options: BenchOptions,
@@ -113,33 +126,43 @@ async function runAll(
   note(`${String(options.warmup)} s warm-up, then ${String(options.seconds)} s`)
   const startedMs = stack === undefined ? await nextSecond() : Date.now()
   const runs: Run[] = []
+  const turns = options.mix.flatMap((mix) => securitiesOf(options).map((security): Turn => ({ mix, security })))
   for (let round = 0; round < options.rounds; round++) {
-    for (const mix of round % 2 === 0 ? options.mix : options.mix.toReversed()) {
-      if (options.mix.length * options.rounds > 1) note(`mix ${mix}`)
-      runs.push({ mix, measurement: await run(load, mix, stack) })
+    for (const turn of round % 2 === 0 ? turns : turns.toReversed()) {
+      if (turns.length * options.rounds > 1) note(`mix ${turn.mix}, security ${turn.security}`)
+      runs.push({ ...turn, measurement: await run(load, turn, stack) })
     }
   }
   await load.close()
+  if (load.answersChecked > 0)
+    note(`MAC and cryptogram of ${String(load.answersChecked)} answers checked, ${String(load.answersWrong)} wrong`)
   if (load.connectionsLost > 0) note(`connections lost: ${String(load.connectionsLost)}`)
   for (const [what, rounds] of load.roundsBegunAgain)
     note(`${what}: all households were asked for ${String(rounds)} times and some again; expect declines, or take more cards`)
   return { startedMs, runs }
 }
 
-async function run(load: Load, mix: MixName, stack: PrivateStack | undefined): Promise<Measurement> {
+async function run(load: Load, { mix, security }: Turn, stack: PrivateStack | undefined): Promise<Measurement> {
+  await load.prepare(mix, security)
   const startedMs = performance.now()
   const own = process.cpuUsage()
   const before = stack?.cpu() ?? {}
   const stopLive = process.stderr.isTTY ? liveLine(load) : undefined
-  const measurement = await load.run(mix)
+  const measurement = await load.run(mix, security)
   stopLive?.()
   const seconds = (performance.now() - startedMs) / 1000
   const { user, system } = process.cpuUsage(own)
   const after = stack?.cpu() ?? {}
   const parts = Object.entries(after).map(([name, value]): [string, number] => [name, value - (before[name] ?? 0)])
   const shares = [['generator', (user + system) / 1_000_000] as const, ...parts]
-  note(`CPU in ${seconds.toFixed(1)} s: ${shares.map(([name, value]) => `${name} ${value.toFixed(1)} s`).join(', ')}`)
+  const each = (value: number): string =>
+    measurement.answersInAll === 0 ? '' : ` (${((value * 1_000_000) / measurement.answersInAll).toFixed(0)} us a message)`
+  note(
+    `CPU in ${seconds.toFixed(1)} s: ${shares.map(([name, value]) => `${name} ${value.toFixed(1)} s${each(value)}`).join(', ')}`,
+  )
   request.throwIfAsked()
+  if (load.ranOut)
+    note(`all messages that were made before have been sent: the measured time ends after ${measurement.seconds.toFixed(1)} s`)
   const early = measurement.errorsInAll - measurement.errors
   if (early > 0) note(`errors in the warm-up, not counted: ${String(early)}`)
   return measurement
@@ -181,6 +204,22 @@ function loadOptions(options: BenchOptions, link: LinkConfig) {
     mixes: options.mix,
     households: options.cards,
     seed: options.seed,
+    securities: securitiesOf(options),
+    onPrepared: preparedNote(),
+  }
+}
+
+function securitiesOf({ security = ['none'] }: BenchOptions): readonly SecurityName[] {
+  return security
+}
+
+/** Says so every tenth of the way. */
+function preparedNote(): (done: number, all: number) => void {
+  let said = 0
+  return (done, all) => {
+    const tenth = Math.floor((done * 10) / all)
+    if (tenth !== said && done < all) note(`messages made: ${String(done)} of ${String(all)}`)
+    said = tenth
   }
 }
 

@@ -68,6 +68,7 @@ async function startProcess(folder: string, tls: object): Promise<{ readonly por
     SARF_CONFIG: join(folder, 'sarf.json'),
     SARF_LOG_LEVEL: 'error',
     SARF_PORT_GATEWAY: String(port),
+    SARF_PORT_SECURE: '0',
     SARF_PORT_ATM: '0',
     SARF_PORT_POS: '0',
     SARF_PORT_HTTP: '0',

@@ -1,17 +1,32 @@
 /** One connection of the generator: its terminals, what is in flight on it, and the messages that are to follow approved ones. */
 import type { MessageSpec } from '../../src/iso8583/messageSpec.ts'
+import type { KeyHandle } from '../../src/security/keys.ts'
 import { connect, type Client } from '../../src/transport/client.ts'
 import type { Framing } from '../../src/transport/framing.ts'
 import type { Lane, SentMessage } from './journal.ts'
 import type { MessageKind } from './messageKinds.ts'
 import type { Moment } from './moment.ts'
-import { MessageTemplate, repeatOf, type PanTable } from './template.ts'
+import type { ConnectionLanes } from './lanes.ts'
+import type { PinTable } from './pinTable.ts'
+import { sealAll, type PreparedMessage } from './prepared.ts'
+import { MessageTemplate, NOTHING_SHOWN, repeatOf, showsCard, type PanTable } from './template.ts'
 
 export interface LinkTarget {
   readonly host: string
   readonly port: number
   readonly framing: Framing
   readonly spec: MessageSpec
+}
+
+/** What the messages of a link are made of. */
+export interface LinkMeans {
+  readonly pans: PanTable
+  /** Undefined: no PIN is shown. */
+  readonly pins: PinTable | undefined
+  /** Undefined: no message carries a MAC. */
+  readonly macKey: KeyHandle | undefined
+  /** First messages were made before; only what follows them is made as it is sent. */
+  readonly isPrepared: boolean
 }
 
 export interface LinkEvents {
@@ -29,6 +44,18 @@ export interface FollowUp {
   readonly n: number
 }
 
+/** What an answer says of the message that it is to. */
+interface AnsweredTo {
+  readonly terminalId: string
+  readonly stan: number
+  readonly transmission: number
+}
+
+interface OriginalSent {
+  readonly lane: Lane
+  readonly n: number
+}
+
 export interface Sent {
   /** The number of the message in its lane. */
   readonly n: number
@@ -41,25 +68,37 @@ export class Link {
   inFlight = 0
   readonly #target: LinkTarget
   readonly #events: LinkEvents
-  readonly #pans: PanTable
-  readonly #lanesByClass: ReadonlyMap<string, Lane>
-  readonly #lanesByTerminal: ReadonlyMap<string, Lane>
-  readonly #templates = new Map<Lane, Map<MessageKind, MessageTemplate>>()
+  readonly #means: LinkMeans
+  readonly #composedByClass: ReadonlyMap<string, Lane>
+  readonly #preparedByClass: ReadonlyMap<string, Lane>
+  readonly #lanesByTerminal = new Map<string, Lane[]>()
+  readonly #templates = new Map<Lane, Map<string, MessageTemplate>>()
   readonly #followUps: FollowUp[] = []
+  #prepared: readonly PreparedMessage[] = []
+  #nextPrepared = 0
   #client: Client | undefined
   #closed = false
 
-  constructor(target: LinkTarget, events: LinkEvents, pans: PanTable, lanes: Lane[]) {
+  constructor(target: LinkTarget, events: LinkEvents, means: LinkMeans, { composed, prepared }: ConnectionLanes) {
     this.#target = target
     this.#events = events
-    this.#pans = pans
-    this.#lanesByClass = new Map(lanes.map((lane) => [lane.terminal.class, lane]))
-    this.#lanesByTerminal = new Map(lanes.map((lane) => [lane.terminal.terminalId, lane]))
-    for (const lane of lanes) this.#templates.set(lane, new Map())
+    this.#means = means
+    const byClass = (lanes: readonly Lane[]): Map<string, Lane> => new Map(lanes.map((lane) => [lane.terminal.class, lane]))
+    this.#composedByClass = byClass(composed)
+    this.#preparedByClass = byClass(prepared)
+    for (const lane of [...composed, ...prepared]) {
+      const { terminalId } = lane.terminal
+      this.#lanesByTerminal.set(terminalId, [...(this.#lanesByTerminal.get(terminalId) ?? []), lane])
+      this.#templates.set(lane, new Map())
+    }
   }
 
   get connected(): boolean {
     return this.#client !== undefined
+  }
+
+  get isPrepared(): boolean {
+    return this.#means.isPrepared
   }
 
   /** @throws Error the operating system's */
@@ -77,35 +116,68 @@ export class Link {
     if (this.#closed) client.destroy()
   }
 
-  laneOfClass(terminalClass: string): Lane {
-    const lane = this.#lanesByClass.get(terminalClass)
+  /** Where first messages are sent, and what is made as it is sent. */
+  laneOfClass(terminalClass: string, prepared = this.isPrepared): Lane {
+    const lane = (prepared ? this.#preparedByClass : this.#composedByClass).get(terminalClass)
     if (lane === undefined) throw new RangeError(`a connection has a terminal of class ${terminalClass}`)
     return lane
   }
 
-  laneOfTerminal(terminalId: string): Lane | undefined {
-    return this.#lanesByTerminal.get(terminalId)
+  /** The message that an answer is to. */
+  find({ terminalId, stan, transmission }: AnsweredTo): { readonly lane: Lane; readonly n: number } | undefined {
+    for (const lane of this.#lanesByTerminal.get(terminalId) ?? []) {
+      const n = lane.find(stan, transmission)
+      if (n !== undefined) return { lane, n }
+    }
+    return undefined
   }
 
-  send(lane: Lane, message: SentMessage, moment: Moment, originalOf: number | undefined): Sent {
+  send(lane: Lane, message: SentMessage, moment: Moment, original: OriginalSent | undefined): Sent {
     const n = lane.add(message)
-    const bytes = this.#template(lane, message.kind).message({
+    const { pins, macKey } = this.#means
+    const bytes = this.template(lane, message.kind, undefined).message({
       household: message.household,
       amount: message.amount,
       loaves: message.loaves,
       stan: lane.stan(n),
       moment,
       original:
-        originalOf === undefined ? undefined : { stan: lane.stan(originalOf), transmission: lane.transmission(originalOf) },
+        original === undefined
+          ? undefined
+          : { stan: original.lane.stan(original.n), transmission: original.lane.transmission(original.n) },
+      pinBlock: pins?.block(message.household),
     })
+    if (macKey !== undefined) sealAll(this.#target.spec, macKey, [bytes])
     this.inFlight++
     this.#client?.send(bytes)
     return { n, bytes }
   }
 
-  sendRepeat(bytes: Buffer): void {
+  /** In the place of those that were left from before. */
+  prepare(messages: readonly PreparedMessage[]): void {
+    this.#prepared = messages
+    this.#nextPrepared = 0
+  }
+
+  /** @returns the next one, undefined where all have been sent */
+  takePrepared(): PreparedMessage | undefined {
+    return this.#prepared[this.#nextPrepared++]
+  }
+
+  sendPrepared({ lane, message, stan, bytes }: PreparedMessage, dueMs: number): number {
+    const n = lane.add({ ...message, dueMs })
+    if (lane.stan(n) !== stan) throw new RangeError('messages that were made before are sent in their order')
     this.inFlight++
-    this.#client?.send(repeatOf(this.#target.spec, bytes))
+    this.#client?.send(bytes)
+    return n
+  }
+
+  sendRepeat(bytes: Buffer): void {
+    const { spec } = this.#target
+    const repeat = repeatOf(spec, bytes)
+    if (this.#means.macKey !== undefined) sealAll(spec, this.#means.macKey, [repeat])
+    this.inFlight++
+    this.#client?.send(repeat)
   }
 
   follow(followUp: FollowUp): void {
@@ -127,13 +199,17 @@ export class Link {
     await this.#client?.close()
   }
 
-  #template(lane: Lane, kind: MessageKind): MessageTemplate {
+  /** @param chipData of the length that its messages have */
+  template(lane: Lane, kind: MessageKind, chipData: Buffer | undefined): MessageTemplate {
     const templates = this.#templates.get(lane)
     if (templates === undefined) throw new RangeError('a message is sent on a lane of its connection')
-    let template = templates.get(kind)
+    const name = chipData === undefined ? kind : `${kind} ${String(chipData.length)}`
+    let template = templates.get(name)
     if (template === undefined) {
-      template = new MessageTemplate(this.#target.spec, this.#pans, kind, lane.terminal)
-      templates.set(kind, template)
+      const { pins, macKey, pans } = this.#means
+      const showing = { ...NOTHING_SHOWN, pin: pins !== undefined && showsCard(kind), chipData, mac: macKey !== undefined }
+      template = new MessageTemplate(this.#target.spec, pans, kind, lane.terminal, showing)
+      templates.set(name, template)
     }
     return template
   }

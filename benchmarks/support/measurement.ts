@@ -15,7 +15,7 @@ export function isApproval(responseCode: string): boolean {
 
 export class Measurement {
   readonly startMs: number
-  readonly endMs: number
+  #endMs: number
   sent = 0
   approved = 0
   declined = 0
@@ -37,11 +37,20 @@ export class Measurement {
 
   constructor(startMs: number, endMs: number) {
     this.startMs = startMs
-    this.endMs = endMs
+    this.#endMs = endMs
   }
 
   get seconds(): number {
-    return (this.endMs - this.startMs) / 1000
+    return (this.#endMs - this.startMs) / 1000
+  }
+
+  get endMs(): number {
+    return this.#endMs
+  }
+
+  /** The measured time is over earlier than was thought: there is nothing left to send. */
+  endAt(nowMs: number): void {
+    this.#endMs = Math.max(this.startMs, Math.min(this.#endMs, nowMs))
   }
 
   due(dueMs: number): void {

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { SPEC_NAMES, type SpecName } from '../../src/iso8583/messageSpec.ts'
 import { FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
 import { MIX_NAMES, MIXES, type MixName } from './mix.ts'
+import { SECURITY, SECURITY_NAMES, type SecurityName } from './security.ts'
 
 export interface BenchOptions {
   readonly connections: number
@@ -13,6 +14,8 @@ export interface BenchOptions {
   readonly warmup: number
   /** One or several, which then take turns. */
   readonly mix: readonly MixName[]
+  /** One or several, which then take turns as mixes do; undefined where it was not asked for: none. */
+  readonly security: readonly SecurityName[] | undefined
   readonly rounds: number
   readonly spec: SpecName
   readonly cards: number
@@ -31,7 +34,8 @@ const CARDS_PRIVATE = 100_000
 /** What `npm start` seeds. */
 const CARDS_TARGET = 1000
 
-interface RawOptions extends Omit<BenchOptions, 'inFlight' | 'cards'> {
+interface RawOptions extends Omit<BenchOptions, 'inFlight' | 'cards' | 'security'> {
+  readonly security?: readonly SecurityName[]
   readonly inFlight?: number
   readonly cards?: number
 }
@@ -50,7 +54,12 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     .option('--seconds <seconds>', 'measured time', count(1, 86_400), 10)
     .option('--warmup <seconds>', 'load before it, which is checked but not counted', count(0, 3600), 3)
     .option('--mix <names>', 'what is sent, see below; several with commas take turns, for comparison', mixes, ['purchase'])
-    .option('--rounds <count>', 'how often each mix has its turn', count(1, 1000), 1)
+    .option(
+      '--security <names>',
+      'what messages show of card and holder, see below; several take turns (default: none)',
+      securities,
+    )
+    .option('--rounds <count>', 'how often each has its turn', count(1, 1000), 1)
     .addOption(new Option('--spec <name>', 'dialect; it also picks the link').choices(SPEC_NAMES).default('ascii'))
     .option('--cards <count>', `households in the programme (default: ${CARDS_PRIVATE}, with --target ${CARDS_TARGET})`, cards)
     .option('--seed <number>', 'of the random choice of cards and amounts', count(0, 2_147_483_647), 1)
@@ -66,8 +75,14 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     command.error('error: --pgbench, --profile and --keep are for a stack of its own, not for --target')
   }
   if (raw.target === undefined && raw.database !== undefined) command.error('error: --database is for --target')
+  if (raw.target !== undefined && raw.security?.includes('full') === true) {
+    command.error(
+      'error: --security full is for a stack of its own: counters of chips begin at 1, and a switch has to demand MACs',
+    )
+  }
   return {
     ...raw,
+    security: raw.security,
     rate: raw.rate,
     target: raw.target,
     database: raw.database,
@@ -81,6 +96,12 @@ function explanations(): string {
 Mixes:
 ${MIX_NAMES.map((name) => `  ${name.padEnd(11)} ${MIXES[name].explanation}`).join('\n')}
 
+Security:
+${SECURITY_NAMES.map((name) => `  ${name.padEnd(11)} ${SECURITY[name].explanation}`).join('\n')}
+  With full all messages but those that follow others are made before the clock starts, MACs included. Where they have all been
+  sent before the time is over, the measured time ends there, which is said. MAC and cryptogram of one answer in a hundred are checked;
+  one that does not fit is an error. Several securities are switches side by side on the same Postgres and Redis.
+
 Figures:
   A message belongs to the measured time by when it was due: in a closed loop when it was sent, in an open loop when the rate
   asked for it, sent or not. sent = approved + declined + errors. An error is a message without an answer; it counts in the
@@ -93,8 +114,8 @@ Figures:
   Both are over all runs, warm-up included; null where the ledger cannot be read.
   A repeat counts like any message, but not in approvedTps: it approves nothing new. Its answer must be the first one, byte for
   byte, else it is an error too.
-  Several mixes, or rounds: a run each, the order turned round from round to round, and what each mix's mean rates are of the
-  first one's.
+  Several mixes, securities or rounds: a run each, the order turned round from round to round, and what the mean rates of each are
+  of the first one's.
 
 Exit codes: 0; 1 if a verified count is not 0, a repeat had another answer or nothing was approved; 130 interrupted.`
 }
@@ -107,6 +128,15 @@ function count(least: number, most: number): (value: string) => number {
     }
     return number
   }
+}
+
+function securities(value: string): SecurityName[] {
+  const names = value.split(',').map((name) => {
+    const known = SECURITY_NAMES.find((candidate) => candidate === name)
+    if (known === undefined) throw new InvalidArgumentError(`There are ${SECURITY_NAMES.join(', ')}.`)
+    return known
+  })
+  return [...new Set(names)]
 }
 
 function mixes(value: string): MixName[] {

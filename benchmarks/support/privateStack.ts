@@ -1,28 +1,36 @@
-/** A stack of its own for one run: private servers, and the switch with its default settings and a filled Redis as a process of its own on free ports. */
+/**
+ * A stack of its own for one run: private servers, and the switch with its default settings and a filled Redis as a process of its own on free
+ * ports. Where it is measured how much more it costs to demand more, there is a switch for each, side by side on the same servers, so that both meet
+ * the same tables.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { Settings } from '../../src/config.ts'
 import { freePort } from '../../src/local/ports.ts'
 import { StartError } from '../../src/local/startError.ts'
 import { cpuSeconds } from './cpuTime.ts'
+import { programmeOf, settingsOf, type ProgrammeFile, type SecurityName } from './security.ts'
 import { cleanEnvironment, startPrivateServers, type PrivateServers, type PrivateServersOptions } from './privateServers.ts'
 
 export interface PrivateStackOptions extends PrivateServersOptions {
   /** The switch writes a CPU profile there when it ends. */
   readonly profileDirectory: string | undefined
+  /** Each once. */
+  readonly securities: readonly SecurityName[]
 }
 
 export interface PrivateStack {
   readonly directory: string
   readonly databaseUrl: string
-  /** By the link's name. */
-  readonly ports: Readonly<Record<string, number>>
+  /** Of the switch that demands so much, by the link's name. @throws RangeError where it was not started */
+  portsOf(security: SecurityName): Readonly<Record<string, number>>
   /** CPU seconds so far, by part; empty where the system does not say. */
   cpu(): Readonly<Record<string, number>>
-  /** Drains the switch; what it had under way is committed or given up then. */
+  /** Drains every switch; what it had under way is committed or given up then. */
   stopSwitch(): Promise<void>
   stop(): Promise<void>
 }
@@ -36,19 +44,35 @@ const DRAIN_MS = 15_000
 export async function startPrivateStack(options: PrivateStackOptions): Promise<PrivateStack> {
   const servers = await startPrivateServers(options)
   try {
-    options.onStep('starting the switch')
-    const { postgres, redis, directory, config } = servers
-    const ports: Record<string, number> = {}
-    for (const { name } of config.links) ports[name] = await freePort()
-    const child = await startSwitch(servers, options.profileDirectory, ports)
+    const { postgres, redis, directory } = servers
+    const switches = new Map<SecurityName, OwnSwitch>()
+    const endAll = async (): Promise<void> => {
+      await Promise.all([...switches.values()].map(({ child }) => end(child)))
+    }
+    try {
+      for (const security of options.securities) {
+        options.onStep(`starting the switch${options.securities.length === 1 ? '' : ` for security ${security}`}`)
+        switches.set(security, await startSwitch(servers, options.profileDirectory, security))
+      }
+    } catch (error) {
+      await endAll()
+      throw error
+    }
+    const pids = Object.fromEntries(
+      [...switches].map(([security, { child }]) => [switches.size === 1 ? 'switch' : `switch ${security}`, child.pid]),
+    )
     return {
       directory,
       databaseUrl: postgres.url,
-      ports,
-      cpu: () => cpuSeconds({ switch: child.pid, Postgres: postgres.pid, Redis: redis.pid }),
-      stopSwitch: () => end(child),
+      portsOf: (security) => {
+        const own = switches.get(security)
+        if (own === undefined) throw new RangeError(`no switch for security ${security}`)
+        return own.ports
+      },
+      cpu: () => cpuSeconds({ ...pids, Postgres: postgres.pid, Redis: redis.pid }),
+      stopSwitch: endAll,
       async stop() {
-        await end(child)
+        await endAll()
         await servers.stop()
       },
     }
@@ -58,25 +82,33 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
   }
 }
 
+interface OwnSwitch {
+  readonly child: ChildProcess
+  readonly ports: Readonly<Record<string, number>>
+}
+
 async function startSwitch(
-  { directory, postgres, redis }: PrivateServers,
+  { directory, postgres, redis, config }: PrivateServers,
   profileDirectory: string | undefined,
-  ports: Readonly<Record<string, number>>,
-): Promise<ChildProcess> {
+  security: SecurityName,
+): Promise<OwnSwitch> {
+  const ports: Record<string, number> = {}
+  for (const { name } of config.links) ports[name] = await freePort()
   const settings = Object.entries({ ...ports, http: await freePort() }).map(([name, port]): [string, string] => [
     portSetting(name),
     String(port),
   ])
   const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
   if (profileDirectory !== undefined) mkdirSync(profileDirectory, { recursive: true })
-  const logFile = join(directory, 'switch.log')
+  const logFile = join(directory, `switch-${security}.log`)
   const log = openSync(logFile, 'a')
   const child = spawn(process.execPath, [...profiling, fileURLToPath(new URL('../../src/main.ts', import.meta.url))], {
     env: cleanEnvironment({
       ...Object.fromEntries(settings),
       DATABASE_URL: postgres.url,
       REDIS_URL: redis.url,
-      SARF_CONFIG: settingsWithFilledRedis(directory),
+      SARF_CONFIG: settingsWithFilledRedis(directory, security),
+      SARF_PROGRAMME: programmeFile(directory, security),
       SARF_LOG_LEVEL: 'warn',
     }),
     stdio: ['ignore', 'ignore', log],
@@ -86,7 +118,7 @@ async function startSwitch(
   closeSync(log)
   for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
     if (hasEnded(child)) throw new StartError(`the switch does not start: ${lastLine(logFile)}`)
-    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean)) return child
+    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean)) return { child, ports }
     await sleep(POLL_MS)
   }
   await end(child)
@@ -94,15 +126,25 @@ async function startSwitch(
 }
 
 /**
- * The default settings, but for one: the switch listens when Redis holds every card. What is measured is a switch at work, not one that was started
- * a moment ago.
+ * The default settings, but for what the switch demands, and for one: it listens when Redis holds every card. What is measured is a switch at
+ * work, not one that was started a moment ago.
  */
-function settingsWithFilledRedis(directory: string): string {
-  const settings = JSON.parse(readFileSync(new URL('../../config/sarf.json', import.meta.url), 'utf8')) as {
-    readonly redis: Readonly<Record<string, number>>
-  }
-  const file = join(directory, 'sarf.json')
-  writeFileSync(file, JSON.stringify({ ...settings, redis: { ...settings.redis, preloadMs: READY_MS } }))
+function settingsWithFilledRedis(directory: string, security: SecurityName): string {
+  const settings = settingsOf(security, readConfig('sarf.json') as Settings)
+  return write(directory, `sarf-${security}.json`, { ...settings, redis: { ...settings.redis, preloadMs: READY_MS } })
+}
+
+function programmeFile(directory: string, security: SecurityName): string {
+  return write(directory, `programme-${security}.json`, programmeOf(security, readConfig('programme.json') as ProgrammeFile))
+}
+
+function readConfig(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../../config/${name}`, import.meta.url), 'utf8'))
+}
+
+function write(directory: string, name: string, content: object): string {
+  const file = join(directory, name)
+  writeFileSync(file, JSON.stringify(content))
   return file
 }
 

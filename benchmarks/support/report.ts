@@ -3,10 +3,12 @@ import type { Histogram } from 'hdr-histogram-js'
 import type { Verification } from './check.ts'
 import type { Measurement } from './measurement.ts'
 import type { BenchOptions } from './options.ts'
+import type { SecurityName } from './security.ts'
 
-/** The keys are a promise to scripts: no more and no fewer. */
+/** The keys are a promise to scripts: no more and no fewer; `security` is there where --security was given. */
 export interface BenchReport {
   readonly mix: string
+  readonly security?: SecurityName
   readonly seconds: number
   readonly connections: number
   readonly inFlight: number
@@ -22,43 +24,49 @@ export interface BenchReport {
   readonly verified: { readonly approvedNotInLedger: number | null; readonly inLedgerNotApproved: number | null }
 }
 
-/** Several runs, and what the mean rates of each mix are of those of the first. */
+/** Several runs, and what the mean rates of each mix and security are of those of the first. */
 export interface ComparisonReport {
   readonly runs: readonly BenchReport[]
   readonly ratios: Readonly<Record<string, { readonly tps: number; readonly approvedTps: number }>>
 }
 
 export function comparisonOf(runs: readonly BenchReport[]): ComparisonReport {
-  const mixes = [...new Set(runs.map(({ mix }) => mix))]
-  const mean = (mix: string, rate: 'tps' | 'approvedTps'): number => {
-    const rates = runs.filter((run) => run.mix === mix).map((run) => run[rate])
+  const names = [...new Set(runs.map(nameOf))]
+  const mean = (name: string, rate: 'tps' | 'approvedTps'): number => {
+    const rates = runs.filter((run) => nameOf(run) === name).map((run) => run[rate])
     return rates.reduce((sum, value) => sum + value, 0) / rates.length
   }
-  const [first = '', ...others] = mixes
-  const ratio = (mix: string, rate: 'tps' | 'approvedTps'): number =>
-    mean(first, rate) === 0 ? 0 : rounded(mean(mix, rate) / mean(first, rate))
-  const ratios = others.map((mix) => [mix, { tps: ratio(mix, 'tps'), approvedTps: ratio(mix, 'approvedTps') }] as const)
+  const [first = '', ...others] = names
+  const ratio = (name: string, rate: 'tps' | 'approvedTps'): number =>
+    mean(first, rate) === 0 ? 0 : rounded(mean(name, rate) / mean(first, rate))
+  const ratios = others.map((name) => [name, { tps: ratio(name, 'tps'), approvedTps: ratio(name, 'approvedTps') }] as const)
   return { runs, ratios: Object.fromEntries(ratios) }
 }
 
+/** What a run is compared under. */
+function nameOf({ mix, security }: BenchReport): string {
+  return security === undefined ? mix : `${mix} with security ${security}`
+}
+
 export function comparisonText({ runs, ratios }: ComparisonReport): string {
-  const first = runs[0]?.mix ?? ''
+  const first = runs[0] === undefined ? '' : nameOf(runs[0])
   const lines = Object.entries(ratios).map(
-    ([mix, { tps, approvedTps }]) =>
-      `${mix} to ${first}: ${String(tps)} of the answers/s, ${String(approvedTps)} of the approved/s\n`,
+    ([name, { tps, approvedTps }]) =>
+      `${name} to ${first}: ${String(tps)} of the answers/s, ${String(approvedTps)} of the approved/s\n`,
   )
   return [...runs.map(reportText), ...lines].join('')
 }
 
 export function reportOf(
   options: Pick<BenchOptions, 'connections' | 'inFlight' | 'rate'>,
-  mix: string,
+  { mix, security }: { readonly mix: string; readonly security: SecurityName | undefined },
   measurement: Measurement,
   verification: Verification | undefined,
 ): BenchReport {
   const { seconds, latency } = measurement
   return {
     mix,
+    ...(security === undefined ? {} : { security }),
     seconds: rounded(seconds),
     connections: options.connections,
     inFlight: options.inFlight,
@@ -94,7 +102,7 @@ export function reportText(report: BenchReport): string {
   const codes = Object.entries(report.responseCodes).map(([code, count]) => `${code}: ${String(count)}`)
   const known = verified.approvedNotInLedger !== null
   return [
-    `${report.mix}, ${loop}, ${String(report.connections)} connections with ${report.rate === null ? '' : 'up to '}${String(report.inFlight)} in flight, ${String(report.seconds)} s`,
+    `${nameOf(report)}, ${loop}, ${String(report.connections)} connections with ${report.rate === null ? '' : 'up to '}${String(report.inFlight)} in flight, ${String(report.seconds)} s`,
     `  messages   ${String(report.sent)} sent: ${String(report.approved)} approved, ${String(report.declined)} declined, ${String(report.errors)} errors`,
     `  codes      ${codes.join(', ')}`,
     `  rate       ${String(report.tps)} answers/s, ${String(report.approvedTps)} approved/s`,

@@ -3,7 +3,7 @@
  * fields lie; what differs from message to message is then written in place. So the generator costs a small part of what the
  * switch does for the same message.
  */
-import { ACQUIRER, SHAPES, transactionMessage, type Original } from '../../src/cli/transactionMessage.ts'
+import { ACQUIRER, CARD_PRESENT, SHAPES, transactionMessage, type Original } from '../../src/cli/transactionMessage.ts'
 import { decode } from '../../src/iso8583/decode.ts'
 import { encode } from '../../src/iso8583/encode.ts'
 import { DecodedMessage } from '../../src/iso8583/message.ts'
@@ -11,6 +11,7 @@ import type { MessageSpec } from '../../src/iso8583/messageSpec.ts'
 import type { PrivateDatum } from '../../src/iso8583/privateData.ts'
 import { minorUnits } from '../../src/money.ts'
 import { demoPan, type DemoTerminal } from '../../src/programme/demo.ts'
+import { makeRoomForMac } from '../../src/security/messageMac.ts'
 import { writeDigits, type DigitsPlace } from './digits.ts'
 import { KIND_TRAITS, type MessageKind } from './messageKinds.ts'
 import type { Moment } from './moment.ts'
@@ -25,6 +26,26 @@ export interface MessageValues {
   readonly moment: Moment
   /** What DE 90 names, for messages that follow another one. */
   readonly original: { readonly stan: number; readonly transmission: number } | undefined
+  /** DE 52, where the template has one. */
+  readonly pinBlock?: Uint8Array | undefined
+  /** DE 55, as long as the template's. */
+  readonly chipData?: Buffer | undefined
+}
+
+/** What the messages of a template show beside the card number. */
+export interface Showing {
+  readonly pin: boolean
+  /** Chip data of the length that all of them have. */
+  readonly chipData: Buffer | undefined
+  /** Room for one. */
+  readonly mac: boolean
+}
+
+export const NOTHING_SHOWN: Showing = { pin: false, chipData: undefined, mac: false }
+
+/** The holder is there with the card. */
+export function showsCard(kind: MessageKind): boolean {
+  return CARD_PRESENT.includes(KIND_TRAITS[kind].send)
 }
 
 const PAN_DIGITS = 16
@@ -64,9 +85,11 @@ export class MessageTemplate {
   readonly #basketAmount: DigitsPlace | undefined
   readonly #originalStan: DigitsPlace | undefined
   readonly #originalTransmission: DigitsPlace | undefined
+  readonly #pinBlock: BytesPlace | undefined
+  readonly #chipData: BytesPlace | undefined
 
-  constructor(spec: MessageSpec, pans: PanTable, kind: MessageKind, terminal: DemoTerminal) {
-    this.#bytes = sample(spec, kind, terminal)
+  constructor(spec: MessageSpec, pans: PanTable, kind: MessageKind, terminal: DemoTerminal, showing = NOTHING_SHOWN) {
+    this.#bytes = sample(spec, kind, terminal, showing)
     this.#pans = pans
     const place = digitPlaces(spec, this.#bytes)
     this.#panAt = place(2, 0, PAN_DIGITS).at
@@ -83,6 +106,9 @@ export class MessageTemplate {
     // ISO 8583-1:1987 DE 90: MTI n 4, STAN n 6, time n 10, acquirer n 11, forwarder n 11.
     this.#originalStan = follows ? place(90, 4, 6) : undefined
     this.#originalTransmission = follows ? place(90, 10, 10) : undefined
+    const bytesPlace = (de: number): BytesPlace => ({ at: place(de, 0, 0).at, hex: spec.fields[de]?.coding === 'hex' })
+    this.#pinBlock = showing.pin && showsCard(kind) ? bytesPlace(52) : undefined
+    this.#chipData = showing.chipData === undefined ? undefined : bytesPlace(55)
   }
 
   /** A message of its own memory. */
@@ -104,8 +130,21 @@ export class MessageTemplate {
       writeDigits(bytes, this.#originalStan, original.stan)
       writeDigits(bytes, this.#originalTransmission, original.transmission)
     }
+    if (this.#pinBlock !== undefined && values.pinBlock !== undefined) writeBytes(bytes, this.#pinBlock, values.pinBlock)
+    if (this.#chipData !== undefined && values.chipData !== undefined) writeBytes(bytes, this.#chipData, values.chipData)
     return bytes
   }
+}
+
+interface BytesPlace {
+  readonly at: number
+  /** Two hexadecimal characters a byte. */
+  readonly hex: boolean
+}
+
+function writeBytes(into: Buffer, { at, hex }: BytesPlace, bytes: Uint8Array): void {
+  if (hex) into.write(Buffer.from(bytes).toString('hex').toUpperCase(), at, 'latin1')
+  else into.set(bytes, at)
 }
 
 /** The same message once more: the last digit of its MTI is odd (ISO 8583-1:1987 4.1.4). Of its own memory. */
@@ -146,7 +185,7 @@ export function accountTypeOf(kind: MessageKind): string {
   return programmeRules().accountType(SHAPES[KIND_TRAITS[kind].send].purse ?? 'cash')
 }
 
-function sample(spec: MessageSpec, kind: MessageKind, terminal: DemoTerminal): Buffer {
+function sample(spec: MessageSpec, kind: MessageKind, terminal: DemoTerminal, { pin, chipData, mac }: Showing): Buffer {
   const { send, follows } = KIND_TRAITS[kind]
   const { mti, fields } = transactionMessage(send, {
     nowMs: Date.now(),
@@ -165,10 +204,21 @@ function sample(spec: MessageSpec, kind: MessageKind, terminal: DemoTerminal): B
     original: follows === undefined ? undefined : sampleOriginal(follows),
     finalAmount: undefined,
   })
+  if (pin && showsCard(kind)) fields[52] = '0'.repeat(PIN_BLOCK_DIGITS)
+  if (chipData !== undefined) {
+    fields[22] = CHIP_ENTRY
+    fields[23] = '000'
+    fields[55] = chipData.toString('hex').toUpperCase()
+  }
+  if (mac) makeRoomForMac(fields)
   const encoded = encode(spec, mti, fields)
   if (!encoded.ok) throw new Error(`a ${kind} cannot be written: ${encoded.error.path} expected ${encoded.error.expected}`)
   return encoded.bytes
 }
+
+const PIN_BLOCK_DIGITS = 16
+/** DE 22: the chip was read, and the terminal can take a PIN. */
+const CHIP_ENTRY = '051'
 
 /** What DE 90 and DE 3 of a message that follows another one say of that, with zeros where the digits of a message go. */
 function sampleOriginal(kind: MessageKind): Original {

@@ -28,21 +28,22 @@ export async function ask(
   request: Buffer,
   stan: string,
   timeoutMs: number,
-): Promise<{ answer: Message; elapsedMs: number }> {
+): Promise<{ answer: Message; frame: Buffer; elapsedMs: number }> {
   const address = `${target.host}:${target.port}`
-  const answered = Promise.withResolvers<Message>()
+  const answered = Promise.withResolvers<{ answer: Message; frame: Buffer }>()
   // It may fail before anyone waits for it.
   answered.promise.catch(() => undefined)
   const client = await connect({
     ...target,
     connectMs: timeoutMs,
     onPayload: (payload) => {
-      const decoded = decode(spec, payload)
+      const frame = Buffer.from(payload)
+      const decoded = decode(spec, frame)
       if (!decoded.ok) {
         const { path, expected, found } = decoded.error
         answered.reject(new NoAnswerError(`the answer cannot be read: ${path}, expected ${expected}, found ${found}`))
       } else if (decoded.message.text(11) === stan) {
-        answered.resolve(decoded.message)
+        answered.resolve({ answer: decoded.message, frame })
       }
     },
     onClose: (error) => {
@@ -63,8 +64,8 @@ export async function ask(
   const sentMs = performance.now()
   client.send(request)
   try {
-    const answer = await answered.promise
-    return { answer, elapsedMs: performance.now() - sentMs }
+    const { answer, frame } = await answered.promise
+    return { answer, frame, elapsedMs: performance.now() - sentMs }
   } finally {
     clearTimeout(timer)
     client.destroy()

@@ -86,12 +86,18 @@ function accountTypeOf(purse: string | undefined, followed: SentMessage | undefi
 }
 
 function repeatOf(kind: SendKind, options: ComposeOptions, sent: readonly SentMessage[]): OutgoingMessage {
-  const last = sent.findLast((message) => message.kind === kind)
-  if (last === undefined) throw new UsageError(`no ${kind} has been sent that could be repeated`)
+  const last = repeatable(kind, sent)
   const fields: (string | undefined)[] = []
   for (const [de, text] of Object.entries(last.fields)) fields[Number(de)] = text
   if (last.maskedPan !== undefined) fields[2] = panOf(options, last)
   return repeated({ mti: last.mti, fields })
+}
+
+/** The message of this kind that was sent last. @throws UsageError where there is none */
+export function repeatable(kind: SendKind, sent: readonly SentMessage[]): SentMessage {
+  const last = kind === 'key-change' ? undefined : sent.findLast((message) => message.kind === kind)
+  if (last === undefined) throw new UsageError(`no ${kind} has been sent that could be repeated`)
+  return last
 }
 
 /** The message that this one follows, if this command sent it; undefined where the options name another one. */

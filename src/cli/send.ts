@@ -1,16 +1,22 @@
 /** `sarf send`: plays a terminal that sends one message, and shows what went out and what came back. */
-import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
 import { Argument, Command, Option } from 'commander'
 import { cairoDay } from '../clock.ts'
 import { ConfigError, type Config, type LinkConfig } from '../config.ts'
 import { decode } from '../iso8583/decode.ts'
 import { encode } from '../iso8583/encode.ts'
 import type { Message } from '../iso8583/message.ts'
-import { messageSpec, SPEC_NAMES, type SpecName } from '../iso8583/messageSpec.ts'
-import { runningStack, stateFolder } from '../local/running.ts'
+import { messageSpec, SPEC_NAMES } from '../iso8583/messageSpec.ts'
+import { runningStack, sentFile, stateFolder } from '../local/running.ts'
+import { formatPrivateData } from '../iso8583/privateData.ts'
+import { demoPin } from '../programme/demoVerification.ts'
 import { parametersOn } from '../programmeParameters.ts'
+import { coveredBy, makeRoomForMac, writeMac } from '../security/messageMac.ts'
+import { profileOf } from '../securityParameters.ts'
+import { checkAnswer } from './answerChecks.ts'
 import { ask, NoAnswerError } from './ask.ts'
-import { composeMessage } from './composeMessage.ts'
+import { ENTRIES, showCard, shownBy, type Shown } from './cardShown.ts'
+import { composeMessage, repeatable } from './composeMessage.ts'
 import { FINGERPRINT_WORDS } from './goods.ts'
 import { offlineConfig } from './offlineConfig.ts'
 import {
@@ -23,6 +29,7 @@ import {
   originalReference,
   port,
   pem,
+  pinFormat,
   seconds,
   text,
   tlsOf,
@@ -30,8 +37,9 @@ import {
   type SendOptions,
 } from './sendOptions.ts'
 import { reportJson, reportText, type Report } from './sendReport.ts'
-import { readSentMessages, rememberSent, sentMessage, takeStan } from './sentMessages.ts'
-import { SEND_KINDS, type SendKind } from './transactionMessage.ts'
+import { readSentMessages, rememberSent, rememberSessionKey, sentMessage, takeAtc, takeStan } from './sentMessages.ts'
+import { terminalKeys, type SessionKeyBlock, type TerminalKeys } from './terminalKeys.ts'
+import { SEND_KINDS, type OutgoingMessage, type SendKind } from './transactionMessage.ts'
 import { UsageError } from './usageError.ts'
 
 /** Exit codes: 0 approved, 1 declined, 2 the command was used wrongly, 3 no answer or no connection. */
@@ -43,7 +51,12 @@ export function sendCommand(): Command {
     .option('--card <pan>', 'card number (default: the first demo card)', digits('a card number', 12, 19))
     .option('--terminal <id>', 'DE 41 (default: a demo terminal of the right class)', text('a terminal', 8))
     .option('--merchant <id>', 'DE 42 (default: the merchant of the terminal)', text('a merchant', 15))
-    .addOption(new Option('--spec <name>', 'dialect; it also picks port and framing').choices(SPEC_NAMES).default('ascii'))
+    .addOption(
+      new Option('--spec <name>', 'dialect; it also picks the link: the first that speaks it (default: ascii)').choices(
+        SPEC_NAMES,
+      ),
+    )
+    .option('--link <name>', 'the link of config/sarf.json, with its dialect, framing, port and keys: secure', text('a link', 11))
     .addOption(new Option('--framing <kind>', 'another framing').choices(FRAMINGS))
     .option('--host <host>', 'where the switch listens', '127.0.0.1')
     .option('--port <port>', 'another port', port)
@@ -79,6 +92,20 @@ export function sendCommand(): Command {
     )
     .option('--advice', 'bread, ration: the terminal has approved it offline and tells so (0220)')
     .option('--local-time <time>', 'DE 13 and DE 12, MMDDhhmmss in Cairo: when it was approved offline (default: now)', localTime)
+    .addOption(new Option('--entry <way>', 'how the card is read (default: chip, where it has one)').choices(ENTRIES))
+    .option('--no-chip', 'the card number alone is keyed in')
+    .option('--atc <number>', 'transaction counter of the chip (default: the next one)', whole('transactions', 1, 65_535))
+    .option('--pin <digits>', 'the PIN (default: that of the demo card, where one is asked for)', digits('a PIN', 4, 12))
+    .option('--no-pin', 'no PIN, even where one is asked for')
+    .option('--pin-format <format>', "ISO 9564-1 format of the PIN block: 0, 3 or 4 (default: the link's)", pinFormat)
+    .option('--plain', 'neither chip nor PIN: the bare message')
+    .option('--new-pin <digits>', 'pin-change: the PIN from now on', digits('a PIN', 4, 12))
+    .addOption(
+      new Option('--new-key <purpose>', 'key-change: which key the new one takes the place of (default: mac)').choices([
+        'mac',
+        'pin',
+      ]),
+    )
     .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 10)
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExit codes: 0 approved, 1 declined, 2 wrong usage, 3 no answer or no connection.')
@@ -109,42 +136,43 @@ const APPROVALS: readonly (string | undefined)[] = ['00', '10']
 async function send(kind: SendKind, options: SendOptions, print: (text: string) => void): Promise<number> {
   checkOptions(kind, options)
   const tls = tlsOf(options)
-  const spec = messageSpec(options.spec)
-  const stateFile = join(stateFolder(), 'last.json')
+  const stateFile = sentFile(stateFolder())
   const config = offlineConfig()
-  const link = linkOf(config, options.spec)
+  const link = linkOf(config, options)
+  const spec = messageSpec(options.spec ?? link.spec)
   const accountTypes = { ...config.programme.accountTypes, ...link.accountTypes }
-  const nowMs = Date.now()
   const target = {
     host: options.host,
     port: options.port ?? runningStack()?.ports[link.name] ?? link.port,
-    spec: options.spec,
+    spec: spec.name,
     framing: options.framing ?? link.framing,
   }
-  const outgoing = composeMessage(kind, options, {
-    nowMs,
-    accountTypes,
-    parameters: parametersOn(config.programme, cairoDay(nowMs)),
-    sent: readSentMessages(stateFile).sent,
-    takeStan: () => options.stan ?? takeStan(stateFile),
-  })
-  const encoded = encode(spec, outgoing.mti, outgoing.fields)
+  const { base, shown, full, chip, keys, newKey } = prepare(kind, options, config, link, stateFile)
+  const macKey = keys.mac()
+  const fields = [...full.fields]
+  if (macKey !== undefined) makeRoomForMac(fields)
+  const encoded = encode(spec, full.mti, fields)
   if (!encoded.ok) throw new UsageError(`${encoded.error.path}: expected ${encoded.error.expected}, found ${encoded.error.found}`)
+  if (macKey !== undefined) writeMac(spec, encoded.bytes, macKey.mac(coveredBy(spec, encoded.bytes)))
   const remember = (answer: Message | undefined): void =>
     rememberSent(
       stateFile,
-      sentMessage(kind, outgoing, { responseCode: answer?.text(39), approvalCode: answer?.text(38) ?? outgoing.fields[38] }),
+      sentMessage(kind, base, shown, { responseCode: answer?.text(39), approvalCode: answer?.text(38) ?? base.fields[38] }),
     )
   // Remembered before the answer is there: a message that nobody answered is the one to reverse.
   remember(undefined)
-  const { answer, elapsedMs } = await ask(
+  const { answer, frame, elapsedMs } = await ask(
     spec,
     { ...target, ...(tls === undefined ? {} : { tls }) },
     encoded.bytes,
-    outgoing.fields[11] ?? '',
+    base.fields[11] ?? '',
     options.timeout * 1000,
   )
-  remember(answer)
+  const checks = checkAnswer(answer, frame, macKey, chip)
+  const isAuthentic = checks.mac !== 'wrong'
+  const isApproved = isAuthentic && APPROVALS.includes(answer.text(39))
+  if (isAuthentic) remember(answer)
+  if (isApproved && newKey !== undefined) rememberSessionKey(stateFile, newKey)
   const request = decode(spec, encoded.bytes)
   if (!request.ok) throw new Error(`decode refuses what encode wrote: ${request.error.path}`)
   const report: Report = {
@@ -153,16 +181,83 @@ async function send(kind: SendKind, options: SendOptions, print: (text: string) 
     request: request.message,
     answer,
     elapsedMs,
+    checks,
     accountTypes,
     purses: config.programme.purses,
   }
   print(options.json === true ? reportJson(report) : reportText(report))
-  return APPROVALS.includes(answer.text(39)) ? EXIT_APPROVED : EXIT_DECLINED
+  if (!isAuthentic) return EXIT_NO_ANSWER
+  return isApproved ? EXIT_APPROVED : EXIT_DECLINED
 }
 
-/** The first link of the configuration that speaks the dialect. */
-function linkOf({ links }: Config, spec: SpecName): LinkConfig {
-  const link = links.find((candidate) => candidate.spec === spec)
-  if (link === undefined) throw new UsageError(`no link of the configuration speaks ${spec}; give --port and --framing`)
-  return link
+interface Prepared {
+  /** Without card and holder: what is remembered. */
+  readonly base: OutgoingMessage
+  readonly shown: Shown
+  readonly full: OutgoingMessage
+  readonly chip: ReturnType<typeof showCard>['chip']
+  readonly keys: TerminalKeys
+  /** That the message carries. */
+  readonly newKey: SessionKeyBlock | undefined
+}
+
+/** @throws UsageError */
+function prepare(kind: SendKind, options: SendOptions, config: Config, link: LinkConfig, stateFile: string): Prepared {
+  const nowMs = Date.now()
+  const { sent, sessionKeys } = readSentMessages(stateFile)
+  const parameters = parametersOn(config.programme, cairoDay(nowMs))
+  const base = composeMessage(kind, options, {
+    nowMs,
+    accountTypes: { ...config.programme.accountTypes, ...link.accountTypes },
+    parameters,
+    sent,
+    takeStan: () => options.stan ?? takeStan(stateFile),
+  })
+  const pan = base.fields[2]
+  const keys = terminalKeys(link, base.fields[41] ?? '', sessionKeys)
+  if (kind === 'key-change') {
+    const newKey = keys.newKey(options.newKey ?? 'mac')
+    const fields = [...base.fields]
+    fields[48] = formatPrivateData([
+      { tag: 'KB', value: newKey.block },
+      { tag: 'KC', value: newKey.kcv },
+    ])
+    return { base, shown: {}, full: { mti: base.mti, fields }, chip: undefined, keys, newKey }
+  }
+  if (pan === undefined) return { base, shown: {}, full: base, chip: undefined, keys, newKey: undefined }
+  const profile = profileOf(config.security, pan)
+  const pinFormat = link.pin?.format ?? 0
+  const takeCounter = (): number => {
+    const atc = takeAtc(stateFile, pan, options.atc)
+    if (atc === undefined) throw new UsageError('the chip of this card has used up its transaction counter; take another card')
+    return atc
+  }
+  const shown =
+    options.repeat === true
+      ? (repeatable(kind, sent).shown ?? {})
+      : shownBy(kind, options, base, {
+          nowMs,
+          parameters,
+          profile,
+          pinFormat,
+          unpredictableNumber: () => randomBytes(4),
+          takeAtc: takeCounter,
+        })
+  const { message: full, chip } = showCard(base, shown, {
+    profile,
+    pin: typeof options.pin === 'string' ? options.pin : demoPin(pan),
+    newPin: options.newPin,
+    pinFormat,
+    pinKey: (format) => keys.pin(format),
+  })
+  return { base, shown, full, chip, keys, newKey: undefined }
+}
+
+/** The link that was named, else the first one that speaks the dialect. */
+function linkOf({ links }: Config, { link: name, spec = 'ascii' }: SendOptions): LinkConfig {
+  const link = links.find((candidate) => (name === undefined ? candidate.spec === spec : candidate.name === name))
+  if (link !== undefined) return link
+  if (name !== undefined)
+    throw new UsageError(`there is no link ${name}; there are: ${links.map((known) => known.name).join(', ')}`)
+  throw new UsageError(`no link of the configuration speaks ${spec}; give --port and --framing`)
 }

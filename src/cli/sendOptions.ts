@@ -4,15 +4,23 @@ import { InvalidArgumentError } from 'commander'
 import type { SpecName } from '../iso8583/messageSpec.ts'
 import { minorUnits, parseAmount, type MinorUnits } from '../money.ts'
 import type { Framing } from '../transport/framing.ts'
+import type { PinFormat } from '../security/hsm.ts'
+import type { ShownOptions } from './cardShown.ts'
 import type { ComposeOptions } from './composeMessage.ts'
+import type { KeyPurpose } from './terminalKeys.ts'
 import type { ClientTls } from '../transport/client.ts'
-import { SHAPES, type SendKind } from './transactionMessage.ts'
+import { CARD_PRESENT, SHAPES, type SendKind } from './transactionMessage.ts'
 import { UsageError } from './usageError.ts'
 
 export const FRAMINGS: readonly Framing[] = ['length2', 'length2-tpdu', 'length4']
 
-export interface SendOptions extends ComposeOptions {
-  readonly spec: SpecName
+export interface SendOptions extends ComposeOptions, ShownOptions {
+  /** Undefined: that of the link. */
+  readonly spec?: SpecName
+  readonly link?: string
+  readonly atc?: number
+  readonly newPin?: string
+  readonly newKey?: KeyPurpose
   readonly framing?: Framing
   readonly host: string
   readonly port?: number
@@ -29,7 +37,12 @@ export interface SendOptions extends ComposeOptions {
 /** @throws UsageError where an option is missing, or is not for this transaction */
 export function checkOptions(kind: SendKind, options: SendOptions): void {
   const { amount: wanted, follows } = SHAPES[kind]
-  if (options.repeat === true) return
+  if (options.repeat === true) {
+    // A PIN is not kept, so a repeat needs it again.
+    if (kind === 'pin-change' && options.newPin === undefined)
+      throw new UsageError('pin-change --repeat needs --new-pin once more')
+    return
+  }
   for (const [option, kinds] of Object.entries(ONLY_FOR)) {
     if (options[option as SpecialOption] !== undefined && !kinds.includes(kind))
       throw new UsageError(`${flag(option)} is for ${kinds.join(', ')} only`)
@@ -41,6 +54,8 @@ export function checkOptions(kind: SendKind, options: SendOptions): void {
   if (wanted === 'asked' && options.amount === undefined)
     throw new UsageError(`${kind} needs --amount, for example --amount 12.50`)
   if (wanted === 'zero' && options.amount !== undefined) throw new UsageError(`${kind} has no amount`)
+  if (options.plain === true && (options.entry !== undefined || options.pin !== undefined || options.atc !== undefined))
+    throw new UsageError('--plain shows nothing of card and holder: it goes without --entry, --pin and --atc')
   if (follows === undefined && (options.original !== undefined || options.last === true)) {
     throw new UsageError(`${kind} has no original; --original and --last are for complete, refund and reversal`)
   }
@@ -65,7 +80,21 @@ export function tlsOf({ ca, cert, key, servername }: SendOptions): ClientTls | u
 }
 
 /** What only some transactions have a place for. */
-type SpecialOption = 'finalAmount' | 'loaves' | 'days' | 'basket' | 'fingerprint' | 'class' | 'purse' | 'advice' | 'localTime'
+type SpecialOption =
+  | 'finalAmount'
+  | 'loaves'
+  | 'days'
+  | 'basket'
+  | 'fingerprint'
+  | 'class'
+  | 'purse'
+  | 'advice'
+  | 'localTime'
+  | 'entry'
+  | 'pinFormat'
+  | 'atc'
+  | 'newPin'
+  | 'newKey'
 
 const ONLY_FOR: Readonly<Record<SpecialOption, readonly SendKind[]>> = {
   finalAmount: ['reversal'],
@@ -77,12 +106,18 @@ const ONLY_FOR: Readonly<Record<SpecialOption, readonly SendKind[]>> = {
   purse: ['balance', 'refund', 'reversal'],
   advice: ['bread', 'ration'],
   localTime: ['bread', 'ration'],
+  entry: CARD_PRESENT,
+  pinFormat: CARD_PRESENT,
+  atc: CARD_PRESENT,
+  newPin: ['pin-change'],
+  newKey: ['key-change'],
 }
 
 const NEEDED: Partial<Record<SendKind, readonly (readonly [option: SpecialOption, example: string])[]>> = {
   bread: [['loaves', '20']],
   ration: [['basket', '"OIL*1*3000;SUGAR*2*2400" (item, how many, piasters)']],
   copay: [['class', 'LAB']],
+  'pin-change': [['newPin', '2468']],
 }
 
 function flag(option: string): string {
@@ -162,3 +197,11 @@ export function localTime(value: string): string {
   if (!/^\d{10}$/.test(value)) throw new InvalidArgumentError('A time is MMDDhhmmss: 1122151200.')
   return value
 }
+
+export function pinFormat(value: string): PinFormat {
+  const format = PIN_FORMATS.find((known) => String(known) === value)
+  if (format === undefined) throw new InvalidArgumentError('ISO 9564-1 formats that are sent online are 0, 3 and 4.')
+  return format
+}
+
+const PIN_FORMATS: readonly PinFormat[] = [0, 3, 4]

@@ -4,6 +4,7 @@ import { mtiMeaning } from '../iso8583/meaning.ts'
 import type { Message } from '../iso8583/message.ts'
 import type { AccountTypes, PurseDefinition } from '../programmeParameters.ts'
 import { MEANING_OF_CODE } from '../response/responseCodes.ts'
+import { checkLines, type AnswerChecks } from './answerChecks.ts'
 import type { Target } from './ask.ts'
 import { outcomeLines, outcomeOf } from './sendOutcome.ts'
 import type { SendKind } from './transactionMessage.ts'
@@ -14,6 +15,7 @@ export interface Report {
   readonly request: Message
   readonly answer: Message
   readonly elapsedMs: number
+  readonly checks: AnswerChecks
   /** Purses by account type, as the link that was spoken to understands them, and what they are counted in. */
   readonly accountTypes: AccountTypes
   readonly purses: readonly PurseDefinition[]
@@ -32,6 +34,7 @@ export function reportText(report: Report): string {
     '',
     `${code ?? 'no response code'}  ${meaningOf(code)}, ${elapsedMs.toFixed(1)} ms`,
     ...outcomeLines(outcomeOf(answer, report)),
+    ...checkLines(report.checks),
     '',
   ].join('\n')
 }
@@ -48,6 +51,7 @@ export function reportJson(report: Report): string {
       responseCode: code,
       meaning: meaningOf(code),
       outcome: outcomeOf(answer, report),
+      checks: report.checks,
       elapsedMs: Number(elapsedMs.toFixed(3)),
     }) + '\n'
   )

@@ -20,6 +20,8 @@ export const SEND_KINDS = [
   'complete',
   'refund',
   'reversal',
+  'pin-change',
+  'key-change',
   'echo',
   'signon',
 ] as const
@@ -100,9 +102,27 @@ export const SHAPES: Readonly<Record<SendKind, KindShape>> = {
     follows: ['purchase', 'payment', 'complete', 'bread', 'ration', 'points', 'copay'],
   },
   reversal: { mti: '0400', terminalClass: 'pos', amount: 'of the original', follows: REVERSIBLE },
+  'pin-change': { mti: '0600', transactionType: '70', terminalClass: 'atm', amount: 'zero' },
+  'key-change': { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '161' },
   echo: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '301' },
   signon: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '001' },
 }
+
+/** The card is there and the holder too; the rest is told of a card, or follows what they did. */
+export const CARD_PRESENT: readonly SendKind[] = [
+  'purchase',
+  'withdrawal',
+  'deposit',
+  'payment',
+  'bread',
+  'ration',
+  'points',
+  'eligibility',
+  'copay',
+  'balance',
+  'authorize',
+  'pin-change',
+]
 
 /** What DE 90 needs of the message that another one follows. */
 export interface Original {
@@ -156,6 +176,8 @@ export function transactionMessage(kind: SendKind, values: MessageValues): Outgo
   fields[7] = transmissionTime(values.nowMs)
   fields[11] = values.stan
   if (shape.network !== undefined) {
+    // A key may be that of a terminal.
+    if (kind === 'key-change') fields[41] = values.terminalId
     fields[70] = shape.network
     return { mti: shape.mti, fields }
   }

@@ -8,7 +8,7 @@ export interface RunningStack {
   readonly pid: number
   readonly databaseUrl: string
   readonly redisUrl: string
-  /** Ports by listener: `atm`, `pos`, `gateway`, `http`. */
+  /** Ports by listener: `atm`, `pos`, `gateway`, `secure`, `http`. */
   readonly ports: Readonly<Record<string, number>>
 }
 
@@ -29,6 +29,11 @@ export function stateFolder(): string {
 
 export function runFile(folder: string): string {
   return join(folder, 'run.json')
+}
+
+/** What `sarf send` sent, and the counters of its cards: they belong to this stack's ledger. */
+export function sentFile(folder: string): string {
+  return join(folder, 'last.json')
 }
 
 /** Whether the process is `npm start`, and not one that got its number afterwards. */

@@ -11,7 +11,7 @@ import { startSwitch } from '../main.ts'
 import { whyNotListen } from './ports.ts'
 import { startPostgres } from './postgres.ts'
 import { ensureRedis, startRedis } from './redis.ts'
-import { runFile, stateFolder } from './running.ts'
+import { runFile, sentFile, stateFolder } from './running.ts'
 import { StartError } from './startError.ts'
 import { takeStartLock, type StartLock } from './startLock.ts'
 import { Interrupted, listenForStop, type StopRequest } from './stopRequest.ts'
@@ -25,8 +25,8 @@ Starts a private Postgres and Redis under .sarf/, the demo programme and the swi
   --help    this text
 
 DATABASE_URL, REDIS_URL   use these servers instead of private ones
-SARF_PORT_ATM, SARF_PORT_POS, SARF_PORT_GATEWAY, SARF_PORT_HTTP
-                          other ports than 8583, 8584, 8585 and 8080
+SARF_PORT_ATM, SARF_PORT_POS, SARF_PORT_GATEWAY, SARF_PORT_SECURE, SARF_PORT_HTTP
+                          other ports than 8583, 8584, 8585, 8586 and 8080
 SARF_STATE                another folder than .sarf
 `
 
@@ -96,6 +96,7 @@ async function start(starting: Starting): Promise<void> {
     throw new StartError('--fresh empties private servers only; unset DATABASE_URL and REDIS_URL, or empty those yourself')
   }
   rmSync(runFile(folder), { force: true })
+  if (starting.fresh) rmSync(sentFile(folder), { force: true })
   if (given.redisUrl === undefined) ensureRedis()
   request.throwIfAsked()
   const databaseUrl = given.databaseUrl ?? (await privatePostgres(starting))

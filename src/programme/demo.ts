@@ -80,6 +80,15 @@ export function demoCard(household: number): DemoCard {
   }
 }
 
+/** YYMM of any card of the programme. */
+export function demoExpiry(pan: string): string {
+  const household = Number(pan.slice(-1 - HOUSEHOLD_DIGITS, -1))
+  return demoPan(household) === pan ? demoCard(household).expiry : GOOD_UNTIL
+}
+
+/** A member's card has the fewest for the household's number. */
+const HOUSEHOLD_DIGITS = 8
+
 export interface DemoTerminal {
   readonly id: number
   readonly terminalId: string

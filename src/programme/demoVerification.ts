@@ -14,18 +14,19 @@ export function demoPin(pan: string): string {
 
 /** The block that a demo terminal's PIN pad makes of the PIN that goes with a demo card, or of another one. */
 export function demoPinBlock(pan: string, pin: string = demoPin(pan), format: PinFormat = 0): Buffer {
-  return enterPin(developmentStore().find(format === 4 ? 'zpk-aes.pos' : 'zpk.pos', 'P0'), format, pan, pin)
+  return enterPin(demoKeys().find(format === 4 ? 'zpk-aes.pos' : 'zpk.pos', 'P0'), format, pan, pin)
 }
 
 let store: KeyStore | undefined
 
-function developmentStore(): KeyStore {
+/** The development keys, in a store that everything here shares. */
+export function demoKeys(): KeyStore {
   return (store ??= softwareKeyStore(developmentKeys()))
 }
 
 /** @returns a function from a card number to its reference value, null for a range whose PINs are not verified */
 export function demoPinReferences(security: Pick<SecurityParameters, 'profiles'>): (pan: string) => string | null {
-  const keys = developmentStore()
+  const keys = demoKeys()
   return (pan) => {
     const profile = profileOf(security, pan)?.pin
     if (profile === undefined) return null

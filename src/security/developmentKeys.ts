@@ -19,7 +19,7 @@ const ROWS: readonly Row[] = [
   ['data.1', 'D0', 'A', 32],
   ['bdk.tdes', 'B0', 'T', 16],
   ['bdk.aes', 'B0', 'A', 32],
-  ...['atm', 'pos', 'gateway', 'http'].flatMap((link): Row[] => [
+  ...['atm', 'pos', 'gateway', 'secure', 'http'].flatMap((link): Row[] => [
     [`zpk.${link}`, 'P0', 'T', 16],
     [`zpk-aes.${link}`, 'P0', 'A', 16],
     [`mac-retail.${link}`, 'M3', 'T', 16],

@@ -47,6 +47,25 @@ it('mixes that take turns are several reports and their ratio', async () => {
   expect(Object.keys(ratios)).toEqual(['balance'])
 })
 
+it('securities that take turns are switches side by side, and nothing is lost on either', async () => {
+  const { code, stdout, stderr } = await bench(...SHORT, '--cards', '300', '--security', 'none,full')
+  expect(code).toBe(0)
+  const { runs, ratios } = JSON.parse(stdout) as { runs: object[]; ratios: Record<string, object> }
+  const right = { mix: 'purchase', declined: 0, errors: 0, verified: { approvedNotInLedger: 0, inLedgerNotApproved: 0 } }
+  expect(runs).toMatchObject([
+    { ...right, security: 'none' },
+    { ...right, security: 'full' },
+  ])
+  expect(Object.keys(ratios)).toEqual(['purchase with security full'])
+  expect(stderr).toMatch(/MAC and cryptogram of \d+ answers checked, 0 wrong/)
+})
+
+it('a target is not asked for counters that it may have seen', async () => {
+  const { code, stderr } = await bench('--target', '127.0.0.1:1', '--security', 'full')
+  expect(code).toBe(1)
+  expect(stderr).toContain('--security full is for a stack of its own')
+})
+
 it('where it can read the database of a target, an approval that it never asked for makes it fail', async () => {
   const target = await startTestSwitch()
   // Dated after the start of the run, on a terminal that the generator uses.

@@ -219,6 +219,7 @@ async function startSwitch(databaseUrl: string, redisUrl: string, port: number):
       SARF_PORT_ATM: String(port),
       SARF_PORT_POS: '0',
       SARF_PORT_GATEWAY: '0',
+      SARF_PORT_SECURE: '0',
       SARF_PORT_HTTP: '0',
       SARF_CONFIG: quickSweeper(),
       SARF_LOG_LEVEL: 'silent',

@@ -14,6 +14,8 @@ import type { Message } from '../../src/iso8583/message.ts'
 import { messageSpec, type SpecName } from '../../src/iso8583/messageSpec.ts'
 import { responseMti } from '../../src/iso8583/mti.ts'
 import { demoMemberPan, demoOldPan, demoPan } from '../../src/programme/demo.ts'
+import { demoPinBlock } from '../../src/programme/demoVerification.ts'
+import { readChipData, type ChipField } from '../../src/security/chipData.ts'
 import { listen, type Listener } from '../../src/transport/listener.ts'
 import type { Framing } from '../../src/transport/framing.ts'
 import { send } from './callSend.ts'
@@ -195,7 +197,7 @@ it('what an answer says of purses, cover, tries and reasons is shown in words', 
       54: '9720999C000000000130' + '9802818C000000012550',
     },
   })
-  const { output } = await send('bread', '--loaves', '20', '--port', port)
+  const { output } = await send('bread', '--loaves', '20', '--plain', '--port', port)
   const lines = output
     .slice(output.indexOf('00  Approved'))
     .split('\n')
@@ -291,6 +293,49 @@ it('a repeat is the same message with the repeat digit', async () => {
   expect(seen[2]?.text(90)?.slice(0, 4)).toBe('0200')
 })
 
+it('a demo card shows its chip and its PIN, a repeat the same chip data, and nothing of them is kept', async () => {
+  const { port, seen } = await startSwitch()
+  await send('withdrawal', '--amount', '200', '--port', port)
+  await send('withdrawal', '--amount', '200', '--port', port)
+  await send('withdrawal', '--repeat', '--port', port)
+  const [first, second, repeat] = seen
+  expect([22, 23, 35].map((de) => first?.text(de))).toEqual(['051', '000', undefined])
+  expect(first?.text(52)).toBe(demoPinBlock(demoPan(1)).toString('hex').toUpperCase())
+  const atcs = seen.map((message) => read(message).chip.atc.readUInt16BE())
+  expect(atcs).toEqual([1, 2, 2])
+  expect(repeat?.mti).toBe('0201')
+  expect(textOf(repeat)).toEqual(textOf(second))
+  const kept = readFileSync(join(folder, 'last.json'), 'utf8')
+  const track = read(first).card?.reveal().track2 ?? 'none'
+  for (const secret of [demoPan(1), track, first?.text(55), first?.text(52)]) expect(kept).not.toContain(secret)
+})
+
+it('stripe, printed value and long PIN blocks are shown where they belong, and not kept', async () => {
+  const { port, seen } = await startSwitch()
+  const balance = ['balance', '--terminal', 'ATM00001', '--port', port]
+  await send(...balance, '--entry', 'stripe', '--no-pin')
+  await send(...balance, '--entry', 'contactless-stripe', '--pin', '123456', '--pin-format', '3')
+  await send(...balance, '--entry', 'manual', '--pin-format', '4')
+  await send(...balance, '--plain')
+  expect(seen.map((message) => [14, 22, 23, 52].map((de) => message.has(de) && (message.text(de) ?? '')))).toEqual([
+    [false, '901', false, false],
+    [false, '911', '000', expect.stringMatching(/^[0-9A-F]{16}$/)],
+    ['2912', '011', false, false],
+    [false, '011', false, false],
+  ])
+  const tracks = seen.map((message) => message.text(35))
+  expect(tracks).toEqual([
+    expect.stringMatching(new RegExp(`^${demoPan(1)}=291220100000\\d{3}$`)),
+    expect.stringMatching(new RegExp(`^${demoPan(1)}=291220100000\\d{3}0001$`)),
+    undefined,
+    undefined,
+  ])
+  const data = seen.map((message) => message.text(48))
+  expect(data).toEqual([undefined, 'PF0013', expect.stringMatching(/^C2003\d{3}PF0014PB032[0-9A-F]{32}$/), undefined])
+  const kept = readFileSync(join(folder, 'last.json'), 'utf8')
+  for (const secret of ['=2912', 'PB032', 'C2003', '123456', '"14"', '"52"']) expect(kept).not.toContain(secret)
+})
+
 it('no two messages have the same trace number, and no card number is kept', async () => {
   const { port, seen } = await startSwitch()
   for (let i = 0; i < 3; i++) await send('balance', '--card', CARD, '--port', port)
@@ -327,6 +372,14 @@ it.each([
   ['a purse that there is not', ['balance', '--purse', 'gold']],
   ['a card number that is none', ['purchase', '--amount', '1', '--card', 'x']],
   ['a port that is none', ['echo', '--port', '70000']],
+  ['a link that there is not', ['echo', '--link', 'nowhere']],
+  ['a PIN that is none', ['balance', '--pin', '12']],
+  ['a PIN block of a format that no terminal sends', ['balance', '--pin-format', '1']],
+  ['a chip counter for a refund', ['refund', '--atc', '1']],
+  ['a bare message with a chip', ['balance', '--plain', '--entry', 'chip']],
+  ['the chip of a card that nothing is known of', ['balance', '--card', CARD, '--entry', 'chip']],
+  ['a change of PIN without the new one', ['pin-change']],
+  ['a change of keys where none is taken', ['key-change', '--link', 'atm']],
 ])('%s is exit code 2', async (_what, given) => {
   const { code, error } = await send(...given)
   expect(code).toBe(2)
@@ -459,4 +512,10 @@ async function startSwitch(options: SwitchOptions = {}): Promise<{ port: string;
 
 function textOf(message: Message | undefined): Record<number, string | undefined> {
   return Object.fromEntries(message?.fields().map((de) => [de, message.text(de)]) ?? [])
+}
+
+function read(message: Message | undefined): ChipField {
+  const chip = readChipData(message?.bytes(55) ?? Buffer.alloc(0))
+  if (!chip.ok) throw new Error(chip.error.path)
+  return chip.value
 }

@@ -69,7 +69,7 @@ describe('sarf terminal', () => {
 
   it.each<[() => string[], string]>([
     [() => [], 'say what to bind it to'],
-    [() => ['--link', 'nowhere'], 'there is no link nowhere; there are: atm, pos, gateway'],
+    [() => ['--link', 'nowhere'], 'there is no link nowhere; there are: atm, pos, gateway, secure'],
     [() => ['--certificate', '/nowhere.pem'], 'Not a certificate in PEM'],
     [() => ['--certificate', client.keyFile], 'Not a certificate in PEM'],
     [() => ['--certificate', authority.certFile], "This is a CA's certificate"],

@@ -20,6 +20,7 @@ export async function startOwnSwitch(): Promise<RunningSwitch> {
       SARF_PORT_ATM: '0',
       SARF_PORT_POS: '0',
       SARF_PORT_GATEWAY: '0',
+      SARF_PORT_SECURE: '0',
       SARF_PORT_HTTP: '0',
       SARF_LOG_LEVEL: 'warn',
     }),

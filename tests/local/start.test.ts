@@ -28,7 +28,7 @@ it('starts everything, refuses a second start in the same folder, and stops ever
   await first.ready
   const stack = runningStack(folder)
   expect(stack?.pid).toBe(first.child.pid)
-  expect(Object.keys(stack?.ports ?? {}).toSorted()).toEqual(['atm', 'gateway', 'http', 'pos'])
+  expect(Object.keys(stack?.ports ?? {}).toSorted()).toEqual(['atm', 'gateway', 'http', 'pos', 'secure'])
 
   const second = await start(folder).ended
   expect(second).toMatchObject({ code: 1, stdout: '' })
@@ -92,7 +92,13 @@ function start(
   environment: NodeJS.ProcessEnv = {},
   options: readonly string[] = [],
 ): { child: ChildProcess; ready: Promise<undefined>; ended: Promise<Result> } {
-  const anyPort = { SARF_PORT_ATM: '0', SARF_PORT_POS: '0', SARF_PORT_GATEWAY: '0', SARF_PORT_HTTP: '0' }
+  const anyPort = {
+    SARF_PORT_ATM: '0',
+    SARF_PORT_POS: '0',
+    SARF_PORT_GATEWAY: '0',
+    SARF_PORT_SECURE: '0',
+    SARF_PORT_HTTP: '0',
+  }
   const child = spawn(process.execPath, [START, ...options], {
     env: { ...process.env, SARF_STATE: folder, ...anyPort, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

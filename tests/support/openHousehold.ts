@@ -42,6 +42,8 @@ export interface CardOptions {
   readonly balance?: number
   readonly state?: CardState
   readonly expiry?: string
+  /** First six digits of its number: what config/security.json goes by. */
+  readonly iin?: string
 }
 
 export interface HouseholdOptions {
@@ -82,9 +84,9 @@ let households = FIRST_OWN_HOUSEHOLD
 
 /** A head of household whose household has no purses. */
 export async function openCard(place: HouseholdPlace, options: CardOptions = {}): Promise<TestCard> {
-  const { balance = 100_000, state = 'ACTIVE', expiry = GOOD_UNTIL } = options
+  const { balance = 100_000, state = 'ACTIVE', expiry = GOOD_UNTIL, iin = IIN.head } = options
   const household = households++
-  const card = newCard(household, 'head', 1, { state, expiry })
+  const card = newCard(household, 'head', 1, { state, expiry, iin })
   await write(place, monthOf(cairoDay(place.clock.now())), {
     household,
     governorate: 1,
@@ -140,9 +142,9 @@ function newCard(
   household: number,
   role: CardRole,
   member: number | null,
-  { state = 'ACTIVE', expiry = GOOD_UNTIL }: Pick<CardOptions, 'state' | 'expiry'> = {},
+  { state = 'ACTIVE', expiry = GOOD_UNTIL, iin = IIN[role] }: Pick<CardOptions, 'state' | 'expiry' | 'iin'> = {},
 ): NewCard {
-  const payload = IIN[role] + String(household).padStart(9, '0')
+  const payload = iin + String(household).padStart(9, '0')
   return { pan: payload + luhnCheckDigit(payload), role, member, state, expiry }
 }
 

@@ -3,8 +3,12 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { verify } from '../../../benchmarks/support/check.ts'
 import { Load, type LoadOptions } from '../../../benchmarks/support/load.ts'
 import type { MixName } from '../../../benchmarks/support/mix.ts'
+import { programmeOf, settingsOf, type SecurityName } from '../../../benchmarks/support/security.ts'
 import { decode } from '../../../src/iso8583/decode.ts'
 import { messageSpec, type SpecName } from '../../../src/iso8583/messageSpec.ts'
+import { demoKeys, demoPinBlock } from '../../../src/programme/demoVerification.ts'
+import { readChipData } from '../../../src/security/chipData.ts'
+import { macOf } from '../../../src/security/messageMac.ts'
 import { answerTo } from '../../../src/response/answer.ts'
 import { listen, type Listener } from '../../../src/transport/listener.ts'
 import type { Exchange } from '../../../src/transport/exchange.ts'
@@ -241,33 +245,128 @@ describe('open loop', () => {
   })
 })
 
-describe('against the switch', () => {
-  let target: TestSwitch
-  beforeAll(async () => {
-    target = await startTestSwitch()
+describe('messages that are made before the clock starts', () => {
+  const FULL: Omit<LoadOptions, 'port'> = { ...OPTIONS, securities: ['full'] }
+
+  it('carry what a card with a chip shows, each a counter that is one higher, and a MAC', async () => {
+    const atcs = new Map<string, number[]>()
+    const wrong: string[] = []
+    const { port } = await fakeSwitch((held) => {
+      const frame = held.payload
+      const decoded = decode(spec, frame)
+      if (!decoded.ok) throw new Error(decoded.error.path)
+      const { message } = decoded
+      const pan = message.text(2) ?? ''
+      const chip = readChipData(message.bytes(55) ?? Buffer.alloc(0))
+      if (!chip.ok) throw new Error(chip.error.path)
+      atcs.set(pan, [...(atcs.get(pan) ?? []), chip.value.chip.atc.readUInt16BE()])
+      const mac = macOf(message, frame)
+      const fits = mac !== undefined && demoKeys().find('mac.atm', 'M6').mac(mac.data).subarray(0, 8).equals(mac.given)
+      const pin = message.text(52) === demoPinBlock(pan).toString('hex').toUpperCase()
+      if (!fits || !pin || chip.value.amount !== Number(message.text(4))) wrong.push(pan)
+      answerWith('00', held)
+    })
+    const load = new Load({ ...FULL, households: 40, connections: 1, preparedRate: 150, port, lastAnswersMs: 50 })
+    cleanUps.push(() => load.close())
+    await load.open()
+    await load.run('purchase', 'full')
+    expect(wrong).toEqual([])
+    expect([...atcs.values()].some((counters) => counters.length > 2)).toBe(true)
+    for (const counters of atcs.values()) expect(counters).toEqual(counters.map((_, index) => index + 1))
   })
 
-  it.each<[SpecName, MixName, number | undefined]>([
+  it('end the measured time where they have all been sent', async () => {
+    const { port } = await fakeSwitch((held) => answerWith('00', held))
+    const load = new Load({ ...FULL, households: 40, preparedRate: 20, port, lastAnswersMs: 50 })
+    cleanUps.push(() => load.close())
+    await load.open()
+    const measurement = await load.run('purchase', 'full')
+    expect(load.ranOut).toBe(true)
+    expect(measurement.seconds).toBeLessThan(1)
+    expect(measurement.approved).toBe(measurement.sent)
+    expect(measurement.sent).toBeLessThanOrEqual(3 * (Math.ceil((20 * 1.5) / 3) + OPTIONS.inFlight))
+  })
+
+  it('have their answers checked, one in a hundred: without MAC and cryptogram each is an error', async () => {
+    const { port } = await fakeSwitch((held) => answerWith('00', held))
+    const load = new Load({ ...FULL, households: 40, connections: 1, preparedRate: 200, port, lastAnswersMs: 50 })
+    cleanUps.push(() => load.close())
+    await load.open()
+    const measurement = await load.run('purchase', 'full')
+    expect(load.answersChecked).toBeGreaterThan(1)
+    expect(load.answersWrong).toBe(load.answersChecked)
+    expect(measurement.errors).toBe(load.answersWrong)
+  })
+})
+
+describe('against the switch', () => {
+  let usual: TestSwitch
+  beforeAll(async () => {
+    usual = await startTestSwitch()
+  })
+
+  /** One for each load: counters of chips begin at 1. */
+  const strict = (): Promise<TestSwitch> =>
+    startTestSwitch({
+      configure: (config) => ({
+        ...config,
+        ...settingsOf('full', config),
+        programme: programmeOf('full', config.programme),
+      }),
+    })
+
+  it.each<[SpecName, MixName, number | undefined, SecurityName]>([
     // At a rate at which no household is asked for bread twice.
-    ['ascii', 'national', 400],
-    ['bcd', 'authorize', undefined],
-    ['hex', 'reversal', undefined],
-  ])('in dialect %s, mix %s is approved and the ledger holds exactly what was answered', async (name, mix, rate) => {
-    const link = target.config.links.find((candidate) => candidate.spec === name)!
-    const options = {
-      ...OPTIONS,
-      mixes: [mix],
-      rate,
-      spec: messageSpec(name),
-      framing: link.framing,
-      port: target.portOf(link.name),
-    }
+    ['ascii', 'national', 400, 'pin'],
+    ['hex', 'reversal', undefined, 'none'],
+    ['ascii', 'authorize', undefined, 'full'],
+    ['bcd', 'national', 400, 'full'],
+    ['hex', 'reversal', undefined, 'full'],
+  ])(
+    'in dialect %s, mix %s is approved and the ledger holds exactly what was answered (rate %s, security %s)',
+    async (name, mix, rate, security) => {
+      const target = security === 'full' ? await strict() : usual
+      const link = target.config.links.find((candidate) => candidate.spec === name)!
+      const options: LoadOptions = {
+        ...OPTIONS,
+        mixes: [mix],
+        securities: [security],
+        preparedRate: 3000,
+        rate,
+        spec: messageSpec(name),
+        framing: link.framing,
+        port: target.portOf(link.name),
+        // More connections than there are transfer links, post offices and ATMs: some share a terminal.
+        connections: 60,
+      }
+      const startedMs = await nextSecond()
+      const load = new Load(options)
+      cleanUps.push(() => load.close())
+      await load.open()
+      const measurement = await load.run(mix, security)
+      expect(measurement.approved).toBeGreaterThan(0)
+      expect([measurement.declined, measurement.errors]).toEqual([0, 0])
+      expect(load.answersWrong).toBe(0)
+      expect(load.answersChecked > 0).toBe(security === 'full')
+      const nothing = { approvedNotInLedger: 0, inLedgerNotApproved: 0, unanswered: 0 }
+      expect(await verify(target.databaseUrl, load.journal, startedMs)).toEqual(nothing)
+    },
+  )
+
+  it('with more security than the switch demands and with less in turn, all of it is in one journal', async () => {
+    const link = usual.config.links.find(({ spec }) => spec === 'ascii')!
     const startedMs = await nextSecond()
-    // More connections than there are transfer links, post offices and ATMs: some share a terminal.
-    const load = await loaded({ ...options, connections: 60 })
-    expect(load.measurement.approved).toBeGreaterThan(0)
-    expect(load.measurement.declined + load.measurement.errors).toBe(0)
-    const nothing = { approvedNotInLedger: 0, inLedgerNotApproved: 0, unanswered: 0 }
-    expect(await verify(target.databaseUrl, load.journal, startedMs)).toEqual(nothing)
+    const ports = { none: usual.portOf(link.name), pin: usual.portOf(link.name) }
+    const load = new Load({ ...OPTIONS, securities: ['none', 'pin'], ports, port: 0 })
+    cleanUps.push(() => load.close())
+    await load.open()
+    for (const security of ['none', 'pin', 'none'] as const) {
+      const { approved, sent } = await load.run('purchase', security)
+      expect(approved).toBe(sent)
+    }
+    expect(await verify(usual.databaseUrl, load.journal, startedMs)).toMatchObject({
+      approvedNotInLedger: 0,
+      inLedgerNotApproved: 0,
+    })
   })
 })

@@ -10,7 +10,7 @@ it('a message belongs to the measured time by when it was due, an answer by when
   measurement.answered(999, 1500, '00')
   measurement.answered(1000, 1010, '51')
   measurement.answered(2999, 3500, '00')
-  const report = reportOf(OPTIONS, 'purchase', measurement, undefined)
+  const report = reportOf(OPTIONS, { mix: 'purchase', security: undefined }, measurement, undefined)
   expect(report).toMatchObject({ sent: 2, approved: 1, declined: 1, errors: 0, tps: 1, approvedTps: 0.5 })
   expect(report.responseCodes).toEqual({ '00': 1, '51': 1 })
   expect(report.latencyMs.max).toBeCloseTo(501, 0)
@@ -20,13 +20,13 @@ it('what was never answered is an error and counts with the time that was waited
   const measurement = new Measurement(0, 1000)
   measurement.due(100)
   measurement.lost(100, 9100)
-  const report = reportOf(OPTIONS, 'purchase', measurement, undefined)
+  const report = reportOf(OPTIONS, { mix: 'purchase', security: undefined }, measurement, undefined)
   expect(report).toMatchObject({ sent: 1, approved: 0, declined: 0, errors: 1 })
   expect(report.latencyMs.p50).toBeGreaterThanOrEqual(9000)
 })
 
 it('the report has the keys that were promised and no others', () => {
-  const report = reportOf(OPTIONS, 'purchase', new Measurement(0, 1000), {
+  const report = reportOf(OPTIONS, { mix: 'purchase', security: undefined }, new Measurement(0, 1000), {
     approvedNotInLedger: 0,
     inLedgerNotApproved: 0,
     unanswered: 4,
@@ -58,10 +58,28 @@ it('a repeat is a message like any other, but approves nothing new; another answ
 
 it('a comparison relates the mean rates of each mix to those of the first', () => {
   const run = (mix: string, tps: number, approvedTps: number): BenchReport => ({
-    ...reportOf(OPTIONS, mix, new Measurement(0, 1000), undefined),
+    ...reportOf(OPTIONS, { mix, security: undefined }, new Measurement(0, 1000), undefined),
     tps,
     approvedTps,
   })
   const runs = [run('purchase', 90, 90), run('national', 80, 70), run('national', 100, 80), run('purchase', 110, 110)]
   expect(comparisonOf(runs)).toEqual({ runs, ratios: { national: { tps: 0.9, approvedTps: 0.75 } } })
+})
+
+it('where security was asked for the report says which, and runs are compared by both', () => {
+  const run = (security: 'none' | 'full', tps: number): BenchReport => ({
+    ...reportOf(OPTIONS, { mix: 'purchase', security }, new Measurement(0, 1000), undefined),
+    tps,
+  })
+  const { runs, ratios } = comparisonOf([run('none', 100), run('full', 75)])
+  expect(runs.map(({ security }) => security)).toEqual(['none', 'full'])
+  expect(ratios).toEqual({ 'purchase with security full': { tps: 0.75, approvedTps: 0 } })
+})
+
+it('a measured time that ends early ends the rates with it', () => {
+  const measurement = new Measurement(1000, 3000)
+  measurement.answered(1000, 1400, '00')
+  measurement.endAt(1500)
+  measurement.due(1500)
+  expect([measurement.seconds, measurement.sent, measurement.answersInTime]).toEqual([0.5, 0, 1])
 })
