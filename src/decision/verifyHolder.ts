@@ -6,6 +6,7 @@
  */
 import type { CardSnapshot } from '../card.ts'
 import type {
+  CardValueCheck,
   CryptogramCheck,
   CryptogramVerdict,
   Hsm,
@@ -127,11 +128,13 @@ function toGiveBack(attempt: readonly ScopedCounter[], verified: Verified): Atte
 
 async function verifyAdmitted({ hsm, keysOf }: HolderParts, checks: readonly HolderCheck[]): Promise<Verified[]> {
   const chips = await verdicts(checks, chipCheckOf, (batch) => hsm.verifyCryptograms(batch))
-  const values = await verdicts(
+  const shown = checks.map(({ credentials, card }) => cardValueCheckOf(credentials, card))
+  const ofHsm = await verdicts(
     checks,
-    ({ credentials }) => cardValueCheckOf(credentials),
+    (_, index) => wholeOnly(shown[index]),
     (batch) => hsm.verifyCardValues(batch),
   )
+  const values = shown.map((one, index) => (one === 'malformed' ? 'invalid' : ofHsm[index]))
   // A PIN that comes with a wrong chip is not tried: it would tell nothing and cost the holder a try.
   const stands = (check: HolderCheck, index: number): boolean =>
     chips[index]?.kind !== 'invalid' && values[index] !== 'invalid' && !isMismatch(check)
@@ -172,6 +175,10 @@ async function pinReferences(
     (asked) => hsm.pinReferences(asked),
     ({ kind }) => kind === 'broken',
   )
+}
+
+function wholeOnly(shown: CardValueCheck | 'malformed' | undefined): CardValueCheck | undefined {
+  return shown === 'malformed' ? undefined : shown
 }
 
 /** A block in flight while its link got a new key comes under the one before: under the new one it is no PIN block at all. */
