@@ -38,6 +38,8 @@ export type KeyChange =
 export class LinkKeys {
   readonly #parts: LinkKeysParts
   #inForce = new Map<string, InForce>()
+  /** Names that are not in force any more, and since when that is known. */
+  readonly #retired = new Map<string, number>()
   #readMs = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #cancel: (() => void) | undefined
@@ -137,7 +139,7 @@ export class LinkKeys {
   }
 
   async #read(): Promise<void> {
-    const { ledger, clock, hsm } = this.#parts
+    const { ledger, clock } = this.#parts
     const readMs = clock.now()
     const found = await ledger.sessionKeys()
     const inForce = new Map<string, InForce>()
@@ -152,9 +154,22 @@ export class LinkKeys {
     }
     const before = namesIn(this.#inForce)
     this.#inForce = inForce
-    const now = namesIn(inForce)
-    for (const name of before) if (!now.has(name)) await hsm.removeKey(name)
+    for (const name of before) if (!this.#retired.has(name)) this.#retired.set(name, readMs)
+    await this.#forgetRetired()
     this.#readMs = readMs
+  }
+
+  /** Answers to what came under a key that is over are still authenticated with it, for as long as they may be under way. */
+  async #forgetRetired(): Promise<void> {
+    const { clock, hsm, overlapMs } = this.#parts
+    const stillUsed = namesIn(this.#inForce)
+    for (const [name, sinceMs] of this.#retired) {
+      if (stillUsed.has(name)) this.#retired.delete(name)
+      else if (clock.now() - sinceMs > overlapMs) {
+        this.#retired.delete(name)
+        await hsm.removeKey(name)
+      }
+    }
   }
 
   /** A key that another process was sent is opened here too. */

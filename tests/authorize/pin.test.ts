@@ -10,7 +10,18 @@ import { demoPin, demoPinBlock, demoPinReferences } from '../../src/programme/de
 import { dukptPinKeys } from '../../src/security/dukptPinKeys.ts'
 import { enterPin } from '../../src/security/virtualPinPad.ts'
 import { hex, keys } from '../support/cardholder.ts'
-import { amount, answerName, at, compose, startTestSwitch, TestLink, until, type Fields, type TestCard, type TestSwitch } from '../support/switch.ts'
+import {
+  amount,
+  answerName,
+  at,
+  compose,
+  startTestSwitch,
+  TestLink,
+  until,
+  type Fields,
+  type TestCard,
+  type TestSwitch,
+} from '../support/switch.ts'
 import { expectCleanBooks, purseOf, stateOf } from './books.ts'
 
 let running: TestSwitch
