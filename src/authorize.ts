@@ -8,12 +8,13 @@
  * is down the same line runs without it, and the ledger's guards decide. A purse that nobody has opened for the month is opened on the way.
  */
 import { assert, assertNever } from './assert.ts'
+import { findCards } from './cardLookup.ts'
 import { cairoDay, type Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import { terminalReason } from './decision/checks.ts'
 import { decide } from './decision/decide.ts'
-import { unknownCardCounters, verifyHolders } from './decision/verifyHolder.ts'
-import { chipAnswers } from './chipAnswer.ts'
+import { verifyHolders } from './decision/verifyHolder.ts'
+import { Departure } from './departure.ts'
 import type { Approval, DeclineReason } from './decision/decision.ts'
 import type { ServiceRegions } from './decision/context.ts'
 import type { HotState, Settlement } from './decision/hotState.ts'
@@ -42,16 +43,16 @@ import {
   resultOfStored,
   settlementOf,
   tombstoneOf,
-  type Answered,
   type Respond,
 } from './passage.ts'
+import { PinTurns } from './pinTurns.ts'
 import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts'
 import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
 import { isWithinRetention } from './transaction/identity.ts'
 import { mayComeBy, type Origin } from './transaction/origin.ts'
 import { isAdvice, isRepeat, type Transaction, type Unsupported } from './transaction/transaction.ts'
-import { ifUnavailable, snapshotOf, Upkeep } from './upkeep.ts'
+import { snapshotOf, Upkeep } from './upkeep.ts'
 
 export interface AuthorizerParts {
   readonly config: Pick<Config, 'authorization' | 'redis' | 'registry' | 'programme' | 'security'>
@@ -76,12 +77,9 @@ export class Authorizer {
   readonly #reserving: Stage<Passage | Settlement>
   readonly #opening: Stage<Passage>
   readonly #refreshing: Stage<Passage>
-  readonly #sealing: Stage<Answered>
+  readonly #departure: Departure
   readonly #upkeep: Upkeep
-  /** Cards of which a PIN is being verified, each with the messages that wait for their turn. */
-  readonly #pinsUnderWay = new Map<string, Passage[]>()
-  #underWay = 0
-  #wakeIdle: (() => void)[] = []
+  readonly #pinTurns = new PinTurns()
 
   constructor(parts: AuthorizerParts) {
     this.#parts = parts
@@ -93,7 +91,7 @@ export class Authorizer {
     this.#recalling = stage('recall', (batch) => this.#recall(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
     this.#verifying = stage('verify', (batch) => this.#verify(batch))
-    this.#sealing = stage('seal', (batch) => this.#seal(batch))
+    this.#departure = new Departure(parts)
     this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
     this.#opening = stage('open', (batch) => this.#open(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
@@ -103,7 +101,7 @@ export class Authorizer {
 
   /** Transactions that have not been answered yet. */
   get underWay(): number {
-    return this.#underWay
+    return this.#departure.underWay
   }
 
   /** Calls `respond` exactly once, with the result or, where the outcome cannot be known in time, with undefined. */
@@ -111,21 +109,15 @@ export class Authorizer {
     const { clock, config, ledger } = this.#parts
     const nowMs = clock.now()
     const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
-    this.#underWay++
-    if (this.#underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
+    this.#departure.expect()
+    if (this.underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
     else if (this.#terminals.known(asked.terminalId, nowMs) === undefined) this.#authenticating.push(passage)
     else this.#enter(passage)
   }
 
   /** Resolves when everything submitted has been answered and Redis has been told what became of it. */
   async idle(): Promise<void> {
-    if (this.#underWay > 0) {
-      const { promise, resolve } = Promise.withResolvers<undefined>()
-      this.#wakeIdle.push(() => {
-        resolve(undefined)
-      })
-      await promise
-    }
+    await this.#departure.idle()
     await this.#upkeep.idle()
     await this.#reserving.idle()
   }
@@ -172,46 +164,21 @@ export class Authorizer {
 
   /** Load card: from Redis in one call, what it does not have from the ledger. */
   async #load(batch: Passage[]): Promise<void> {
-    const { hotState, ledger } = this.#parts
     try {
-      const cards = hotState.up
-        ? await hotState.cards(batch.map((passage) => passage.transaction.cardToken)).catch(ifUnavailable([]))
-        : []
-      const missing: Passage[] = []
-      for (const [index, passage] of batch.entries()) {
-        passage.card = cards[index]
-        if (passage.card === undefined) missing.push(passage)
-        else this.#loaded(passage)
-      }
-      if (missing.length === 0) return
-      const epoch = hotState.epoch
-      const found = await ledger.cards([...new Set(missing.map((passage) => passage.transaction.cardToken))])
-      await this.#upkeep.takeOver(epoch, [...found.values()])
-      for (const passage of missing) {
-        passage.card = found.get(passage.transaction.cardToken)?.card
-        if (passage.card !== undefined) this.#loaded(passage)
-      }
-      await this.#declineUnknown(missing.filter((passage) => passage.card === undefined))
+      await findCards({ ...this.#parts, upkeep: this.#upkeep }, batch, {
+        found: (passage) => {
+          this.#loaded(passage)
+        },
+        unknown: (passage) => {
+          this.#declineNow(passage, reasonWithoutCard(passage))
+        },
+      })
     } catch (error) {
       this.#cannotDecide(
         batch.filter((passage) => passage.card === undefined),
         'load',
         error,
       )
-    }
-  }
-
-  /** A number that nobody has is counted against the terminal and the range of numbers; beyond the limit nothing is said of cards any more. */
-  async #declineUnknown(unknown: Passage[]): Promise<void> {
-    if (unknown.length === 0) return
-    const { hotState, config } = this.#parts
-    const attempts = unknown.map(({ transaction }) =>
-      unknownCardCounters(transaction.terminalId, transaction.profile, config.security),
-    )
-    const full = hotState.up ? await hotState.raise([], attempts).catch(ifUnavailable([])) : []
-    for (const [index, passage] of unknown.entries()) {
-      const reason = reasonWithoutCard(passage)
-      this.#declineNow(passage, (full[index] ?? 0) > 0 && reason === 'card_unknown' ? 'velocity_terminal' : reason)
     }
   }
 
@@ -288,14 +255,16 @@ export class Authorizer {
     const day = cairoDay(nowMs)
     const parameters = this.#parametersOn(nowMs)
     const originalParameters = original === undefined ? parameters : parametersOn(config.programme, original.day)
-    const { verified } = passage
-    const situation = { terminal, card, purses, original, parameters, originalParameters, regions, day, nowMs, forced, verified }
-    const decision = decide(transaction, situation)
+    const { verified, closed } = passage
+    const known = { terminal, card, purses, original, parameters, originalParameters, forced, verified, closed }
+    const decision = decide(transaction, { ...known, regions, day, nowMs })
     passage.decision = decision
     passage.parameters = parameters
     if (decision.kind === 'remember') this.#remember(passage)
     else if (decision.kind === 'open') this.#opening.push(passage)
-    else if (decision.kind === 'verify') this.#verifyInTurn(passage)
+    else if (decision.kind === 'verify') {
+      if (this.#pinTurns.take(passage)) this.#verifying.push(passage)
+    }
     // No decline on the word of a copy: where the counters really are, the ledger knows.
     else if (decision.kind === 'decline' && decision.reason === 'atc' && purses === undefined) this.#refreshing.push(passage)
     else if (decision.kind === 'approve' && this.#needsReserving(passage, decision)) this.#reserving.push(passage)
@@ -307,32 +276,10 @@ export class Authorizer {
     return this.#parts.hotState.up && passage.purses === undefined && reservationOf(passage, approval) !== undefined
   }
 
-  /** One PIN of a card at a time: whoever has the card does not wait for another, and whoever guesses gets no more than the tries. */
-  #verifyInTurn(passage: Passage): void {
-    const { cardToken, credentials } = passage.transaction
-    if (credentials?.pin !== undefined && !passage.holdsPin) {
-      const waiting = this.#pinsUnderWay.get(cardToken)
-      if (waiting !== undefined) {
-        waiting.push(passage)
-        return
-      }
-      this.#pinsUnderWay.set(cardToken, [])
-      passage.holdsPin = true
-    }
-    this.#verifying.push(passage)
-  }
-
   /** The next of the same card is looked at anew: what the PIN before it has done to the card, the ledger knows. */
   #releasePin(passage: Passage): void {
-    if (!passage.holdsPin) return
-    passage.holdsPin = false
-    const { cardToken } = passage.transaction
-    const waiting = this.#pinsUnderWay.get(cardToken) ?? []
-    this.#pinsUnderWay.delete(cardToken)
-    const [next, ...others] = waiting
+    const next = this.#pinTurns.release(passage)
     if (next === undefined) return
-    this.#pinsUnderWay.set(cardToken, others)
-    next.holdsPin = true
     if (passage.verified?.pin === 'valid') this.#verifying.push(next)
     else this.#refreshing.push(next)
   }
@@ -509,37 +456,10 @@ export class Authorizer {
     for (const passage of batch) this.#declineNow(passage, 'cannot_decide')
   }
 
-  /** The answer to a chip carries a cryptogram of its own. */
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
     this.#upkeep.giveBack(passage)
     this.#releasePin(passage)
-    if (result === undefined || passage.verified?.session === undefined) this.#answer(passage, result)
-    else this.#sealing.push({ passage, result })
-  }
-
-  async #seal(batch: Answered[]): Promise<void> {
-    try {
-      const data = await chipAnswers(this.#parts.hsm, batch)
-      for (const [index, { passage, result }] of batch.entries()) this.#answer(passage, { ...result, chipData: data[index] })
-    } catch (error) {
-      // The card will miss it; what was decided is decided.
-      this.#parts.log.error({ stage: 'seal', count: batch.length, error: errorText(error) }, 'answers go without cryptogram')
-      for (const { passage, result } of batch) this.#answer(passage, result)
-    }
-  }
-
-  #answer(passage: Passage, result: AuthorizationResult | undefined): void {
-    this.#underWay--
-    this.#parts.metrics.answered(passage.asked.kind, result?.responseCode ?? 'none', this.#parts.clock.now() - passage.receivedMs)
-    try {
-      passage.respond(result)
-    } catch (error) {
-      this.#parts.log.error({ stage: 'respond', error: errorText(error) }, 'fault')
-    }
-    if (this.#underWay > 0) return
-    const wake = this.#wakeIdle
-    this.#wakeIdle = []
-    for (const resolve of wake) resolve()
+    this.#departure.answer(passage, result)
   }
 
   #parametersOn(nowMs: number): ProgrammeParameters {

@@ -10,11 +10,11 @@ import type { SessionKey } from './ledger/sessionKeys.ts'
 import { errorText, type Logger } from './log.ts'
 import type { Hsm } from './security/hsm.ts'
 import { KeyBlockError } from './security/keyBlockHeader.ts'
-import { KeyRefused } from './security/keys.ts'
+import { KeyRefused, type KeyInfo } from './security/keys.ts'
 
 export interface LinkKeysParts {
   readonly ledger: Pick<Ledger, 'sessionKeys' | 'addSessionKey'>
-  readonly hsm: Pick<Hsm, 'importKey' | 'keys'>
+  readonly hsm: Pick<Hsm, 'importKey' | 'removeKey' | 'keys'>
   readonly clock: Clock
   readonly log: Logger
   /** How long the key before stays good. */
@@ -25,6 +25,7 @@ export interface LinkKeysParts {
 
 interface InForce {
   readonly current: string
+  readonly kcv: string
   readonly previous: string | undefined
   readonly sinceMs: number
 }
@@ -37,6 +38,8 @@ export type KeyChange =
 export class LinkKeys {
   readonly #parts: LinkKeysParts
   #inForce = new Map<string, InForce>()
+  /** Names that are not in force any more, and since when that is known. */
+  readonly #retired = new Map<string, number>()
   #readMs = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #cancel: (() => void) | undefined
@@ -87,23 +90,52 @@ export class LinkKeys {
    * @throws what the ledger throws where it cannot be stored: it is not in force then
    */
   async change(link: MessageLink, terminalId: string, block: string, kcv: string): Promise<KeyChange> {
-    const { ledger, hsm, clock } = this.#parts
     if (link.transportKey === undefined) return { kind: 'refused', reason: 'this link takes no keys' }
+    if (!KCV.test(kcv)) return { kind: 'refused', reason: 'the key check value is not six hexadecimal digits' }
+    const { hsm, clock } = this.#parts
     const under = keyOf(link.transportKey, terminalId)
     const name = `session.${kcv.toLowerCase()}-${String(clock.now())}`
+    let change: KeyChange | undefined
     try {
       const info = await hsm.importKey(block, under, name)
-      const base = baseOf(link, info.usage, info.algorithm, terminalId)
-      if (base === undefined) return { kind: 'refused', reason: `this link has no key for ${info.usage}` }
-      if (info.kcv !== kcv) return { kind: 'refused', reason: 'the key check value is another' }
-      await ledger.addSessionKey({ base, name, kcv, block, under, sinceMs: clock.now() })
-      this.#readMs = Number.NEGATIVE_INFINITY
-      await this.refresh()
-      return { kind: 'changed', kcv: info.kcv }
+      change = await this.#takeOver(link, terminalId, info, { name, block, under, kcv: kcv.toUpperCase() })
+      return change
     } catch (error) {
       if (error instanceof KeyBlockError || error instanceof KeyRefused) return { kind: 'refused', reason: error.message }
       throw error
+    } finally {
+      if (change?.kind !== 'changed' || !this.#isInForce(name)) await hsm.removeKey(name)
     }
+  }
+
+  /** What was imported takes the place of a key of its kind, unless it is not what the peer meant, or has been there before. */
+  async #takeOver(
+    link: MessageLink,
+    terminalId: string,
+    info: KeyInfo,
+    sent: Omit<SessionKey, 'base' | 'generation' | 'sinceMs'>,
+  ): Promise<KeyChange> {
+    const { ledger, hsm, clock } = this.#parts
+    const { kcv } = info
+    const refused = (reason: string): KeyChange => ({ kind: 'refused', reason })
+    const base = baseOf(link, info.usage, info.algorithm, terminalId)
+    if (base === undefined) return refused(`this link has no key for ${info.usage}`)
+    if (kcv !== sent.kcv) return refused('the key check value is another')
+    const configured = hsm.keys().find((key) => key.name === base)
+    if (configured !== undefined && configured.usage !== info.usage) return refused(`${base} is a key for ${configured.usage}`)
+    // The peer may not have heard our answer, or that of another process, and ask again.
+    this.#readMs = Number.NEGATIVE_INFINITY
+    await this.refresh()
+    if (this.#inForce.get(base)?.kcv === kcv) return { kind: 'changed', kcv }
+    if (configured?.kcv === kcv) return refused('this key was in force before')
+    if (!(await ledger.addSessionKey({ ...sent, base, sinceMs: clock.now() }))) return refused('this key was in force before')
+    this.#readMs = Number.NEGATIVE_INFINITY
+    await this.refresh()
+    return { kind: 'changed', kcv }
+  }
+
+  #isInForce(name: string): boolean {
+    return [...this.#inForce.values()].some(({ current }) => current === name)
   }
 
   async #read(): Promise<void> {
@@ -113,10 +145,31 @@ export class LinkKeys {
     const inForce = new Map<string, InForce>()
     for (const key of found) {
       if (!(await this.#isHere(key))) continue
-      inForce.set(key.base, { current: key.name, previous: inForce.get(key.base)?.current, sinceMs: key.sinceMs })
+      inForce.set(key.base, {
+        current: key.name,
+        kcv: key.kcv,
+        previous: inForce.get(key.base)?.current,
+        sinceMs: key.sinceMs,
+      })
     }
+    const before = namesIn(this.#inForce)
     this.#inForce = inForce
+    for (const name of before) if (!this.#retired.has(name)) this.#retired.set(name, readMs)
+    await this.#forgetRetired()
     this.#readMs = readMs
+  }
+
+  /** Answers to what came under a key that is over are still authenticated with it, for as long as they may be under way. */
+  async #forgetRetired(): Promise<void> {
+    const { clock, hsm, overlapMs } = this.#parts
+    const stillUsed = namesIn(this.#inForce)
+    for (const [name, sinceMs] of this.#retired) {
+      if (stillUsed.has(name)) this.#retired.delete(name)
+      else if (clock.now() - sinceMs > overlapMs) {
+        this.#retired.delete(name)
+        await hsm.removeKey(name)
+      }
+    }
   }
 
   /** A key that another process was sent is opened here too. */
@@ -142,9 +195,17 @@ export class LinkKeys {
   }
 }
 
+const KCV = /^[0-9a-f]{6}$/i
+
+function namesIn(inForce: ReadonlyMap<string, InForce>): Set<string> {
+  return new Set(
+    [...inForce.values()].flatMap(({ current, previous }) => (previous === undefined ? [current] : [current, previous])),
+  )
+}
+
 /** A name of the configuration that has {terminal} in it is one key a terminal. */
 export function keyOf(name: string, terminalId: string): string {
-  return name.replace('{terminal}', terminalId.toLowerCase())
+  return name.replace('{terminal}', () => terminalId.toLowerCase())
 }
 
 /** The configured key that a key of this usage takes the place of. */

@@ -13,6 +13,7 @@ import { HEALTH, type ProgrammeParameters } from './programmeParameters.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
 import type { AttemptCounter } from './decision/hotState.ts'
 import { pinTriesLeft } from './decision/verification.ts'
+import { passesClosedDoors, type ClosedDoor } from './decision/velocity.ts'
 import type { Verified } from './decision/verified.ts'
 import type { HolderCheck } from './decision/verifyHolder.ts'
 import { APPROVED, CODE_OF_REASON, PARTIALLY_APPROVED } from './response/responseCodes.ts'
@@ -42,6 +43,8 @@ export class Passage implements CommitOwner {
   /** The rules by which it was last decided. */
   parameters: ProgrammeParameters | undefined
   attempts = 0
+  /** Nobody is served here after too many failures, but for whom `closedReason` names. */
+  closed: ClosedDoor | undefined
   /** What was found of chip, PIN and card value; it stays, however often the transaction is decided again. */
   verified: Verified | undefined
   /** It is this message's turn to have a PIN of its card verified. */
@@ -339,9 +342,10 @@ function storedTriesLeft(passage: Passage, { reason, quantity }: StoredAnswer): 
 }
 
 /** Nothing can be committed without a card; what is wrong with the terminal still comes first. */
-export function reasonWithoutCard(passage: Passage): DeclineReason {
-  assert(passage.terminal !== undefined, 'the terminal is known when cards are loaded')
-  return terminalReason(passage.transaction, passage.terminal) ?? 'card_unknown'
+export function reasonWithoutCard({ terminal, transaction, closed }: Passage): DeclineReason {
+  assert(terminal !== undefined, 'the terminal is known when cards are loaded')
+  const unknown = closed === undefined || passesClosedDoors(transaction) ? 'card_unknown' : (`velocity_${closed}` as const)
+  return terminalReason(transaction, terminal) ?? unknown
 }
 
 export function originalOf(passage: Passage): OriginalReference {

@@ -1,4 +1,5 @@
 /** Which card verification value a message shows, and where: magnetic stripe, chip's copy of it, contactless, or printed and typed in. */
+import type { CardSnapshot } from '../card.ts'
 import type { CardValue, CardValueCheck } from '../security/hsm.ts'
 import type { CardProfile } from '../securityParameters.ts'
 import { stripeOf, type Credentials, type StripeData } from '../transaction/credentials.ts'
@@ -6,8 +7,20 @@ import { stripeOf, type Credentials, type StripeData } from '../transaction/cred
 const VALUE_DIGITS = 3
 const ATC_DIGITS = 4
 
-/** @returns undefined where the message shows none */
-export function cardValueCheckOf(credentials: Credentials): CardValueCheck | undefined {
+/** @returns undefined where the message shows none; `malformed` where it is there and cannot be one: what the HSM cannot compute is not a fault of ours */
+export function cardValueCheckOf(credentials: Credentials, card: CardOfValue): CardValueCheck | 'malformed' | undefined {
+  const check = checkOf(credentials, card)
+  return check === undefined || isWhole(check) ? check : 'malformed'
+}
+
+/** What the books say of the card: nothing of it is taken from the message where that does not say it itself. */
+export type CardOfValue = Pick<CardSnapshot, 'expiry' | 'psn'>
+
+function isWhole({ given, value }: CardValueCheck): boolean {
+  return /^\d{3}$/.test(given) && /^\d{4}$/.test(value.expiry) && (value.kind !== 'dcvv' || /^\d{4}$/.test(value.atc))
+}
+
+function checkOf(credentials: Credentials, card: CardOfValue): CardValueCheck | undefined {
   const { profile, entry, stripe, chip, pan } = credentials
   if (profile.cardValue === undefined) return undefined
   const check = (value: CardValue, given: string): CardValueCheck => ({ pan: pan.reveal(), value, given })
@@ -21,33 +34,34 @@ export function cardValueCheckOf(credentials: Credentials): CardValueCheck | und
       return track === undefined ? undefined : check({ kind: 'icvv', key, expiry: track.expiry }, ofTrack(track))
     }
     case 'contactless-stripe':
-      return stripe === undefined ? undefined : dynamicValue(credentials, profile, stripe, ofTrack(stripe))
+      return stripe === undefined ? undefined : dynamicValue(credentials, profile, stripe, ofTrack(stripe), card)
     case 'stripe':
     case 'unknown':
       if (stripe !== undefined) {
         return check({ kind: 'cvv', key, expiry: stripe.expiry, serviceCode: stripe.serviceCode }, ofTrack(stripe))
       }
-      return printedValue(credentials, key)
+      return printedValue(credentials, key, card)
     case 'manual':
-      return printedValue(credentials, key)
+      return printedValue(credentials, key, card)
   }
 }
 
-function printedValue({ cardValue2, expiry, pan }: Credentials, key: string): CardValueCheck | undefined {
-  return cardValue2 === undefined || expiry === undefined
+function printedValue({ cardValue2, expiry, pan }: Credentials, key: string, card: CardOfValue): CardValueCheck | undefined {
+  return cardValue2 === undefined
     ? undefined
-    : { pan: pan.reveal(), value: { kind: 'cvv2', key, expiry }, given: cardValue2 }
+    : { pan: pan.reveal(), value: { kind: 'cvv2', key, expiry: expiry ?? card.expiry }, given: cardValue2 }
 }
 
 function dynamicValue(
-  { pan, psn }: Credentials,
+  { pan }: Credentials,
   profile: CardProfile,
   stripe: StripeData,
   given: string,
+  { psn }: CardOfValue,
 ): CardValueCheck | undefined {
   if (profile.chip === undefined || profile.cardValue === undefined) return undefined
   const start = profile.cardValue.trackOffset + VALUE_DIGITS
   const atc = stripe.discretionary.slice(start, start + ATC_DIGITS)
   const { expiry, serviceCode } = stripe
-  return { pan: pan.reveal(), given, value: { kind: 'dcvv', key: profile.chip.key, expiry, serviceCode, psn: psn ?? '00', atc } }
+  return { pan: pan.reveal(), given, value: { kind: 'dcvv', key: profile.chip.key, expiry, serviceCode, psn, atc } }
 }

@@ -6,6 +6,7 @@ import type { PurseSnapshot } from '../purse/purse.ts'
 import { purseNamed } from '../purse/routes.ts'
 import type { Terminal } from '../transaction/terminal.ts'
 import type { OriginalSnapshot } from './original.ts'
+import type { ClosedDoor } from './velocity.ts'
 import type { Verified } from './verified.ts'
 
 /** Which services are switched on where. */
@@ -31,6 +32,8 @@ export interface DecisionContext {
   readonly forced: boolean
   /** What was found of chip, PIN and card value; undefined: nothing has been looked at yet. */
   readonly verified: Verified | undefined
+  /** There were too many failures here lately; undefined: the doors are open. */
+  readonly closed: ClosedDoor | undefined
 }
 
 /** The purse of that name that the card may draw on. */

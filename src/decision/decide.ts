@@ -19,17 +19,21 @@ import {
   type SimpleTransaction,
   type Transaction,
 } from '../transaction/transaction.ts'
-import { amountReason, currencyReason, placeReason } from './checks.ts'
+import { amountReason, currencyReason, placeReason, terminalReason } from './checks.ts'
 import { cashPurseOf, purseOfCard, type DecisionContext } from './context.ts'
 import { decideDispense, decideDispenseAdvice } from './decideDispense.ts'
 import { decideCompletion, decideRefund, decideReversal } from './decideFollowUp.ts'
 import { decideCopay, decideEligibility } from './decideHealth.ts'
 import { approval, decline, type Approval, type Decision, type DeclineReason } from './decision.ts'
 import { movementOf, NOTHING_TO_POST, type DayCounter } from './posting.ts'
-import { verificationStep } from './verification.ts'
+import { closedReason, verificationStep } from './verification.ts'
 import { egp } from './transfers.ts'
 
 export function decide(transaction: Transaction, context: DecisionContext): Decision {
+  if (context.closed !== undefined) {
+    const refusal = terminalReason(transaction, context.terminal) ?? closedReason(transaction, context)
+    if (refusal !== undefined) return decline(refusal)
+  }
   const unopened = unopenedPurses(transaction, context)
   if (unopened.length > 0) return { kind: 'open', purseIds: unopened }
   switch (transaction.kind) {

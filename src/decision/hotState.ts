@@ -184,15 +184,29 @@ export class HotState {
     })
   }
 
-  /** @returns a card a token; undefined where Redis has none of this epoch */
-  async cards(tokens: readonly string[]): Promise<(CardSnapshot | undefined)[]> {
+  /**
+   * Cards, and what counters of attempts stand at, in one call.
+   *
+   * @returns a card a token, undefined where Redis has none of this epoch; and the counts of the counters that have any, by name
+   */
+  async cards(
+    tokens: readonly string[],
+    counters: readonly string[] = [],
+  ): Promise<{ cards: (CardSnapshot | undefined)[]; counts: ReadonlyMap<string, number> }> {
     const epoch = this.#currentEpoch()
-    const records = await this.#guarded(this.#redis.mget(tokens.map((token) => this.#key(`card:${token}`))))
+    const keys = [...tokens.map((token) => this.#key(`card:${token}`)), ...counters.map((name) => this.#key(`count:${name}`))]
+    const records = await this.#guarded(this.#redis.mget(keys))
     const prefix = `${String(epoch)}:`
-    return records.map((record) => {
+    const cards = records.slice(0, tokens.length).map((record) => {
       if (record?.startsWith(prefix) !== true) return undefined
       return JSON.parse(record.slice(record.indexOf(':', prefix.length) + 1)) as CardSnapshot
     })
+    const counts = new Map<string, number>()
+    for (const [index, name] of counters.entries()) {
+      const record = records[tokens.length + index]
+      if (typeof record === 'string') counts.set(name, Number(record))
+    }
+    return { cards, counts }
   }
 
   /**

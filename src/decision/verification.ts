@@ -8,6 +8,7 @@ import type { Transaction } from '../transaction/transaction.ts'
 import type { DecisionContext } from './context.ts'
 import { decline, type Decision, type DeclineReason } from './decision.ts'
 import { movementOf, NOTHING_TO_POST } from './posting.ts'
+import { passesClosedDoors } from './velocity.ts'
 import { NOTHING_VERIFIED, type Verified } from './verified.ts'
 
 /** @returns what stands in the way: first that it has not been verified yet, then what is wrong; undefined where nothing is */
@@ -25,6 +26,13 @@ function declineOfWrongPin({ card }: DecisionContext): Decision {
   return decline('pin_wrong', { ...NOTHING_TO_POST, movement: movementOf(purse.id, null, 0) })
 }
 
+/** Before anything is said of the card. Whoever shows a chip or a PIN is let in through the range's door, and looked at. */
+export function closedReason(transaction: Transaction, { closed }: DecisionContext): DeclineReason | undefined {
+  if (closed === undefined || passesClosedDoors(transaction)) return undefined
+  const { chip, pin } = transaction.credentials ?? {}
+  return closed === 'bin' && (chip !== undefined || pin !== undefined) ? undefined : `velocity_${closed}`
+}
+
 function verificationReason(transaction: Transaction, context: DecisionContext, verified: Verified): DeclineReason | undefined {
   if (verified.fault) return 'fault'
   switch (verified.full) {
@@ -34,8 +42,14 @@ function verificationReason(transaction: Transaction, context: DecisionContext, 
     case 'terminal':
     case 'bin':
       return `velocity_${verified.full}`
-    case undefined:
-      return chipReason(transaction, context, verified) ?? pinReason(transaction, context, verified)
+    case undefined: {
+      const reason = chipReason(transaction, context, verified) ?? pinReason(transaction, context, verified)
+      const isClosed = context.closed === 'bin' && !passesClosedDoors(transaction)
+      // A wrong PIN is counted, so it is said; the card is known to whoever can make its PIN blocks.
+      return isClosed && verified.chip !== 'valid' && verified.pin !== 'valid' && verified.pin !== 'wrong'
+        ? 'velocity_bin'
+        : reason
+    }
   }
 }
 
@@ -66,7 +80,8 @@ export function isFreshAtc(atc: number, card: Pick<CardSnapshot, 'atcMax' | 'atc
 function pinReason(transaction: Transaction, context: DecisionContext, verified: Verified): DeclineReason | undefined {
   const { pin } = verified
   const required = isPinRequired(transaction, context)
-  if (required && context.card.state === 'PIN_BLOCKED') return 'pin_tries_exceeded'
+  // Whatever the PIN is, and whether it was needed or not: nothing is told of it any more.
+  if ((required || pin !== 'absent') && context.card.state === 'PIN_BLOCKED') return 'pin_tries_exceeded'
   switch (pin) {
     case 'valid':
       return undefined

@@ -6,6 +6,7 @@
  */
 import type { CardSnapshot } from '../card.ts'
 import type {
+  CardValueCheck,
   CryptogramCheck,
   CryptogramVerdict,
   Hsm,
@@ -17,11 +18,12 @@ import type {
   Verdict,
 } from '../security/hsm.ts'
 import { parseIssuerApplicationData } from '../security/issuerApplicationData.ts'
-import type { CardProfile, SecurityParameters } from '../securityParameters.ts'
+import type { SecurityParameters } from '../securityParameters.ts'
 import type { Credentials, PinBlock } from '../transaction/credentials.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 import { cardValueCheckOf } from './cardValue.ts'
 import type { Attempt, AttemptCounter, HotState } from './hotState.ts'
+import { velocityCounter, type VelocityScope } from './velocity.ts'
 import { NOTHING_VERIFIED, type Verified } from './verified.ts'
 
 export interface HolderCheck {
@@ -49,13 +51,36 @@ export async function verifyHolders(parts: HolderParts, checks: readonly HolderC
   const attempts = checks.map((check) => attemptOf(check, parts.security))
   const raised = await raise(parts, attempts)
   const admitted = checks.filter((_, index) => raised[index] === 0 || raised[index] === undefined)
-  const found = new Map(zip(admitted, await verifyAdmitted(parts, admitted)))
+  const found = new Map(
+    zip(
+      admitted,
+      await verifyOrGiveBack(
+        parts,
+        admitted,
+        attempts.filter((_, index) => raised[index] === 0),
+      ),
+    ),
+  )
   return checks.map((check, index) => {
     const attempt = attempts[index] ?? []
     const verified = found.get(check) ?? { ...NOTHING_VERIFIED, full: fullCounter(attempt, raised[index] ?? 0) }
     const wasCounted = raised[index] === 0
     return { verified, counted: wasCounted ? toGiveBack(attempt, verified) : [] }
   })
+}
+
+/** Where nothing can be verified nobody has failed. */
+async function verifyOrGiveBack(
+  parts: HolderParts,
+  admitted: readonly HolderCheck[],
+  counted: readonly Attempt[],
+): Promise<Verified[]> {
+  try {
+    return await verifyAdmitted(parts, admitted)
+  } catch (error) {
+    await parts.hotState.raise(counted.flat(), []).catch(() => NO_COUNTING)
+    throw error
+  }
 }
 
 const NO_COUNTING: readonly undefined[] = []
@@ -66,7 +91,7 @@ async function raise({ hotState }: HolderParts, attempts: readonly Attempt[]): P
   return await hotState.raise([], attempts).catch(() => NO_COUNTING)
 }
 
-type Scope = 'pin' | 'card' | 'terminal' | 'bin'
+type Scope = 'pin' | VelocityScope
 interface ScopedCounter extends AttemptCounter {
   readonly ceiling: number
   readonly scope: Scope
@@ -74,38 +99,19 @@ interface ScopedCounter extends AttemptCounter {
 
 /** The counters of an attempt, in the order in which the answer names them. */
 function attemptOf({ credentials, card, transaction }: HolderCheck, security: SecurityParameters): ScopedCounter[] {
-  const { velocity } = security
   const counters: ScopedCounter[] = [
-    counter('card', card.token, velocity.card),
-    counter('terminal', transaction.terminalId, velocity.terminal),
+    velocityCounter('card', card.token, security),
+    velocityCounter('terminal', transaction.terminalId, security),
   ]
   // A right chip or a right PIN may pass where a range of numbers is being searched.
   if (credentials.chip === undefined && credentials.pin === undefined)
-    counters.push(counter('bin', credentials.profile.prefix, velocity.bin))
+    counters.push(velocityCounter('bin', credentials.profile.prefix, security))
   const triesMax = credentials.profile.pin?.triesMax
   if (credentials.pin !== undefined && triesMax !== undefined) {
     const ceiling = Math.max(0, triesMax - card.pinTries)
     counters.push({ scope: 'pin', name: `pin:${card.token}`, lifetimeMs: security.pinUnderWayMs, ceiling })
   }
   return counters
-}
-
-function counter(
-  scope: 'card' | 'terminal' | 'bin',
-  id: string,
-  { failuresMax, windowMs }: { failuresMax: number; windowMs: number },
-): ScopedCounter {
-  return { scope, name: `${scope}:${id}`, lifetimeMs: windowMs, ceiling: failuresMax }
-}
-
-/** What a card number that nobody has counts against: whoever searches for cards finds the door closed. */
-export function unknownCardCounters(
-  terminalId: string,
-  profile: CardProfile | undefined,
-  { velocity }: SecurityParameters,
-): Attempt {
-  const ofTerminal = counter('terminal', terminalId, velocity.terminal)
-  return profile === undefined ? [ofTerminal] : [ofTerminal, counter('bin', profile.prefix, velocity.bin)]
 }
 
 function fullCounter(attempt: readonly { readonly scope?: Scope }[], position: number): Scope {
@@ -122,11 +128,13 @@ function toGiveBack(attempt: readonly ScopedCounter[], verified: Verified): Atte
 
 async function verifyAdmitted({ hsm, keysOf }: HolderParts, checks: readonly HolderCheck[]): Promise<Verified[]> {
   const chips = await verdicts(checks, chipCheckOf, (batch) => hsm.verifyCryptograms(batch))
-  const values = await verdicts(
+  const shown = checks.map(({ credentials, card }) => cardValueCheckOf(credentials, card))
+  const ofHsm = await verdicts(
     checks,
-    ({ credentials }) => cardValueCheckOf(credentials),
+    (_, index) => wholeOnly(shown[index]),
     (batch) => hsm.verifyCardValues(batch),
   )
+  const values = shown.map((one, index) => (one === 'malformed' ? 'invalid' : ofHsm[index]))
   // A PIN that comes with a wrong chip is not tried: it would tell nothing and cost the holder a try.
   const stands = (check: HolderCheck, index: number): boolean =>
     chips[index]?.kind !== 'invalid' && values[index] !== 'invalid' && !isMismatch(check)
@@ -138,8 +146,7 @@ async function verifyAdmitted({ hsm, keysOf }: HolderParts, checks: readonly Hol
   const newPins = await verdicts(
     checks,
     (check, index) => (pins[index] === 'valid' ? newPinOf(check) : undefined),
-    (batch) =>
-      hsm.pinReferences(batch.map((request) => ({ ...request, under: underKey(request.under, keysOf, 0) ?? request.under }))),
+    (batch) => pinReferences(hsm, keysOf, batch),
   )
   return checks.map((check, index) => {
     forget(check.credentials.pin)
@@ -148,18 +155,52 @@ async function verifyAdmitted({ hsm, keysOf }: HolderParts, checks: readonly Hol
   })
 }
 
-/** A block in flight while its link got a new key comes under the one before: under the new one it is no PIN block at all. */
 async function verifyPins(hsm: Hsm, keysOf: HolderParts['keysOf'], batch: readonly PinCheck[]): Promise<readonly PinVerdict[]> {
-  const underNewest = batch.map((check) => ({ ...check, under: underKey(check.under, keysOf, 0) ?? check.under }))
-  const verdicts = [...(await hsm.verifyPins(underNewest))]
-  const again = batch.flatMap((check, index) => {
-    const under = verdicts[index] === 'broken' ? underKey(check.under, keysOf, 1) : undefined
-    return under === undefined ? [] : [{ index, check: { ...check, under } }]
+  return underEitherKey(
+    keysOf,
+    batch,
+    (asked) => hsm.verifyPins(asked),
+    (verdict) => verdict === 'broken',
+  )
+}
+
+async function pinReferences(
+  hsm: Hsm,
+  keysOf: HolderParts['keysOf'],
+  batch: readonly PinReferenceRequest[],
+): Promise<readonly PinReferenceOutcome[]> {
+  return underEitherKey(
+    keysOf,
+    batch,
+    (asked) => hsm.pinReferences(asked),
+    ({ kind }) => kind === 'broken',
+  )
+}
+
+function wholeOnly(shown: CardValueCheck | 'malformed' | undefined): CardValueCheck | undefined {
+  return shown === 'malformed' ? undefined : shown
+}
+
+/** A block in flight while its link got a new key comes under the one before: under the new one it is no PIN block at all. */
+async function underEitherKey<Asked extends { readonly under: PinKey }, Answer>(
+  keysOf: HolderParts['keysOf'],
+  batch: readonly Asked[],
+  ask: (batch: readonly Asked[]) => Promise<readonly Answer[]>,
+  isBroken: (answer: Answer) => boolean,
+): Promise<readonly Answer[]> {
+  const answers = [...(await ask(batch.map((one) => ({ ...one, under: underKey(one.under, keysOf, 0) ?? one.under }))))]
+  const again = batch.flatMap((one, index) => {
+    const answer = answers[index]
+    const under = answer !== undefined && isBroken(answer) ? underKey(one.under, keysOf, 1) : undefined
+    return under === undefined ? [] : [{ index, asked: { ...one, under } }]
   })
-  if (again.length === 0) return verdicts
-  const answers = await hsm.verifyPins(again.map(({ check }) => check))
-  for (const [position, { index }] of again.entries()) verdicts[index] = answers[position] ?? 'broken'
-  return verdicts
+  if (again.length === 0) return answers
+  const second = await ask(again.map(({ asked }) => asked))
+  for (const [position, { index }] of again.entries()) {
+    const answer = second[position]
+    if (answer !== undefined) answers[index] = answer
+  }
+  return answers
 }
 
 /** Base keys of DUKPT are not changed by messages. */

@@ -23,9 +23,31 @@ export type Decoded = { readonly ok: true; readonly message: Message } | { reado
 export function decode(spec: MessageSpec, frame: Buffer): Decoded {
   const decoded = decodeForm(spec, frame)
   if (decoded.ok || spec.alternative === undefined) return decoded
-  // The standard's bitmap form wins; of two failures the reading that made sense of more fields is the likelier one.
+  // The standard's bitmap form wins.
   const other = decodeForm(spec.alternative, frame)
-  return other.ok || fieldCount(other.error) > fieldCount(decoded.error) ? other : decoded
+  return other.ok || isOtherForm(spec, frame, decoded.error) ? other : decoded
+}
+
+/** Beyond the first bitmap: those that a message of the switch's kinds has (DE 70, 90, 95, 128), never what digits of a number look like. */
+const SECONDARY_FIELDS_MAX = 4
+
+/**
+ * Of two failures: the one of the form with two bitmaps always counts only where what stands behind the first bitmap looks like a second one and
+ * makes no sense as a field. Fields that are read from a wrong place on would be answered as if they were others.
+ */
+function isOtherForm(spec: MessageSpec, frame: Buffer, standard: DecodeError): boolean {
+  const start = (spec.mti === 'bcd' ? 2 : 4) + bitmapBytes(spec, [0])
+  if (standard.offset < start || standard.offset >= start + bitmapBytes(spec, [0])) return false
+  const bits = [0, 0, 0, 0]
+  if (spec.alternative === undefined || readBitmap(spec.alternative, frame, spec.mti === 'bcd' ? 2 : 4, bits) !== undefined)
+    return false
+  return bitCount(bits[2] ?? 0) + bitCount(bits[3] ?? 0) <= SECONDARY_FIELDS_MAX
+}
+
+function bitCount(word: number): number {
+  let count = 0
+  for (let rest = word; rest !== 0; rest &= rest - 1) count++
+  return count
 }
 
 function decodeForm(spec: MessageSpec, frame: Buffer): Decoded {
@@ -75,10 +97,6 @@ function decodeFields(
     first = fault('trailing-bytes', 'message', at, 'the end of the message', `${String(frame.length - at)} more bytes`)
   }
   return first === undefined ? { ok: true, message } : failure(first, message)
-}
-
-function fieldCount(error: DecodeError): number {
-  return error.partial?.fields().length ?? 0
 }
 
 function failure(error: Fault, partial: Message | undefined): Decoded {

@@ -129,7 +129,7 @@ export class Ledger {
     return readSessionKeys(this.#lookups)
   }
 
-  addSessionKey(key: Omit<SessionKey, 'generation'>): Promise<void> {
+  addSessionKey(key: Omit<SessionKey, 'generation'>): Promise<boolean> {
     return addSessionKey(this.#lookups, key)
   }
 

@@ -25,11 +25,15 @@ const READ_SESSION_KEYS: Statement = {
     WHERE generation > (SELECT max(generation) - 2 FROM session_key m WHERE m.base = k.base) ORDER BY base, generation`,
 }
 
-/** Two processes that are sent a key for the same base at once get a generation each: the primary key sees to it. */
+/**
+ * Two processes that are sent a key for the same base at once get a generation each: the primary key sees to it. A key that was there before
+ * does not come back, so that who recorded its block cannot bring it into force again.
+ */
 const ADD_SESSION_KEY: Statement = {
   name: 'add_session_key',
   text: `INSERT INTO session_key (base, generation, name, kcv, block, under, since)
-    SELECT $1, coalesce(max(generation), 0) + 1, $2, $3, $4, $5, $6 FROM session_key WHERE base = $1`,
+    SELECT $1, coalesce(max(generation), 0) + 1, $2, $3, $4, $5, $6 FROM session_key WHERE base = $1
+    HAVING coalesce(bool_and(kcv <> $3), true) RETURNING generation`,
 }
 
 /** @returns for each base the key in force and the one before it, oldest first */
@@ -38,7 +42,9 @@ export async function readSessionKeys(connection: LedgerConnection): Promise<Ses
   return rows.map(({ since, ...key }) => ({ ...key, sinceMs: since.getTime() }))
 }
 
-export async function addSessionKey(connection: LedgerConnection, key: Omit<SessionKey, 'generation'>): Promise<void> {
+/** @returns whether it was added: false where this base has had a key with this check value before */
+export async function addSessionKey(connection: LedgerConnection, key: Omit<SessionKey, 'generation'>): Promise<boolean> {
   const { base, name, kcv, block, under, sinceMs } = key
-  await connection.run(ADD_SESSION_KEY, [base, name, kcv, block, under, new Date(sinceMs).toISOString()])
+  const { rows } = await connection.run(ADD_SESSION_KEY, [base, name, kcv, block, under, new Date(sinceMs).toISOString()])
+  return rows.length > 0
 }

@@ -40,6 +40,8 @@ export interface Hsm {
   importKey(block: string, under: string, name: string): Promise<KeyInfo>
   /** Export as a TR-31 key block. @throws KeyRefused */
   exportKey(name: string, under: string): Promise<string>
+  /** Forgets a key that was imported. One that is not there is forgotten already. */
+  removeKey(name: string): Promise<void>
   close(): Promise<void>
 }
 

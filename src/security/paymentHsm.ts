@@ -34,6 +34,10 @@ export function paymentHsm(keys: KeyStore): Hsm {
     unseal: (key, batch) => done(() => data.unseal(key, batch)),
     importKey: (block, under, name) => done(() => importKey(keys, block, under, name)),
     exportKey: (name, under) => done(() => exportKey(keys, name, under)),
+    removeKey: (name) =>
+      done(() => {
+        keys.remove(name)
+      }),
     close: () =>
       done(() => {
         keys.close()

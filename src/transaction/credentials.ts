@@ -138,7 +138,7 @@ function pinBlock(block: Buffer, message: Message, { link, terminalId, privateDa
   const given = privateDatum(privateData, 'PF') ?? controlFormat(message)
   const format = given === undefined ? link.pin.format : FORMATS.find((known) => Number(given) === known)
   if (format === undefined || block.length !== BLOCK_BYTES[format]) return 'broken'
-  const named = (name: string | undefined): string | undefined => name?.replace('{terminal}', terminalId.toLowerCase())
+  const named = (name: string | undefined): string | undefined => name?.replace('{terminal}', () => terminalId.toLowerCase())
   if (link.pin.management === 'zone') {
     const key = named(format === 4 ? link.pin.aesKey : link.pin.tdesKey)
     return key === undefined ? 'broken' : { block, format, under: { by: 'zone', key } }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { CardState } from '../../src/card.ts'
 import { decide } from '../../src/decision/decide.ts'
+import { NOTHING_VERIFIED } from '../../src/decision/verified.ts'
 import type { Transaction } from '../../src/transaction/transaction.ts'
 import { contextOf, parameters, saying, transactionOf, transfersOf, type Overrides, type Situation } from './situation.ts'
 
@@ -94,7 +95,7 @@ describe('card states', () => {
     ['AWAITING_COLLECTION_DIWAN', 'card_not_active'],
     ['PIN_BLOCKED', 'approved'],
   ])('%s: a purchase without a PIN is %s', (state, reason) => {
-    expect(saying(decided('purchase', {}, { card: { state } }))).toBe(reason)
+    expect(saying(decided('purchase', {}, { card: { state }, verified: NOTHING_VERIFIED }))).toBe(reason)
   })
 
   it('a credit arrives before the first use of the card, but not on a closed one', () => {

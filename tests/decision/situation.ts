@@ -5,6 +5,7 @@ import type { DecisionContext } from '../../src/decision/context.ts'
 import type { Approval, Decision } from '../../src/decision/decision.ts'
 import type { OriginalSnapshot } from '../../src/decision/original.ts'
 import { minorUnits } from '../../src/money.ts'
+import type { ClosedDoor } from '../../src/decision/velocity.ts'
 import { NOTHING_VERIFIED, type Verified } from '../../src/decision/verified.ts'
 import type { ProgrammeParameters } from '../../src/programmeParameters.ts'
 import type { PurseSnapshot } from '../../src/purse/purse.ts'
@@ -114,6 +115,7 @@ export interface Situation {
   readonly original?: Partial<OriginalSnapshot>
   readonly forced?: boolean
   readonly verified?: Verified
+  readonly closed?: ClosedDoor
   readonly parameters?: Partial<ProgrammeParameters>
   readonly day?: string
 }
@@ -184,6 +186,7 @@ export function contextOf(kind: Transaction['kind'], situation: Situation = {}):
     original: situation.original === undefined ? undefined : originalSnapshot(situation.original),
     forced: situation.forced ?? false,
     verified: situation.verified ?? { ...NOTHING_VERIFIED, pin: 'valid' },
+    closed: situation.closed,
   }
 }
 

@@ -243,10 +243,30 @@ describe('the hex spec and a sender that always writes both bitmaps', () => {
     expect(message.spec.bitmapForm).toBe('expanding')
   })
 
-  test('tells the error of the form that made sense of more fields', () => {
+  test('tells the error of its own form', () => {
     expect(refused('hex', Buffer.from(purchase.replace('1250000001', '125X000001')))).toMatchObject({
       path: 'DE 4',
       code: 'bad-character',
     })
+  })
+
+  test('is not taken for one where a message of the other form is cut off or broken: no field is read from a wrong place', () => {
+    const values: Record<number, string> = { ...PURCHASE, 43: 'SHOP CAIRO EG'.padEnd(40) }
+    const bytes = encoded('hex', '0200', values)
+    const partials = Array.from({ length: bytes.length - 1 }, (_, at) => {
+      const broken = Buffer.from(bytes)
+      broken[at] = 'v'.charCodeAt(0)
+      return [bytes.subarray(0, at), broken].map((frame) => decode(messageSpec('hex'), frame))
+    }).flat()
+    const read = partials.flatMap((result) => (result.ok || result.error.partial === undefined ? [] : [result.error.partial]))
+    for (const partial of read.filter(({ mti }) => mti === '0200'))
+      for (const de of [2, 11, 41]) if (partial.has(de)) expect(partial.text(de)).toBe(values[de])
+    expect(read.filter((partial) => partial.has(41)).length).toBeGreaterThan(20)
+  })
+
+  test('is answered as what it is where it is broken', () => {
+    const bytes = encoded({ ...messageSpec('hex'), bitmapForm: 'double' }, '0200', PURCHASE)
+    const { partial } = refused('hex', bytes.subarray(0, bytes.length - 1))
+    expect([partial?.text(2), partial?.text(11), partial?.text(41)]).toEqual([PAN, PURCHASE[11], PURCHASE[41]])
   })
 })

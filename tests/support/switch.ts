@@ -154,6 +154,7 @@ export class TestLink {
   readonly closed: Promise<void>
   readonly #spec: ReturnType<typeof messageSpec>
   readonly #clock: Clock
+  readonly #frames = new WeakMap<Message, Buffer>()
   readonly #waiting = new Map<string, ((answer: Message | undefined) => void)[]>()
 
   static async open(config: Config, clock: Clock, name: string, port: number, tls?: ClientTls): Promise<TestLink> {
@@ -217,6 +218,11 @@ export class TestLink {
     return promise
   }
 
+  /** The bytes that an answer came in. */
+  frameOf(answer: Message): Buffer {
+    return this.#frames.get(answer) ?? Buffer.alloc(0)
+  }
+
   encode(sent: Sent): Buffer {
     const encoded = encode(this.#spec, sent.mti, fieldValues(sent.fields))
     if (!encoded.ok) throw new Error(`cannot be encoded: ${encoded.error.path}`)
@@ -224,9 +230,11 @@ export class TestLink {
   }
 
   take(payload: Buffer): void {
-    const decoded = decode(this.#spec, Buffer.from(payload))
+    const frame = Buffer.from(payload)
+    const decoded = decode(this.#spec, frame)
     if (!decoded.ok) throw new Error(`the switch sent what cannot be decoded: ${decoded.error.path} ${decoded.error.expected}`)
     const { message } = decoded
+    this.#frames.set(message, frame)
     this.#waiting.get(`${message.mti}|${message.text(11) ?? ''}`)?.shift()?.(message)
   }
 

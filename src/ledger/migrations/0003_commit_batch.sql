@@ -10,7 +10,7 @@
 --   purses in p_raise (comma separated).
 --   What was verified of the holder is stored with the decision, whichever it is: p_atc is the transaction counter of a right cryptogram, used
 --   once; p_pin is 1 a wrong PIN is counted, which at p_pin_max blocks the card's PIN, 2 a right one (counted anew), 3 a right one (nothing to
---   change). p_pin_reference is the reference value of a new PIN; p_script_sent: the chip's pending command has gone out.
+--   change). p_pin_reference is the reference value of a new PIN; p_script_sent: the chip's pending command goes out with this answer, once.
 --   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to, negative for those of its second purse.
 -- Result: one row; each column lists a value an item, in the order of the items, separated by commas. `outcome` is
 --   0 won: the row is appended and the purse moved;   1 duplicate: the key was there, read what was answered;
@@ -191,6 +191,16 @@ BEGIN
       WHERE i.atc <= c.atc_max AND (c.atc_max - i.atc > 62 OR (c.atc_seen >> (c.atc_max - i.atc)) & 1 = 1)
     LOOP
       IF v_outcome[v_at] = 0 THEN v_outcome[v_at] := 12; END IF;
+    END LOOP;
+  END IF;
+
+  -- A command for the chip goes out once: who took it for pending after another has taken it along looks again.
+  IF p_script_sent IS NOT NULL THEN
+    FOR v_at IN
+      SELECT i.ord FROM unnest(p_card, p_script_sent) WITH ORDINALITY AS i(token, sent, ord) JOIN card c ON c.shard = p_shard AND c.token = i.token
+      WHERE i.sent AND c.issuer_script IS NULL
+    LOOP
+      IF v_outcome[v_at] = 0 THEN v_outcome[v_at] := 3; END IF;
     END LOOP;
   END IF;
 
