@@ -12,7 +12,7 @@ import type { CommitOwner } from './ledger/groupCommit.ts'
 import { HEALTH, type ProgrammeParameters } from './programmeParameters.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
 import type { AttemptCounter } from './decision/hotState.ts'
-import { pinTriesLeft } from './decision/verification.ts'
+import { isFreshAtc, pinTriesLeft } from './decision/verification.ts'
 import { passesClosedDoors, type ClosedDoor } from './decision/velocity.ts'
 import type { Verified } from './decision/verified.ts'
 import type { HolderCheck } from './decision/verifyHolder.ts'
@@ -140,8 +140,7 @@ export function commitItemOf(passage: Passage): CommitItem {
 function verificationRecordOf(passage: Passage, decision: Approval | Decline): VerificationRecord | null {
   const { verified, transaction, card } = passage
   if (verified === undefined || card === undefined) return null
-  const reason = decision.kind === 'decline' ? decision.reason : undefined
-  const atc = reason === 'atc' ? null : (verified.atc ?? null)
+  const atc = decision.kind === 'decline' && !isFresh(verified, passage) ? null : (verified.atc ?? null)
   const pin = pinRecordOf(verified, card, decision)
   if (atc === null && pin === null) return null
   return {
@@ -152,6 +151,12 @@ function verificationRecordOf(passage: Passage, decision: Approval | Decline): V
     pinReference: transaction.kind === 'pinChange' && decision.kind === 'approve' ? newReference(verified) : null,
     scriptSent: atc !== null && card.issuerScript !== null,
   }
+}
+
+/** Whatever else was wrong: a counter that was used before cannot be used up again. */
+function isFresh({ atc }: Verified, { card, transaction }: Passage): boolean {
+  if (atc === undefined || card === undefined) return false
+  return isFreshAtc(atc, card, transaction.credentials?.profile.chip?.atcAheadMax ?? 0)
 }
 
 /** A right PIN is said to be right only while the PIN is not blocked; an approval's gate sees to that already. */

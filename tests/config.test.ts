@@ -100,6 +100,10 @@ const production = {
   SARF_LOOKUP_KEY: 'a key that only this test has, 32 characters',
   DATABASE_URL: 'postgres://127.0.0.1',
   REDIS_URL: 'redis://:secret@127.0.0.1',
+  SARF_HSM: 'pkcs11',
+  SARF_PKCS11_MODULE: '/usr/lib/softhsm/libsofthsm2.so',
+  SARF_PKCS11_TOKEN: 'sarf',
+  SARF_PKCS11_PIN: '1234',
 }
 
 describe('in production', () => {
@@ -114,6 +118,16 @@ describe('in production', () => {
   it('a Redis with a password is taken, with a user or without', () => {
     for (const url of ['redis://:secret@127.0.0.1', 'rediss://somebody:secret@redis.example'])
       expect(loadConfig({ ...production, REDIS_URL: url }).redisUrl).toBe(url)
+  })
+
+  it.each([
+    ['SARF_HSM', undefined, 'SARF_HSM must be pkcs11 in production'],
+    ['SARF_HSM', 'software', 'SARF_HSM=software has keys that everybody knows'],
+    ['SARF_PKCS11_MODULE', undefined, 'SARF_PKCS11_MODULE must be set'],
+    ['SARF_PKCS11_TOKEN', '', 'SARF_PKCS11_TOKEN must be set'],
+    ['SARF_PKCS11_PIN', undefined, 'SARF_PKCS11_PIN must be set'],
+  ])('keys that everybody knows are refused: %s=%s', (name, value, text) => {
+    expect(() => loadConfig({ ...production, [name]: value })).toThrow(text)
   })
 
   it('the look-up key of development is not used', () => {

@@ -23,6 +23,10 @@ export const AuthorizationAnswerSchema = Type.Object(
     balances: Type.Optional(
       Type.Object({ available: AmountSchema, ledger: AmountSchema }, { description: 'Of the purse, after the transaction' }),
     ),
+    triesLeft: Type.Optional(Type.Integer({ description: 'Wrong PINs that are left before the PIN is blocked' })),
+    chipData: Type.Optional(
+      Type.String({ description: 'For the chip: its response cryptogram and commands, BER-TLV in hexadecimal (DE 55)' }),
+    ),
     rrn: Type.String({ description: 'DE 37: names the transaction together with the approval code' }),
     idempotencyKey: Type.String(),
     card: Type.String({ description: 'The card number, masked' }),
@@ -81,6 +85,8 @@ export function answerOf({ request, key, transaction }: Asked, result: Authoriza
     ...(balances === undefined
       ? {}
       : { balances: { available: formatAmount(balances.available), ledger: formatAmount(balances.ledger) } }),
+    ...(result.triesLeft === undefined ? {} : { triesLeft: result.triesLeft }),
+    ...(result.chipData === undefined ? {} : { chipData: result.chipData.toString('hex').toUpperCase() }),
     rrn: result.rrn ?? transaction.rrn,
     idempotencyKey: key.text,
     card: maskPan(request.card.number),

@@ -1,6 +1,7 @@
 /** Requests for the documentation page that work there as they stand, on the demo programme. */
 import { utcDay } from '../clock.ts'
 import { demoPan, demoTerminal } from '../programme/demo.ts'
+import { demoPinBlock } from '../programme/demoVerification.ts'
 import type { AuthorizationRequest } from './authorizationRequest.ts'
 
 export interface AuthorizationExamples {
@@ -42,7 +43,12 @@ export function authorizationExamples(nowMs: number): AuthorizationExamples {
         amount: '80.00',
         original: { idempotencyKey: key('order-1001') },
       }),
-      withdrawal: example('Withdrawal at a post ATM', { kind: 'withdrawal', ...at('atm'), amount: '200.00' }),
+      withdrawal: example('Withdrawal at a post ATM', {
+        kind: 'withdrawal',
+        ...at('atm'),
+        card: { number: demoPan(1), pinBlock: demoPinBlock(demoPan(1)).toString('hex').toUpperCase(), pinFormat: 0 },
+        amount: '200.00',
+      }),
       deposit: example('Deposit at a post office', { kind: 'deposit', ...at('post-office'), amount: '50.00' }),
       credit: example('Incoming credit: a transfer, salary or pension', { kind: 'credit', ...at('transfer'), amount: '3000.00' }),
       payment: example('Payment of a government service', { kind: 'payment', ...at('government'), amount: '65.00' }),

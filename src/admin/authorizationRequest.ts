@@ -2,9 +2,12 @@
 import Type, { type Static } from 'typebox'
 import { cardToken } from '../card.ts'
 import { EGP, minorUnits, parseAmount } from '../money.ts'
+import type { MessageLink } from '../config.ts'
+import { profileOf, type SecurityParameters } from '../securityParameters.ts'
+import { credentialsOf, type Shown } from '../transaction/credentials.ts'
 import { bodyFingerprint } from '../transaction/identity.ts'
 import type { OriginalReference, Transaction } from '../transaction/transaction.ts'
-import { KEY_EXPECTED, parseIdempotencyKey, type IdempotencyKey } from './idempotencyKey.ts'
+import { holdsCardNumber, KEY_EXPECTED, KEY_WITHOUT_CARD, parseIdempotencyKey, type IdempotencyKey } from './idempotencyKey.ts'
 import { jsonReference } from './jsonReference.ts'
 import type { ProblemFault } from './problem.ts'
 
@@ -22,6 +25,30 @@ const common = {
       number: Type.String({ pattern: '^\\d{12,19}$', description: 'a card number as a string of 12 to 19 digits' }),
       expiry: Type.Optional(
         Type.String({ pattern: '^\\d{2}(0[1-9]|1[0-2])$', description: 'the expiry date of the card, YYMM (DE 14)' }),
+      ),
+      sequenceNumber: Type.Optional(
+        Type.String({ pattern: '^\\d{2}$', description: 'the sequence number of the card, two digits (DE 23)' }),
+      ),
+      pinBlock: Type.Optional(
+        Type.String({
+          pattern: '^([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32})$',
+          description: "a PIN block under the switch's PIN key for HTTP, 16 or 32 hexadecimal digits (DE 52)",
+        }),
+      ),
+      pinFormat: Type.Optional(
+        Type.Integer({ enum: [0, 3, 4], description: 'the ISO 9564-1 format of the PIN block: 0, 3 or 4' }),
+      ),
+      keySerialNumber: Type.Optional(
+        Type.String({
+          pattern: '^([0-9A-Fa-f]{20}|[0-9A-Fa-f]{24})$',
+          description: 'the key serial number of the PIN block where its key is derived (DUKPT), 20 or 24 hexadecimal digits',
+        }),
+      ),
+      chipData: Type.Optional(
+        Type.String({
+          pattern: '^([0-9A-Fa-f]{2}){1,255}$',
+          description: 'the data objects of the chip as BER-TLV, hexadecimal (DE 55)',
+        }),
       ),
     },
     closed,
@@ -116,33 +143,48 @@ const MESSAGE: Readonly<Record<Kind, { readonly mti: number; readonly processing
   reversal: { mti: 400, processingCode: '' },
 }
 
+/** What a request is judged by. */
+export interface RequestContext {
+  readonly lookupKey: Uint8Array
+  /** How cards are verified. */
+  readonly profiles: SecurityParameters['profiles']
+  /** How PIN blocks come over HTTP. */
+  readonly pin: MessageLink['pin']
+}
+
 export type Built =
   { readonly ok: true; readonly transaction: Transaction } | { readonly ok: false; readonly fault: ProblemFault }
 
 /** @param request one that fits `AuthorizationRequestSchema` */
-export function transactionOf(request: AuthorizationRequest, key: IdempotencyKey, lookupKey: Uint8Array): Built {
-  const { kind, terminalId, currency = EGP } = request
+export function transactionOf(request: AuthorizationRequest, key: IdempotencyKey, context: RequestContext): Built {
+  const { kind, terminalId, currency = EGP, card } = request
   const amount = 'amount' in request ? parseAmount(request.amount) : minorUnits(0)
   if (amount === undefined) return fault('/amount', 'an amount')
-  const token = cardToken(request.card.number, lookupKey)
+  if (holdsCardNumber(key.text, context.profiles)) return fault('Idempotency-Key', KEY_WITHOUT_CARD)
+  const named = 'original' in request ? request.original.idempotencyKey : undefined
+  if (named !== undefined && holdsCardNumber(named, context.profiles)) return fault('/original/idempotencyKey', KEY_WITHOUT_CARD)
+  const token = cardToken(card.number, context.lookupKey)
   const acceptorId = request.acceptorId?.trimEnd()
   const ledgerKey = ledgerKeyOf(terminalId, key, kind)
   const { processingCode } = MESSAGE[kind === 'reversal' ? request.original.kind : kind]
+  const profile = profileOf(context, card.number)
+  const shown = credentialsOf(shownBy(card), { pan: card.number, profile, link: context, terminalId })
+  if (shown.kind === 'reject') return fault(`/card/${shown.what}`, shown.expected)
   const common = (original?: string, finalAmount?: string) => ({
     mti: MESSAGE[kind].mti,
     key: ledgerKey,
     keyDate: key.date,
     body: bodyFingerprint([token, processingCode, amountText(amount), currency, acceptorId, original, finalAmount]),
     cardToken: token,
-    expiry: request.card.expiry,
+    expiry: card.expiry,
     terminalId,
     acceptorId,
     amount,
     currency,
     rrn: jsonReference(ledgerKey, key.date),
-    hasPin: false,
-    credentials: undefined,
-    profile: undefined,
+    hasPin: card.pinBlock !== undefined,
+    credentials: shown.credentials,
+    profile,
     purse: 'cash',
   })
   switch (kind) {
@@ -163,6 +205,29 @@ export function transactionOf(request: AuthorizationRequest, key: IdempotencyKey
     }
     default:
       return built({ ...common(), kind })
+  }
+}
+
+function shownBy({
+  pinBlock,
+  pinFormat,
+  keySerialNumber,
+  chipData,
+  sequenceNumber,
+  expiry,
+}: AuthorizationRequest['card']): Shown {
+  const bytes = (hex: string | undefined): Buffer | undefined => (hex === undefined ? undefined : Buffer.from(hex, 'hex'))
+  return {
+    entry: chipData === undefined ? 'unknown' : 'chip',
+    pinBlock: bytes(pinBlock),
+    newPinBlock: undefined,
+    pinFormat: pinFormat === undefined ? undefined : String(pinFormat),
+    keySerialNumber: bytes(keySerialNumber),
+    chipData: bytes(chipData),
+    psn: sequenceNumber,
+    stripe: undefined,
+    cardValue2: undefined,
+    expiry,
   }
 }
 

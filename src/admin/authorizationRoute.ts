@@ -15,7 +15,7 @@ import { withPatience } from './patience.ts'
 import { invalidRequest, jsonResponse, problemResponses, sendProblem } from './problem.ts'
 
 export interface AuthorizationRouteParts {
-  readonly config: Pick<Config, 'lookupKey' | 'http'>
+  readonly config: Pick<Config, 'lookupKey' | 'http' | 'security'>
   readonly authorizer: Authorizer
   readonly clock: Clock
 }
@@ -28,6 +28,9 @@ status 200, approved or declined: read \`approved\` and \`responseCode\`.
 
 \`Idempotency-Key\` makes a repeat harmless: the same key with the same body gets the stored answer (\`replayed\`), with another body 409. A key
 counts per terminal and message class. It carries its date, because keys are kept per day: a UUIDv7, or \`YYYYMMDD-\` and up to 48 characters.
+
+A card is verified as over any link: \`card.pinBlock\` is the PIN block under the PIN key that the switch has for HTTP, \`card.chipData\` what the chip
+gave. The answer's \`chipData\` is for the chip, \`triesLeft\` says how many wrong PINs are left. Neither PIN block nor chip data are stored.
 
 After 503 nothing was posted. After 504 or no answer at all the outcome is unknown: send the same request again, or a reversal that names
 the key.`
@@ -44,7 +47,9 @@ export function authorizationRoute(app: FastifyInstance, parts: AuthorizationRou
           sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: KEY_EXPECTED }]))
           return
         }
-        const built = transactionOf(request.body, key, config.lookupKey)
+        const { lookupKey, security, http } = config
+        const context = { lookupKey, profiles: security.profiles, pin: http.pin }
+        const built = transactionOf(request.body, key, context)
         if (!built.ok) {
           sendProblem(reply, invalidRequest([built.fault]))
           return

@@ -2,6 +2,7 @@
  * The Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header-07). Keys are unique within the partition of their date, so
  * the date must follow from the key itself, whenever it is sent again.
  */
+import { Pan } from '../card.ts'
 import { utcDay } from '../clock.ts'
 
 export interface IdempotencyKey {
@@ -15,6 +16,24 @@ export interface IdempotencyKey {
 export const KEY_EXPECTED =
   'a UUIDv7, or the UTC date and 1 to 48 characters of A-Z a-z 0-9 . _ -, for example ' +
   '019aab2c-5e00-7a4b-9c1d-2f3e4a5b6c7d or 20261122-order-1001'
+
+export const KEY_WITHOUT_CARD = 'a key without a card number in it: keys are stored as they are'
+
+/** Digits of the key that may be the number of one of the programme's cards. */
+export function holdsCardNumber(text: string, profiles: readonly { readonly prefix: string }[]): boolean {
+  for (const { 0: run } of text.matchAll(/\d{12,}/g)) {
+    for (let from = 0; from <= run.length - PAN_DIGITS_MIN; from++) {
+      if (!profiles.some(({ prefix }) => run.startsWith(prefix, from))) continue
+      for (let digits = PAN_DIGITS_MIN; digits <= Math.min(PAN_DIGITS_MAX, run.length - from); digits++) {
+        if (Pan.parse(run.slice(from, from + digits)) !== undefined) return true
+      }
+    }
+  }
+  return false
+}
+
+const PAN_DIGITS_MIN = 12
+const PAN_DIGITS_MAX = 19
 
 /** @returns undefined where `header` is no key. The draft's quotes (a string of RFC 8941) may be there or not. */
 export function parseIdempotencyKey(header: string): IdempotencyKey | undefined {

@@ -140,7 +140,7 @@ function classifyCard(message: Message, context: ClassifyContext, asked: Asked):
   const data = parsePrivateData(message.text(48) ?? '')
   if (!data.ok) return reject(48, data.error.expected)
   const profile = profileOf(context, pan)
-  const shown = readCredentials(message, { pan, profile, link: context.link, terminalId, privateData: data.value })
+  const shown = readCredentials(message, data.value, { pan, profile, link: context.link, terminalId })
   if (shown.kind === 'reject') return shown
   if (kind === 'pinChange' && shown.credentials?.newPin === undefined) return reject(48, 'the new PIN block, NP')
 

@@ -3,13 +3,13 @@ import { transactionOf, type AuthorizationRequest } from '../../src/admin/author
 import { parseIdempotencyKey } from '../../src/admin/idempotencyKey.ts'
 import type { Transaction } from '../../src/transaction/transaction.ts'
 
-const LOOKUP_KEY = Buffer.alloc(32, 7)
+const CONTEXT = { lookupKey: Buffer.alloc(32, 7), profiles: [], pin: undefined }
 const key = parseIdempotencyKey('20261122-a')!
 const place = { card: { number: '9818010000000010', expiry: '2912' }, terminalId: 'POS00001' }
 const purchase: AuthorizationRequest = { kind: 'purchase', ...place, amount: '12.50' }
 
 function build(request: AuthorizationRequest, idempotencyKey = key): Transaction {
-  const built = transactionOf(request, idempotencyKey, LOOKUP_KEY)
+  const built = transactionOf(request, idempotencyKey, CONTEXT)
   if (!built.ok) throw new Error(built.fault.path)
   return built.transaction
 }
@@ -99,7 +99,7 @@ describe('a follow-up', () => {
     ['both', { idempotencyKey: '20261121-first', rrn: '6326ABCDEFGH', approvalCode: 'A1B2C3' }],
     ['a key that is none', { idempotencyKey: 'first' }],
   ])('with %s is refused', (_what, original) => {
-    const built = transactionOf({ kind: 'refund', ...place, amount: '10', original }, key, LOOKUP_KEY)
+    const built = transactionOf({ kind: 'refund', ...place, amount: '10', original }, key, CONTEXT)
     expect(built).toMatchObject({ ok: false, fault: { path: expect.stringMatching(/^\/original/) as string } })
   })
 })

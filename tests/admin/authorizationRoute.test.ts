@@ -2,6 +2,9 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { CODE_OF_REASON } from '../../src/response/responseCodes.ts'
 import { NOTHING_TOLD } from '../../src/response/result.ts'
 import type { DeclineReason } from '../../src/decision/decision.ts'
+import { luhnCheckDigit } from '../../src/card.ts'
+import { demoPinBlock } from '../../src/programme/demoVerification.ts'
+import { chipData, chipOf, hex, prepareIcvv } from '../support/cardholder.ts'
 import type { TestSwitch } from '../support/switch.ts'
 import { authorize, call, newKey, startHttpSwitch, startServerOver } from './callSwitch.ts'
 
@@ -142,10 +145,94 @@ it.each([
   ['credit', 'TRF00001', '+200.00'],
   ['payment', 'GOV00001', '-200.00'],
 ])('a %s moves the purse', async (kind, terminalId, change) => {
-  const { request } = await openPurse(100_000)
-  const answer = await authorize(url, request({ kind, terminalId, amount: '200.00' }))
+  const { pan, request } = await openPurse(100_000)
+  const card = { number: pan, ...(kind === 'withdrawal' ? { pinBlock: hex(demoPinBlock(pan)) } : {}) }
+  const answer = await authorize(url, request({ kind, card, terminalId, amount: '200.00' }))
   const available = (1000 + Number(change)).toFixed(2)
   expect(answer.json).toMatchObject({ approved: true, balances: { available } })
+})
+
+describe('a card that is verified', () => {
+  it.each<[string, 0 | 3 | 4]>([
+    ['0', 0],
+    ['3', 3],
+    ['4', 4],
+  ])('by a PIN block of format %s: right, wrong, and blocked after three', async (_, pinFormat) => {
+    const { pan, request } = await openPurse(100_000)
+    const withdraw = async (pin?: string) => {
+      const card = { number: pan, pinBlock: hex(demoPinBlock(pan, pin, pinFormat)), pinFormat }
+      return (await authorize(url, request({ kind: 'withdrawal', terminalId: 'ATM00001', amount: '50.00', card }))).json
+    }
+    expect(await withdraw()).toMatchObject({ approved: true })
+    for (const triesLeft of [2, 1, 0])
+      expect(await withdraw('9999')).toMatchObject({ responseCode: '55', reason: 'pin_wrong', triesLeft })
+    expect(await withdraw()).toMatchObject({ responseCode: '75', reason: 'pin_tries_exceeded' })
+  })
+
+  it('by its chip: it accepts the answer, and the same cryptogram is good once', async () => {
+    const { pan, request } = await openPurse(100_000)
+    await prepareIcvv(pan)
+    const chip = chipOf(pan, { cvn: 18 })
+    const card = { number: pan, sequenceNumber: '00', chipData: chipData(chip, 1250) }
+    const body = request({ kind: 'purchase', amount: '12.50', card })
+    const { json } = await authorize(url, body)
+    expect(json).toMatchObject({ approved: true })
+    expect(chip.acceptResponse(Buffer.from(String(json['chipData']), 'hex'))).toBe(true)
+    expect((await authorize(url, body)).json).toMatchObject({ responseCode: '82', reason: 'atc' })
+    expect(
+      (await authorize(url, request({ kind: 'purchase', amount: '12.50', card: { ...card, sequenceNumber: '01' } }))).json,
+    ).toMatchObject({ responseCode: '82', reason: 'chip_mismatch' })
+  })
+
+  it.each<[string, object, string]>([
+    ['a PIN block of another length', { pinBlock: '00112233' }, '/card/pinBlock'],
+    ['a PIN block that is no hexadecimal', { pinBlock: 'Z'.repeat(16) }, '/card/pinBlock'],
+    ['a PIN block of 8 bytes in a format of 16', { pinBlock: '00'.repeat(8), pinFormat: 4 }, '/card/pinBlock'],
+    ['a format that there is not', { pinBlock: '00'.repeat(8), pinFormat: 1 }, '/card/pinFormat'],
+    ['chip data that are no data objects', { chipData: '9F26' }, '/card/chipData'],
+    ['chip data that lack what a cryptogram needs', { chipData: '9F36020001' }, '/card/chipData'],
+    ['a sequence number of one digit', { sequenceNumber: '0' }, '/card/sequenceNumber'],
+  ])('%s is a problem that names it', async (_, more, path) => {
+    const { pan, request } = await openPurse(100_000)
+    const answer = await authorize(url, request({ kind: 'purchase', amount: '1.00', card: { number: pan, ...more } }))
+    expect(answer.status).toBe(400)
+    expect(answer.json['errors']).toEqual([expect.objectContaining({ path })])
+  })
+})
+
+describe('a key with a card number in it', () => {
+  it.each<[string, (pan: string) => string]>([
+    ['alone', (pan) => `20261122-${pan}`],
+    ['among other digits', (pan) => `20261122-12${pan}34`],
+    ['between words', (pan) => `20261122-order.${pan}_1`],
+  ])('%s is refused, and not said again', async (_, key) => {
+    const { pan, request } = await openPurse(100_000)
+    const purchase = request({ kind: 'purchase', amount: '1.00' })
+    const reversal = request({ kind: 'reversal', original: { kind: 'purchase', idempotencyKey: key(pan) } })
+    for (const answer of [await authorize(url, purchase, key(pan)), await authorize(url, reversal)]) {
+      expect(answer.status).toBe(400)
+      expect(answer.text).toContain('without a card number')
+      expect(answer.text).not.toContain(pan)
+    }
+  })
+
+  it('digits that are no card number of the programme are taken', async () => {
+    const { request } = await openPurse(100_000)
+    for (const digits of [
+      '4111111111111111',
+      '98180200000',
+      `98180200000${String((Number(luhnCheckDigit('98180200000')) + 1) % 10)}`,
+    ])
+      expect(
+        (
+          await authorize(
+            url,
+            request({ kind: 'purchase', amount: '1.00' }),
+            `${newKey().slice(0, 8)}-${digits}.${Math.random().toString(36)}`,
+          )
+        ).status,
+      ).toBe(200)
+  })
 })
 
 it.each([

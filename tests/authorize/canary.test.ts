@@ -12,9 +12,11 @@ import type { Message } from '../../src/iso8583/message.ts'
 import { freePort } from '../../src/local/ports.ts'
 import { createLogger, type LogFields } from '../../src/log.ts'
 import { Mobile, NationalId } from '../../src/personalData.ts'
+import { demoPinBlock } from '../../src/programme/demoVerification.ts'
 import { dataVault } from '../../src/security/dataVault.ts'
 import { softwareKeyStore } from '../../src/security/softwareKeys.ts'
 import { authorize, call, newKey, sendBytes } from '../admin/callSwitch.ts'
+import { cardValue, chipData, chipOf, EXPIRY, prepareIcvv } from '../support/cardholder.ts'
 import { canaryLook, type Look } from '../support/canary.ts'
 import {
   amount,
@@ -30,11 +32,13 @@ import {
 
 const NATIONAL_ID = '28005170398761'
 const MOBILE = '01598765432'
-const PIN_BLOCK = Buffer.from('d1c7a95b3e8f6204', 'hex')
+/** Right ones of the card, as soon as there is one. */
+let pinBlock: Buffer = Buffer.of()
+let discretionary = ''
 const CVV2 = '739'
+const UNLIMITED = { failuresMax: 100_000, windowMs: 600_000 }
 /** Every so many bytes something is wrong with a message: no multiple of what a field is long. */
 const EACH = 7
-const DISCRETIONARY = '8642097531'
 const UNKNOWN_PAN = withCheckDigit('981802777666555')
 /** 15 digits, as long as DE 42. */
 const SHORT_PAN = withCheckDigit('98180277766644')
@@ -65,7 +69,12 @@ beforeAll(async () => {
   const port = await freePort()
   const keys = softwareKeyStore([{ name: 'data.1', usage: 'D0', algorithm: 'A', exportable: false, value: Buffer.alloc(32, 1) }])
   const running = await startTestSwitch({
-    configure: (config) => ({ ...config, http: { ...config.http, port } }),
+    configure: (config) => ({
+      ...config,
+      http: { ...config.http, port },
+      // All comes from one terminal here, right and wrong.
+      security: { ...config.security, velocity: { card: UNLIMITED, terminal: UNLIMITED, bin: UNLIMITED } },
+    }),
     log: createLogger('trace', {
       write: (line) => {
         log += line
@@ -80,6 +89,8 @@ beforeAll(async () => {
   })
   const personalData = { nationalId: NationalId.parse(NATIONAL_ID)!, mobile: Mobile.parse(MOBILE) ?? null }
   const { head } = await running.openHousehold({ personalData, cash: 50_000 })
+  discretionary = `8642${await cardValue(head.pan, { kind: 'icvv', key: 'cvk.9818', expiry: EXPIRY })}753`
+  pinBlock = demoPinBlock(head.pan)
   const look = canaryLook({
     PAN: head.pan,
     'unknown PAN': UNKNOWN_PAN,
@@ -87,8 +98,8 @@ beforeAll(async () => {
     'national ID': NATIONAL_ID,
     // Whatever stands before it: 0 or the country.
     mobile: MOBILE.slice(1),
-    'PIN block': PIN_BLOCK,
-    'end of track 2': DISCRETIONARY,
+    'PIN block': pinBlock,
+    'end of track 2': discretionary,
     CVV2: `C2003${CVV2}`,
     'CVV2 as JSON': `"cvv2":"${CVV2}"`,
   })
@@ -113,16 +124,18 @@ function everything(pan: string, more: Fields = {}): Fields {
     2: pan,
     14: '2912',
     22: '051',
-    35: `${pan}=29122011${DISCRETIONARY}`,
+    35: `${pan}=29122011${discretionary}`,
     43: 'SHOP CAIRO EG'.padEnd(40),
     48: PRIVATE_DATA,
-    52: PIN_BLOCK.toString('hex').toUpperCase(),
+    52: pinBlock.toString('hex').toUpperCase(),
     ...more,
   }
 }
 
 async function useLinks(): Promise<void> {
   const { running, pan } = place
+  await prepareIcvv(pan)
+  const chip = chipOf(pan, { cvn: 18 })
   for (const name of ['atm', 'pos', 'gateway']) {
     const link = await running.connect(name)
     const purchase = await link.exchange('0200', everything(pan))
@@ -130,6 +143,8 @@ async function useLinks(): Promise<void> {
     answers.push(
       purchase.answer,
       await link.send({ ...purchase.sent, mti: '0201' }),
+      await link.ask('0200', everything(pan, { 55: chipData(chip, 1000) })),
+      await link.ask('0200', everything(pan, { 52: 'D1C7A95B3E8F6204' })),
       await link.ask('0420', everything(pan, { 90: originalOf(purchase.sent) })),
       await link.ask('0100', everything(pan)),
       await link.ask('0200', everything(pan, { 4: amount(99_999_999) })),
@@ -166,14 +181,14 @@ async function useLinksWrongly(): Promise<void> {
       return [damaged, whole.subarray(0, index * EACH)]
     })
     // By HTTP, which says when each is done: the name by which a link's answer is found may be what is damaged.
-    const long = Buffer.concat([whole, Buffer.from(pan), PIN_BLOCK])
+    const long = Buffer.concat([whole, Buffer.from(pan), pinBlock])
     const done = await Promise.all([...wrongOnes.flat(), long].map((bytes) => sendBytes(url, bytes, spec)))
     said.push(...done.filter(({ type }) => type.endsWith('json')).map(({ bytes }) => bytes.toString('latin1')))
     const link = await running.connect(name)
     const wrong = compose(running.clock, '0200', everything(pan))
     // The links read it no further than the bitmap, and end the connection.
     await link.sendBytes(link.encode(wrong).subarray(0, 9), answerName(wrong.mti, wrong.fields[11]))
-    await closedAfter(running.portOf(name), Buffer.concat([Buffer.from('ffff', 'hex'), Buffer.from(pan), PIN_BLOCK]))
+    await closedAfter(running.portOf(name), Buffer.concat([Buffer.from('ffff', 'hex'), Buffer.from(pan), pinBlock]))
   }
 }
 
@@ -192,7 +207,7 @@ async function closedAfter(port: number, bytes: Uint8Array): Promise<void> {
 async function useHttp(): Promise<void> {
   const { url, pan } = place
   const purchase = { kind: 'purchase', card: { number: pan, expiry: '2912' }, terminalId: 'POS00001', amount: '10.00' }
-  const more = { cvv2: CVV2, track2: `${pan}=29122011${DISCRETIONARY}`, nationalId: NATIONAL_ID, mobile: MOBILE }
+  const more = { cvv2: CVV2, track2: `${pan}=29122011${discretionary}`, nationalId: NATIONAL_ID, mobile: MOBILE }
   const json = { 'content-type': 'application/json' }
   const key = newKey()
   const calls = [
@@ -201,6 +216,10 @@ async function useHttp(): Promise<void> {
     await authorize(url, { ...purchase, amount: '9999999.00' }),
     await authorize(url, { ...purchase, card: { number: UNKNOWN_PAN } }),
     await authorize(url, { ...purchase, ...more }),
+    await authorize(url, { ...purchase, card: { number: pan, pinBlock: pinBlock.toString('hex') } }),
+    await authorize(url, { ...purchase, card: { number: pan, pinBlock: pinBlock.toString('hex'), pinFormat: 4 } }),
+    await authorize(url, { ...purchase, card: { number: pan, chipData: chipData(chipOf(pan, { cvn: 18, atc: 50 }), 1000) } }),
+    await authorize(url, purchase, `20261122-${pan}`),
     await authorize(url, { ...purchase, [pan]: 1, [NATIONAL_ID]: 1 }),
     await authorize(url, { ...purchase, amount: pan }),
     await authorize(url, { ...purchase, kind: pan }),
@@ -338,7 +357,7 @@ describe('a canary is found where one is planted:', () => {
       },
     })
     // As a text that the net under the allow list does not see through.
-    leaky.warn({ reason: Buffer.from(place.pan).toString('hex') } satisfies LogFields, PIN_BLOCK.toString('base64'))
+    leaky.warn({ reason: Buffer.from(place.pan).toString('hex') } satisfies LogFields, pinBlock.toString('base64'))
     expect(place.look(written)).toEqual(['PAN', 'PIN block'])
   })
 
@@ -347,7 +366,7 @@ describe('a canary is found where one is planted:', () => {
     await running.sql('CREATE TABLE leak (id integer, note text, raw bytea)')
     await running.sql('INSERT INTO leak VALUES (1, $1, $2), (2, NULL, $3)', [
       `x${NATIONAL_ID}`,
-      PIN_BLOCK,
+      pinBlock,
       Buffer.from(pan, 'hex'),
     ])
     expect(look((await tableTexts(running)).get('public.leak')!)).toEqual(['PAN', 'national ID', 'PIN block'])
@@ -356,7 +375,7 @@ describe('a canary is found where one is planted:', () => {
 
   it('in a value of Redis', async () => {
     await redis.set('leak', Buffer.concat([Buffer.of(1, 2, 3), Buffer.from(place.pan, 'hex')]))
-    await redis.hset('leaks', 'track', `=29122011${DISCRETIONARY}`)
+    await redis.hset('leaks', 'track', `=29122011${discretionary}`)
     const found = (await redisValues()).flatMap((value) => place.look(value))
     expect(found.toSorted()).toEqual(['PAN', 'end of track 2'])
     await redis.del('leak', 'leaks')

@@ -188,6 +188,18 @@ describe('a cryptogram that was seen before', () => {
     expect(rounds).toEqual(rounds.map(() => ['00', '82 atc']))
   })
 
+  it('is 82 in another message, and when the card has been stopped meanwhile the card’s answer', async () => {
+    const card = await newChip()
+    const data = chipData(card.chip, 500)
+    expect(await buy(card, 500, { 55: data })).toBe('00')
+    expect(await buy(card, 900, { 55: data })).toBe('82 chip_mismatch')
+    expect(await buy(card, 500, { 55: data, 23: '001' })).toBe('82 chip_mismatch')
+    await running.sql("UPDATE card SET state = 'LOST', version = version + 1 WHERE token = $1", [card.token])
+    await running.sql('UPDATE purse SET gate = gate + 1 WHERE id = $1', [card.purseId])
+    expect(await buy(card, 500, { 55: data })).toBe('41 card_lost')
+    expect(await buy(card, 500)).toBe('41 card_lost')
+  })
+
   it('is used up by a decline', async () => {
     const card = await newChip(18, 100)
     const data = chipData(card.chip, 500)
