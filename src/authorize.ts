@@ -13,13 +13,12 @@ import { cairoDay, type Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import { terminalReason } from './decision/checks.ts'
 import { decide } from './decision/decide.ts'
-import { verifyHolders } from './decision/verifyHolder.ts'
 import { Departure } from './departure.ts'
 import type { Approval, DeclineReason } from './decision/decision.ts'
+import { verifyPassages } from './holderVerification.ts'
 import type { ServiceRegions } from './decision/context.ts'
 import type { HotState, Settlement } from './decision/hotState.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
-import { answerName } from './ledger/answers.ts'
 import type { CommitItem, CommitOutcome, StoredAnswer } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { TerminalRegistry } from './ledger/terminalRegistry.ts'
@@ -29,14 +28,11 @@ import type { Hsm } from './security/hsm.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import {
   commitItemOf,
-  hasTriesLeft,
-  holderCheckOf,
   keyQuestion,
   neededReservation,
   originalOf,
   Passage,
   reasonWithoutCard,
-  referenceQuestion,
   reservationOf,
   resultOfCommit,
   resultOfDecline,
@@ -45,6 +41,7 @@ import {
   tombstoneOf,
   type Respond,
 } from './passage.ts'
+import { findOriginals, storedAnswers } from './originalLookup.ts'
 import { PinTurns } from './pinTurns.ts'
 import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts'
 import type { AuthorizationResult } from './response/result.ts'
@@ -153,12 +150,8 @@ export class Authorizer {
 
   /** Whoever sent it is told nothing of that terminal, not even the stored answer of a key. */
   #refuse(passage: Passage): void {
-    const { asked, origin } = passage
-    const { terminalId } = asked
-    this.#parts.log.info(
-      { ...(origin.link === undefined ? {} : { link: origin.link }), terminalId },
-      'a terminal came by another way than its own',
-    )
+    const { terminalId } = passage.asked
+    this.#parts.log.info({ link: passage.origin.link ?? 'http', terminalId }, 'a terminal came by another way than its own')
     this.#declineNow(passage, 'terminal_not_bound')
   }
 
@@ -197,9 +190,9 @@ export class Authorizer {
   /** A repeat mostly comes when its original has long been decided: then there is nothing more to look at. */
   async #recall(batch: Passage[]): Promise<void> {
     try {
-      const stored = await this.#parts.ledger.answers(batch.map(({ key, transaction: { keyDate } }) => ({ key, keyDate })))
-      for (const passage of batch) {
-        const answer = stored.get(answerName({ key: passage.key, keyDate: passage.transaction.keyDate }))
+      const answers = await storedAnswers(this.#parts.ledger, batch)
+      for (const [index, passage] of batch.entries()) {
+        const answer = answers[index]
         if (answer === undefined) this.#traceOrDecide(passage)
         else this.#answerAgain(passage, answer)
       }
@@ -215,18 +208,10 @@ export class Authorizer {
     else this.#respond(passage, result)
   }
 
-  /** Load original: what a completion, refund or reversal refers to is read from the ledger itself. */
+  /** Load original. */
   async #trace(batch: Passage[]): Promise<void> {
-    const { ledger } = this.#parts
     try {
-      const byKey = batch.filter((passage) => originalOf(passage).by === 'key')
-      const byReference = batch.filter((passage) => originalOf(passage).by === 'reference')
-      const [keyed, referenced] = await Promise.all([
-        byKey.length === 0 ? [] : ledger.originalsByKey(byKey.map((passage) => keyQuestion(originalOf(passage)))),
-        byReference.length === 0 ? [] : ledger.originalsByReference(byReference.map(referenceQuestion)),
-      ])
-      for (const [index, passage] of byKey.entries()) passage.original = keyed[index]
-      for (const [index, passage] of byReference.entries()) passage.original = referenced[index]
+      await findOriginals(this.#parts.ledger, batch)
       for (const passage of batch) this.#decide(passage)
     } catch (error) {
       this.#cannotDecide(batch, 'trace', error)
@@ -286,21 +271,11 @@ export class Authorizer {
 
   /** Verify cardholder: chip, card value and PIN of a batch. The decision is then made with what was found. */
   async #verify(batch: Passage[]): Promise<void> {
-    const { hsm, hotState, config, linkKeys } = this.#parts
-    const keysOf = (base: string): readonly string[] => linkKeys.namesOf(base)
     try {
-      const verdicts = await verifyHolders({ hsm, hotState, keysOf, security: config.security }, batch.map(holderCheckOf))
-      for (const [index, passage] of batch.entries()) {
-        const verdict = verdicts[index]
-        assert(verdict !== undefined, 'each message has a verdict')
-        if (verdict.verified.full === 'pin' && hasTriesLeft(passage)) {
-          // Another process verifies PINs of this card: what comes of them, the ledger will know.
-          this.#refreshing.push(passage)
-          continue
-        }
-        passage.verified = verdict.verified
-        passage.counted = verdict.counted
-        this.#decide(passage)
+      const later = await verifyPassages(this.#parts, batch)
+      for (const passage of batch) {
+        if (later.has(passage)) this.#refreshing.push(passage)
+        else this.#decide(passage)
       }
     } catch (error) {
       this.#cannotDecide(batch, 'verify', error)
@@ -434,8 +409,7 @@ export class Authorizer {
 
   #force(passage: Passage): void {
     passage.forced = true
-    if ('original' in passage.transaction) this.#tracing.push(passage)
-    else this.#decide(passage)
+    this.#traceOrDecide(passage)
   }
 
   #settle(settlement: Settlement): void {

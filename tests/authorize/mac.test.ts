@@ -17,7 +17,7 @@ beforeAll(async () => {
   running = await startTestSwitch({
     configure: (config) => ({
       ...config,
-      links: config.links.map((link) => ({ ...link, mac: { key: KEY_OF_LINK[link.name] ?? '' } })),
+      links: config.links.map((link) => ({ ...link, mac: { key: KEY_OF_LINK[link.name] ?? 'mac.secure' } })),
     }),
   })
   await running.sql(
