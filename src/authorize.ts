@@ -21,7 +21,6 @@ import type { HotState, Settlement } from './decision/hotState.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
 import type { CommitItem, CommitOutcome, StoredAnswer } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
-import { TerminalRegistry } from './ledger/terminalRegistry.ts'
 import { errorText, type Logger } from './log.ts'
 import type { LinkKeys } from './linkKeys.ts'
 import type { Hsm } from './security/hsm.ts'
@@ -46,8 +45,9 @@ import { PinTurns } from './pinTurns.ts'
 import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts'
 import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
+import { TerminalGate } from './terminalGate.ts'
 import { isWithinRetention } from './transaction/identity.ts'
-import { mayComeBy, type Origin } from './transaction/origin.ts'
+import type { Origin } from './transaction/origin.ts'
 import { isAdvice, isRepeat, type Transaction, type Unsupported } from './transaction/transaction.ts'
 import { snapshotOf, Upkeep } from './upkeep.ts'
 
@@ -65,8 +65,7 @@ export interface AuthorizerParts {
 
 export class Authorizer {
   readonly #parts: AuthorizerParts
-  readonly #terminals: TerminalRegistry
-  readonly #authenticating: Stage<Passage>
+  readonly #terminals: TerminalGate
   readonly #loading: Stage<Passage>
   readonly #recalling: Stage<Passage>
   readonly #tracing: Stage<Passage>
@@ -83,7 +82,6 @@ export class Authorizer {
     const { batchMax, callsInFlightMax } = parts.config.redis
     const stage = <T>(name: string, run: (batch: T[]) => Promise<void>): Stage<T> =>
       new Stage<T>({ batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
-    this.#authenticating = stage('authenticate', (batch) => this.#authenticate(batch))
     this.#loading = stage('load', (batch) => this.#load(batch))
     this.#recalling = stage('recall', (batch) => this.#recall(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
@@ -93,7 +91,16 @@ export class Authorizer {
     this.#opening = stage('open', (batch) => this.#open(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
     this.#upkeep = new Upkeep({ ...parts, settle: (settlement) => this.#settle(settlement) })
-    this.#terminals = new TerminalRegistry({ ...parts.config.registry, read: (ids) => parts.ledger.terminals(ids) })
+    this.#terminals = new TerminalGate({
+      ...parts,
+      stage: { batchMax, callsInFlightMax, onBatch: parts.metrics.batch('authenticate') },
+      admit: (passage) => {
+        this.#admit(passage)
+      },
+      decline: (passage, reason) => {
+        this.#declineNow(passage, reason)
+      },
+    })
   }
 
   /** Transactions that have not been answered yet. */
@@ -108,8 +115,7 @@ export class Authorizer {
     const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
     this.#departure.expect()
     if (this.underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
-    else if (this.#terminals.known(asked.terminalId, nowMs) === undefined) this.#authenticating.push(passage)
-    else this.#enter(passage)
+    else this.#terminals.enter(passage)
   }
 
   /** Resolves when everything submitted has been answered and Redis has been told what became of it. */
@@ -119,40 +125,12 @@ export class Authorizer {
     await this.#reserving.idle()
   }
 
-  /** Authenticate terminal: those that are not known, or not freshly, are looked up together. */
-  async #authenticate(batch: Passage[]): Promise<void> {
-    try {
-      await this.#terminals.refresh(
-        batch.map((passage) => passage.asked.terminalId),
-        this.#parts.clock.now(),
-      )
-    } catch (error) {
-      this.#parts.log.warn({ stage: 'authenticate', error: errorText(error) }, 'terminals cannot be looked up')
-    }
-    for (const passage of batch) this.#enter(passage)
-  }
-
-  #enter(passage: Passage): void {
-    const { asked } = passage
-    const entry = this.#terminals.stale(asked.terminalId)
-    if (entry === undefined) {
-      this.#declineNow(passage, 'cannot_decide')
-      return
-    }
-    const { terminal } = entry
-    passage.terminal = terminal
-    if (terminal === undefined) this.#declineNow(passage, 'terminal_unknown')
-    else if (!mayComeBy(terminal, passage.origin)) this.#refuse(passage)
-    else if (asked.kind === 'unsupported') this.#declineNow(passage, terminalReason(asked, terminal) ?? 'unsupported')
+  #admit(passage: Passage): void {
+    const { asked, terminal } = passage
+    assert(terminal !== undefined, 'the terminal of what is admitted is known')
+    if (asked.kind === 'unsupported') this.#declineNow(passage, terminalReason(asked, terminal) ?? 'unsupported')
     else if (!this.#isRetained(asked.keyDate)) this.#declineNow(passage, terminalReason(asked, terminal) ?? 'stale')
     else this.#loading.push(passage)
-  }
-
-  /** Whoever sent it is told nothing of that terminal, not even the stored answer of a key. */
-  #refuse(passage: Passage): void {
-    const { terminalId } = passage.asked
-    this.#parts.log.info({ link: passage.origin.link ?? 'http', terminalId }, 'a terminal came by another way than its own')
-    this.#declineNow(passage, 'terminal_not_bound')
   }
 
   /** Load card: from Redis in one call, what it does not have from the ledger. */

@@ -3,7 +3,10 @@ import { expect, it } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
 import { parseAdditionalAmounts } from '../../src/iso8583/additionalAmounts.ts'
 import { startSwitch, type RunningSwitch } from '../../src/main.ts'
+import { demoPinBlock } from '../../src/programme/demoVerification.ts'
+import type { VirtualChip } from '../../src/security/virtualChip.ts'
 import { demoCard, demoPan, demoTerminal, FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
+import { cardValue, chipData, chipOf, hex, prepareIcvv, track2 } from '../support/cardholder.ts'
 import { createDatabase, createRedis } from '../support/stack.ts'
 import { ACQUIRER, amount, at, originalOf } from '../support/switch.ts'
 import type { StockAnswer, StockClient, StockMessage } from './stockClient.ts'
@@ -48,6 +51,46 @@ export function purchase(fields: Readonly<Record<number, string>> = {}): StockMe
       ...at('pos'),
       ...fields,
     },
+  }
+}
+
+/** A card that its chip and its holder's PIN show to be there: real ones, as a terminal's reader and PIN pad give them. */
+export class ShownCard {
+  readonly pan: string
+  readonly #chip: VirtualChip
+  readonly #icvv: string
+
+  private constructor(pan: string, icvv: string) {
+    this.pan = pan
+    this.#icvv = icvv
+    this.#chip = chipOf(pan, { cvn: 18 })
+  }
+
+  static async of(household: number): Promise<ShownCard> {
+    const { pan, expiry } = demoCard(household)
+    await prepareIcvv(pan)
+    return new ShownCard(pan, await cardValue(pan, { kind: 'icvv', key: 'cvk.9818', expiry }))
+  }
+
+  /** ISO 7813 track 2 of an odd length: number, separator, expiry, service code, discretionary data. */
+  get track2(): string {
+    return track2(this.pan, this.#icvv, '0')
+  }
+
+  /** DE 52, hexadecimal. */
+  get pinBlock(): string {
+    return hex(demoPinBlock(this.pan))
+  }
+
+  /** DE 55 of one more transaction, hexadecimal. @param type the first two digits of DE 3 */
+  chipData(minorUnits: number, type = '00'): string {
+    return chipData(this.#chip, minorUnits, { type })
+  }
+
+  /** @param answer DE 55 of the answer, as the library gives it: hexadecimal, or characters that are bytes */
+  accepts(answer: string | undefined): boolean {
+    if (answer === undefined) return false
+    return this.#chip.acceptResponse(Buffer.from(answer, /^([0-9A-F]{2})+$/i.test(answer) ? 'hex' : 'latin1'))
   }
 }
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunningSwitch } from '../../src/main.ts'
-import { demoCard, demoTerminal, FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
+import { demoTerminal, FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
 import { amount, at } from '../support/switch.ts'
-import { askOne, expectApproved, itConverses, portOf, purchase, startOwnSwitch } from './conversation.ts'
+import { askOne, expectApproved, itConverses, portOf, purchase, ShownCard, startOwnSwitch } from './conversation.ts'
 import { buildJposClient, StockClient } from './stockClient.ts'
 
 const built = await buildJposClient()
@@ -10,11 +10,7 @@ const leftOut = 'leftOut' in built ? ` (left out: ${built.leftOut})` : ''
 
 let running: RunningSwitch | undefined
 
-/** EMV data objects of a contact purchase, as a terminal sends them in DE 55. */
-const CHIP_DATA = '9F2608A1B2C3D4E5F601029F2701809F360200019F3704123456789A03260701'
-/** ISO 7813 track 2: number, separator, expiry, service code 101, discretionary data to an odd length. */
-const TRACK_2 = `${demoCard(FIRST_PLAIN_HOUSEHOLD).pan}=${demoCard(FIRST_PLAIN_HOUSEHOLD).expiry}101000000012`
-const PIN_BLOCK = 'A1B2C3D4E5F60718'
+const card = await ShownCard.of(FIRST_PLAIN_HOUSEHOLD)
 
 describe.skipIf(leftOut !== '')(`a stock jPOS client${leftOut}`, () => {
   beforeAll(async () => {
@@ -33,9 +29,11 @@ describe.skipIf(leftOut !== '')(`a stock jPOS client${leftOut}`, () => {
     })
 
     it('has a chip purchase with an odd track 2, a PIN block and EMV data approved', async () => {
-      expect(TRACK_2.length % 2).toBe(1)
-      const request = purchase({ 22: '051', 35: TRACK_2, 52: `hex:${PIN_BLOCK}`, 55: `hex:${CHIP_DATA}` })
-      expectApproved(request, await askOne(client(), request))
+      expect(card.track2.length % 2).toBe(1)
+      const request = purchase({ 22: '051', 35: card.track2, 52: `hex:${card.pinBlock}`, 55: `hex:${card.chipData(1250)}` })
+      const answer = await askOne(client(), request)
+      expectApproved(request, answer)
+      expect(card.accepts(answer.fields[55])).toBe(true)
     })
   })
 
@@ -45,8 +43,10 @@ describe.skipIf(leftOut !== '')(`a stock jPOS client${leftOut}`, () => {
     itEchoes(client)
 
     it('has a chip purchase with track 2, a PIN block and EMV data as hexadecimal text approved', async () => {
-      const request = purchase({ 22: '051', 35: TRACK_2, 52: `hex:${PIN_BLOCK}`, 55: CHIP_DATA })
-      expectApproved(request, await askOne(client(), request))
+      const request = purchase({ 22: '051', 35: card.track2, 52: `hex:${card.pinBlock}`, 55: card.chipData(1250) })
+      const answer = await askOne(client(), request)
+      expectApproved(request, answer)
+      expect(card.accepts(answer.fields[55])).toBe(true)
     })
   })
 
@@ -58,9 +58,20 @@ describe.skipIf(leftOut !== '')(`a stock jPOS client${leftOut}`, () => {
     it('has a withdrawal with track 2, a PIN block and EMV data approved at a post ATM', async () => {
       const request = purchase({
         ...{ ...at('atm'), 3: '010000', 4: amount(20_000), 18: demoTerminal('atm').category, 22: '051' },
-        ...{ 35: TRACK_2, 52: `hex:${PIN_BLOCK}`, 55: `hex:${CHIP_DATA}` },
+        ...{ 35: card.track2, 52: `hex:${card.pinBlock}`, 55: `hex:${card.chipData(20_000, '01')}` },
       })
-      expectApproved(request, await askOne(client(), request))
+      const answer = await askOne(client(), request)
+      expectApproved(request, answer)
+      expect(card.accepts(answer.fields[55])).toBe(true)
+    })
+
+    it('has a withdrawal with a wrong PIN declined, and a wrong cryptogram too', async () => {
+      const place = { ...at('atm'), 3: '010000', 4: amount(20_000), 18: demoTerminal('atm').category, 22: '051' }
+      const wrong = purchase({ ...place, 52: 'hex:0011223344556677', 55: `hex:${card.chipData(20_000, '01')}` })
+      expect((await askOne(client(), wrong)).fields[39]).toBe('86')
+      const data = card.chipData(10_000, '01')
+      const other = purchase({ ...place, 52: `hex:${card.pinBlock}`, 55: `hex:${data}` })
+      expect((await askOne(client(), other)).fields[39]).toBe('82')
     })
   })
 })

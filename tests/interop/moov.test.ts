@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunningSwitch } from '../../src/main.ts'
-import { askOne, itConverses, portOf, purchase, startOwnSwitch } from './conversation.ts'
+import { FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
+import { askOne, expectApproved, itConverses, portOf, purchase, ShownCard, startOwnSwitch } from './conversation.ts'
 import { buildMoovClient, StockClient, type StockAnswer, type StockMessage } from './stockClient.ts'
 
 const built = await buildMoovClient()
@@ -36,6 +37,15 @@ describe.skipIf(leftOut !== '')(`a stock moov-io/iso8583 client with Spec87ASCII
   })
 
   itConverses(() => client!)
+
+  // No PIN block: Spec87ASCII of v0.24.0 writes DE 52 twice as long as the standard has it.
+  it('has a chip purchase with track 2 and EMV data approved', async () => {
+    const card = await ShownCard.of(FIRST_PLAIN_HOUSEHOLD + 3)
+    const request = purchase({ 2: card.pan, 22: '051', 35: card.track2, 55: card.chipData(1250) })
+    const answer = await askOne(client!, request)
+    expectApproved(request, answer)
+    expect(card.accepts(answer.fields[55])).toBe(true)
+  })
 
   it('is told that its network management message lacks DE 70, which Spec87ASCII does not have', async () => {
     const { fields } = purchase()
