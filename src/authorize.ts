@@ -155,8 +155,8 @@ export class Authorizer {
 
   #loaded(passage: Passage): void {
     passage.parameters = this.#parametersOn(this.#parts.clock.now())
-    // A chip gets an answer to its cryptogram, so that is verified first.
-    if (isRepeat(passage.transaction.mti) && passage.transaction.credentials?.chip === undefined) this.#recalling.push(passage)
+    // A PIN that comes under a key that was answered is not looked at: the answer is known, and another PIN would be tried for nothing.
+    if (isRepeat(passage.transaction.mti) || passage.transaction.credentials?.pin !== undefined) this.#recalling.push(passage)
     else this.#traceOrDecide(passage)
   }
 
@@ -171,7 +171,10 @@ export class Authorizer {
       const answers = await storedAnswers(this.#parts.ledger, batch)
       for (const [index, passage] of batch.entries()) {
         const answer = answers[index]
+        passage.stored = answer
         if (answer === undefined) this.#traceOrDecide(passage)
+        // A chip gets an answer to its cryptogram, so that is verified first.
+        else if (passage.transaction.credentials?.chip !== undefined) this.#verifying.push(passage)
         else this.#answerAgain(passage, answer)
       }
     } catch (error) {
@@ -239,11 +242,11 @@ export class Authorizer {
     return this.#parts.hotState.up && passage.purses === undefined && reservationOf(passage, approval) !== undefined
   }
 
-  /** The next of the same card is looked at anew: what the PIN before it has done to the card, the ledger knows. */
+  /** The next of the same card is looked at anew: what the PIN before it has done to the card, or whether it was this one's, the ledger knows. */
   #releasePin(passage: Passage): void {
     const next = this.#pinTurns.release(passage)
     if (next === undefined) return
-    if (passage.verified?.pin === 'valid') this.#verifying.push(next)
+    if (passage.verified?.pin === 'valid') this.#recalling.push(next)
     else this.#refreshing.push(next)
   }
 
@@ -252,7 +255,8 @@ export class Authorizer {
     try {
       const later = await verifyPassages(this.#parts, batch)
       for (const passage of batch) {
-        if (later.has(passage)) this.#refreshing.push(passage)
+        if (passage.stored !== undefined) this.#answerAgain(passage, passage.stored)
+        else if (later.has(passage)) this.#refreshing.push(passage)
         else this.#decide(passage)
       }
     } catch (error) {
@@ -409,7 +413,7 @@ export class Authorizer {
   }
 
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
-    this.#upkeep.giveBack(passage)
+    this.#upkeep.giveBack(passage, result?.replayed === true)
     this.#releasePin(passage)
     this.#departure.answer(passage, result)
   }

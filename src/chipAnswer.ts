@@ -50,6 +50,15 @@ function scriptRequestOf({ passage, result }: Answered): ScriptRequest | undefin
   if (card === undefined || card.issuerScript === null || result.replayed) return undefined
   if (credentials?.chip === undefined || credentials.profile.chip === undefined) return undefined
   const { scheme, scriptKey } = credentials.profile.chip
-  const { atc, cryptogram } = credentials.chip.chip
-  return { scheme, key: scriptKey, pan: credentials.pan.reveal(), psn: card.psn, atc, cryptogram, command: card.issuerScript }
+  const { atc, cryptogram, issuerApplicationData } = credentials.chip.chip
+  return {
+    scheme,
+    key: scriptKey,
+    pan: credentials.pan.reveal(),
+    psn: card.psn,
+    atc,
+    cryptogram,
+    issuerApplicationData,
+    command: card.issuerScript,
+  }
 }

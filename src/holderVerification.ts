@@ -23,7 +23,11 @@ export interface VerificationParts {
 export async function verifyPassages(parts: VerificationParts, batch: readonly Passage[]): Promise<ReadonlySet<Passage>> {
   const { hsm, hotState, config, linkKeys } = parts
   const keysOf = (base: string): readonly string[] => linkKeys.namesOf(base)
-  const verdicts = await verifyHolders({ hsm, hotState, keysOf, security: config.security }, batch.map(holderCheckOf))
+  const refreshKeys = (): Promise<boolean> => linkKeys.missed()
+  const verdicts = await verifyHolders(
+    { hsm, hotState, keysOf, refreshKeys, security: config.security },
+    batch.map(holderCheckOf),
+  )
   const later = new Set<Passage>()
   for (const [index, passage] of batch.entries()) {
     const verdict = verdicts[index]
@@ -33,6 +37,7 @@ export async function verifyPassages(parts: VerificationParts, batch: readonly P
     } else {
       passage.verified = verdict.verified
       passage.counted = verdict.counted
+      passage.failures = verdict.failures
     }
   }
   return later

@@ -66,9 +66,14 @@ export class LinkKeys {
     return inFlight ? [known.current, known.previous ?? base] : [known.current]
   }
 
+  /** Something came under a key that is not known here: another process may have been sent it. @returns whether it has looked */
+  async missed(): Promise<boolean> {
+    return this.refresh(Math.min(MISS_MS, this.#parts.freshMs))
+  }
+
   /** Looks at the ledger again unless that was done just now. @returns whether it has looked */
-  async refresh(): Promise<boolean> {
-    const { clock, freshMs, log } = this.#parts
+  async refresh(freshMs = this.#parts.freshMs): Promise<boolean> {
+    const { clock, log } = this.#parts
     if (clock.now() - this.#readMs < freshMs) return false
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined
@@ -139,12 +144,14 @@ export class LinkKeys {
   }
 
   async #read(): Promise<void> {
-    const { ledger, clock } = this.#parts
+    const { ledger, clock, hsm } = this.#parts
     const readMs = clock.now()
     const found = await ledger.sessionKeys()
+    // Asked once: a token takes its time to list its keys.
+    const here = new Set(found.length === 0 ? [] : hsm.keys().map(({ name }) => name))
     const inForce = new Map<string, InForce>()
     for (const key of found) {
-      if (!(await this.#isHere(key))) continue
+      if (!here.has(key.name) && !(await this.#take(key))) continue
       inForce.set(key.base, {
         current: key.name,
         kcv: key.kcv,
@@ -173,9 +180,8 @@ export class LinkKeys {
   }
 
   /** A key that another process was sent is opened here too. */
-  async #isHere({ name, block, under, base }: SessionKey): Promise<boolean> {
+  async #take({ name, block, under, base }: SessionKey): Promise<boolean> {
     const { hsm, log } = this.#parts
-    if (hsm.keys().some((key) => key.name === name)) return true
     try {
       await hsm.importKey(block, under, name)
       return true
@@ -195,6 +201,8 @@ export class LinkKeys {
   }
 }
 
+/** Who sends what no key fits makes the ledger be asked no more often. */
+const MISS_MS = 100
 const KCV = /^[0-9a-f]{6}$/i
 
 function namesIn(inForce: ReadonlyMap<string, InForce>): Set<string> {

@@ -4,7 +4,7 @@ import type { Message } from './iso8583/message.ts'
 import type { MessageSpec } from './iso8583/messageSpec.ts'
 import { keyOf, type LinkKeys } from './linkKeys.ts'
 import { errorText, type Logger } from './log.ts'
-import type { Hsm } from './security/hsm.ts'
+import type { Hsm, MacOutcome } from './security/hsm.ts'
 import { coveredBy, macOf, writeMac } from './security/messageMac.ts'
 import { Stage } from './stage.ts'
 
@@ -73,14 +73,14 @@ export class MacGate {
     const fitting = new Map<Check, string>()
     let left = await this.#fitting(batch, fitting)
     // Another process may have been sent a new key.
-    if (left.length > 0 && (await linkKeys.refresh())) {
+    if (left.length > 0 && (await linkKeys.missed())) {
       left = await this.#fitting(
         left.map((check) => ({ ...check, names: linkKeys.namesOf(check.base) })),
         fitting,
       )
     }
-    for (const [check, key] of fitting) check.tell(key)
-    for (const check of left) check.tell(undefined)
+    for (const [{ tell }, key] of fitting) this.#guarded(() => tell(key))
+    for (const { tell } of left) this.#guarded(() => tell(undefined))
   }
 
   /** Tries the keys of each message, newest first. @returns those that none fits */
@@ -110,16 +110,25 @@ export class MacGate {
 
   async #seal(batch: readonly Seal[]): Promise<void> {
     const { hsm, log } = this.#parts
+    let macs: readonly MacOutcome[] = []
     try {
-      const macs = await hsm.macs(batch.map(({ key, spec, bytes }) => ({ key, data: coveredBy(spec, bytes) })))
-      for (const [index, { spec, bytes, tell }] of batch.entries()) {
-        const outcome = macs[index]
-        if (outcome?.kind === 'made') writeMac(spec, bytes, outcome.mac)
-        tell(outcome?.kind === 'made')
-      }
+      macs = await hsm.macs(batch.map(({ key, spec, bytes }) => ({ key, data: coveredBy(spec, bytes) })))
     } catch (error) {
       log.error({ stage: 'mac', count: batch.length, error: errorText(error) }, 'answers cannot be authenticated')
-      for (const { tell } of batch) tell(false)
+    }
+    for (const [index, { spec, bytes, tell }] of batch.entries()) {
+      const outcome = macs[index]
+      if (outcome?.kind === 'made') writeMac(spec, bytes, outcome.mac)
+      this.#guarded(() => tell(outcome?.kind === 'made'))
+    }
+  }
+
+  /** A fault with one message costs no other anything. */
+  #guarded(tell: () => void): void {
+    try {
+      tell()
+    } catch (error) {
+      this.#parts.log.error({ stage: 'mac', error: errorText(error) }, 'fault')
     }
   }
 }

@@ -33,7 +33,11 @@ export class NetworkManagement {
         done({ responseCode: APPROVED })
         return
       case KEY_CHANGE:
-        void this.#changeKey(link, message).then(done)
+        this.#changeKey(link, message)
+          .then(done)
+          .catch((error: unknown) => {
+            this.#parts.log.error({ stage: 'keys', error: errorText(error) }, 'fault')
+          })
         return
       default:
         done({ responseCode: code === '' ? CODE_OF_REASON.format_error : CODE_OF_REASON.unsupported })

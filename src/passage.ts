@@ -11,7 +11,7 @@ import type { CommitItem, CommitOutcome, PurseState, StoredAnswer, VerificationR
 import type { CommitOwner } from './ledger/groupCommit.ts'
 import { HEALTH, type ProgrammeParameters } from './programmeParameters.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
-import type { AttemptCounter } from './decision/hotState.ts'
+import type { Attempt, AttemptCounter } from './decision/hotState.ts'
 import { isFreshAtc, pinTriesLeft } from './decision/verification.ts'
 import { passesClosedDoors, type ClosedDoor } from './decision/velocity.ts'
 import type { Verified } from './decision/verified.ts'
@@ -51,6 +51,10 @@ export class Passage implements CommitOwner {
   holdsPin = false
   /** Counters that have counted it as an attempt: given back once it is answered. */
   counted: readonly AttemptCounter[] = []
+  /** What it failed at: counted once it is answered. */
+  failures: readonly Attempt[] = []
+  /** It was answered before: of what it shows only the chip is verified, for the cryptogram of the answer. */
+  stored: StoredAnswer | undefined
   /** Redis has set something aside under this key, which must be settled. */
   reserved = false
   /** It did so for this very message: nobody had reserved under the key before and not settled it. */
@@ -102,8 +106,11 @@ export function hasTriesLeft({ transaction, card }: Passage): boolean {
   return (card?.pinTries ?? 0) < (transaction.credentials?.profile.pin?.triesMax ?? 0)
 }
 
-export function holderCheckOf({ transaction, card }: Passage): HolderCheck {
-  const { credentials } = transaction
+export function holderCheckOf({ transaction, card, stored }: Passage): HolderCheck {
+  const credentials =
+    stored === undefined || transaction.credentials === undefined
+      ? transaction.credentials
+      : { ...transaction.credentials, pin: undefined, newPin: undefined }
   assert(credentials !== undefined && card !== undefined, 'only what shows something on a known card is verified')
   return { transaction, credentials, card }
 }
@@ -142,13 +149,15 @@ function verificationRecordOf(passage: Passage, decision: Approval | Decline): V
   if (verified === undefined || card === undefined) return null
   const atc = decision.kind === 'decline' && !isFresh(verified, passage) ? null : (verified.atc ?? null)
   const pin = pinRecordOf(verified, card, decision)
+  const pinReference = transaction.kind === 'pinChange' && decision.kind === 'approve' ? newReference(verified) : null
   if (atc === null && pin === null) return null
   return {
     atc,
     pin,
     pinTriesMax: transaction.credentials?.profile.pin?.triesMax ?? 0,
-    raise: pin === 'wrong' ? card.purses.map(({ id }) => id) : [],
-    pinReference: transaction.kind === 'pinChange' && decision.kind === 'approve' ? newReference(verified) : null,
+    raise: pin === 'wrong' || pinReference !== null ? card.purses.map(({ id }) => id) : [],
+    pinReference,
+    checkedReference: verified.reference,
     scriptSent: atc !== null && card.issuerScript !== null,
   }
 }
@@ -159,15 +168,21 @@ function isFresh({ atc }: Verified, { card, transaction }: Passage): boolean {
   return isFreshAtc(atc, card, transaction.credentials?.profile.chip?.atcAheadMax ?? 0)
 }
 
-/** A right PIN is said to be right only while the PIN is not blocked; an approval's gate sees to that already. */
+/**
+ * Every wrong PIN is counted, whatever it came with; a right one is said to be right only while the PIN is not blocked, an approval's gate sees to
+ * that already. What is declined before the PIN is looked at says nothing of it.
+ */
 function pinRecordOf(verified: Verified, card: CardSnapshot, decision: Approval | Decline): VerificationRecord['pin'] {
-  if (decision.kind === 'decline' && decision.reason === 'pin_wrong') return 'wrong'
-  if (verified.pin !== 'valid') return null
-  if (decision.kind === 'decline' && decision.reason === 'pin_tries_exceeded') return null
+  const reason = decision.kind === 'decline' ? decision.reason : undefined
+  if (verified.reference !== card.pinReference || reason === 'pin_tries_exceeded') return null
+  if (verified.pin === 'wrong') return 'wrong'
+  if (verified.pin !== 'valid' || (reason !== undefined && BEFORE_PIN.includes(reason))) return null
   if (card.pinTries > 0 || verified.newPin !== undefined) return 'right'
   const gate = decision.kind === 'approve' ? (decision.posting.movement?.gate ?? null) : null
   return gate === null ? 'checked' : null
 }
+
+const BEFORE_PIN: readonly DeclineReason[] = ['cryptogram', 'chip_mismatch', 'chip_required', 'atc', 'card_value', 'fault']
 
 function newReference({ newPin }: Verified): string | null {
   return newPin === undefined || newPin === 'broken' ? null : newPin.reference

@@ -72,9 +72,16 @@ export class Upkeep {
     if (this.#parts.hotState.up) this.#correcting.push(stale)
   }
 
-  /** An attempt that has been answered is under way no more. What its card has become is read first, so that no try is free meanwhile. */
-  giveBack(passage: Passage): void {
-    if (passage.counted.length === 0 || !this.#parts.hotState.up) return
+  /**
+   * An attempt that has been answered is under way no more. What its card has become is read first, so that no try is free meanwhile. Where it was
+   * answered before, nothing may tell what was found this time: it stays counted, right or wrong.
+   */
+  giveBack(passage: Passage, replayed: boolean): void {
+    if (passage.counted.length + passage.failures.length === 0 || !this.#parts.hotState.up) return
+    if (replayed) {
+      passage.counted = passage.counted.filter(({ name }) => name.startsWith('pin:'))
+      passage.failures = []
+    }
     this.#returning.push(passage)
   }
 
@@ -98,7 +105,7 @@ export class Upkeep {
     await this.#parts.hotState
       .raise(
         batch.flatMap(({ counted }) => counted),
-        [],
+        batch.flatMap(({ failures }) => failures),
       )
       .catch(ifUnavailable([]))
   }

@@ -65,3 +65,10 @@ function dynamicValue(
   const { expiry, serviceCode } = stripe
   return { pan: pan.reveal(), given, value: { kind: 'dcvv', key: profile.chip.key, expiry, serviceCode, psn, atc } }
 }
+
+/** The transaction counter that a contactless stripe shows with its value; undefined where there is none. */
+export function contactlessAtc({ entry, stripe, profile }: Credentials): number | undefined {
+  if (entry !== 'contactless-stripe' || stripe === undefined || profile.cardValue === undefined) return undefined
+  const start = profile.cardValue.trackOffset + VALUE_DIGITS
+  return Number(stripe.discretionary.slice(start, start + ATC_DIGITS))
+}

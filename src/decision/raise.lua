@@ -35,9 +35,12 @@ for i, attempt in ipairs(attempts) do
   results[i] = full
 end
 
+-- One that is back at nothing takes no memory: most attempts turn out well.
 for i, key in ipairs(keys) do
   if change[i] ~= 0 then
-    if counts[i] then
+    if counts[i] and count(i) <= 0 then
+      redis.call('DEL', key)
+    elseif counts[i] then
       redis.call('INCRBY', key, change[i])
     else
       redis.call('SET', key, change[i], 'PX', lifetimes[i])

@@ -37,9 +37,9 @@ export function closedDoor(doors: readonly DoorCounter[], counts: ReadonlyMap<st
   return doors.find(({ name, ceiling }) => (counts.get(name) ?? 0) >= ceiling)?.scope
 }
 
-/** What has happened already is told of, wherever that is: reversals and advices pass. */
+/** What has happened already is told of, wherever that is: reversals and advices pass. So does money that comes in: it needs no holder. */
 export function passesClosedDoors({ kind, mti }: Transaction): boolean {
-  return kind === 'reversal' || isAdvice(mti)
+  return kind === 'reversal' || kind === 'credit' || kind === 'deposit' || isAdvice(mti)
 }
 
 type Velocity = Pick<SecurityParameters, 'velocity'>

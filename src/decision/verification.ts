@@ -79,6 +79,8 @@ export function isFreshAtc(atc: number, card: Pick<CardSnapshot, 'atcMax' | 'atc
 
 function pinReason(transaction: Transaction, context: DecisionContext, verified: Verified): DeclineReason | undefined {
   const { pin } = verified
+  // The PIN was changed meanwhile: what was found of it tells nothing of the one that is good now.
+  if ((pin === 'valid' || pin === 'wrong') && verified.reference !== context.card.pinReference) return 'pin_block'
   const required = isPinRequired(transaction, context)
   // Whatever the PIN is, and whether it was needed or not: nothing is told of it any more.
   if ((required || pin !== 'absent') && context.card.state === 'PIN_BLOCKED') return 'pin_tries_exceeded'

@@ -9,6 +9,8 @@ export interface Verified {
   /** Transaction counter of a valid cryptogram. */
   readonly atc: number | undefined
   readonly pin: 'absent' | 'valid' | 'wrong' | 'broken' | 'unverifiable'
+  /** What the PIN was verified against. */
+  readonly reference: string | null
   readonly cardValue: 'absent' | 'valid' | 'invalid'
   /** Of a valid cryptogram: for the one of the answer. */
   readonly session: ChipSession | undefined
@@ -23,6 +25,7 @@ export const NOTHING_VERIFIED: Verified = {
   chip: 'absent',
   atc: undefined,
   pin: 'absent',
+  reference: null,
   cardValue: 'absent',
   session: undefined,
   newPin: undefined,

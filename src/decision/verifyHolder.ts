@@ -1,8 +1,9 @@
 /**
- * Verifies chip, card value and PIN of a batch of messages. The attempt is counted in Redis before anything is looked at (raise.lua) and given back
- * where all was right, so that however many come at once no card gets more tries than its limit, no terminal and no range of card
- * numbers more failures than theirs. That is the first line; the second is the ledger's, which tells the result of a PIN only while the card
- * may still be asked for it, and takes each transaction counter once. With Redis down only the second stands.
+ * Verifies chip, card value and PIN of a batch of messages. The attempt is counted for its card in Redis before anything is looked at (raise.lua) and
+ * given back where all was right, so that however many come at once no card gets more tries than its limit; what failed is counted for terminal and
+ * range of numbers afterwards, since of those many messages are under way that nobody has failed. That is the first line; the second is the
+ * ledger's, which tells the result of a PIN only while the card may still be asked for it, counts every wrong one, and takes each transaction
+ * counter once. With Redis down only the second stands.
  */
 import type { CardSnapshot } from '../card.ts'
 import type {
@@ -21,7 +22,8 @@ import { parseIssuerApplicationData } from '../security/issuerApplicationData.ts
 import type { SecurityParameters } from '../securityParameters.ts'
 import type { Credentials, PinBlock } from '../transaction/credentials.ts'
 import type { Transaction } from '../transaction/transaction.ts'
-import { cardValueCheckOf } from './cardValue.ts'
+import { cardValueCheckOf, contactlessAtc } from './cardValue.ts'
+import { isFreshAtc } from './verification.ts'
 import type { Attempt, AttemptCounter, HotState } from './hotState.ts'
 import { velocityCounter, type VelocityScope } from './velocity.ts'
 import { NOTHING_VERIFIED, type Verified } from './verified.ts'
@@ -38,12 +40,15 @@ export interface HolderParts {
   readonly security: SecurityParameters
   /** The names under which a configured PIN key is tried, newest first. */
   readonly keysOf: (base: string) => readonly string[]
+  /** Looks for keys that another process was sent. @returns whether it has looked */
+  readonly refreshKeys: () => Promise<boolean>
 }
 
-/** `counted`: what is to be given back when the transaction has been answered. */
+/** When the transaction has been answered, `counted` is to be given back and `failures` counted. */
 export interface HolderVerdict {
   readonly verified: Verified
   readonly counted: readonly AttemptCounter[]
+  readonly failures: readonly Attempt[]
 }
 
 /** @returns a verdict a check, in order @throws what the HSM throws where it cannot be reached */
@@ -65,7 +70,8 @@ export async function verifyHolders(parts: HolderParts, checks: readonly HolderC
     const attempt = attempts[index] ?? []
     const verified = found.get(check) ?? { ...NOTHING_VERIFIED, full: fullCounter(attempt, raised[index] ?? 0) }
     const wasCounted = raised[index] === 0
-    return { verified, counted: wasCounted ? toGiveBack(attempt, verified) : [] }
+    const failures = hasFailed(verified) ? failuresOf(check, parts.security) : []
+    return { verified, counted: wasCounted ? toGiveBack(attempt, verified) : [], failures }
   })
 }
 
@@ -98,14 +104,8 @@ interface ScopedCounter extends AttemptCounter {
 }
 
 /** The counters of an attempt, in the order in which the answer names them. */
-function attemptOf({ credentials, card, transaction }: HolderCheck, security: SecurityParameters): ScopedCounter[] {
-  const counters: ScopedCounter[] = [
-    velocityCounter('card', card.token, security),
-    velocityCounter('terminal', transaction.terminalId, security),
-  ]
-  // A right chip or a right PIN may pass where a range of numbers is being searched.
-  if (credentials.chip === undefined && credentials.pin === undefined)
-    counters.push(velocityCounter('bin', credentials.profile.prefix, security))
+function attemptOf({ credentials, card }: HolderCheck, security: SecurityParameters): ScopedCounter[] {
+  const counters: ScopedCounter[] = [velocityCounter('card', card.token, security)]
   const triesMax = credentials.profile.pin?.triesMax
   if (credentials.pin !== undefined && triesMax !== undefined) {
     const ceiling = Math.max(0, triesMax - card.pinTries)
@@ -114,19 +114,30 @@ function attemptOf({ credentials, card, transaction }: HolderCheck, security: Se
   return counters
 }
 
+/** What a failure counts against beside its card; whoever shows a chip or a PIN is not searching a range of numbers. */
+function failuresOf({ credentials, transaction }: HolderCheck, security: SecurityParameters): Attempt[] {
+  const failures: Attempt = [{ ...velocityCounter('terminal', transaction.terminalId, security), ceiling: NO_CEILING }]
+  if (credentials.chip !== undefined || credentials.pin !== undefined) return [failures]
+  return [failures, [{ ...velocityCounter('bin', credentials.profile.prefix, security), ceiling: NO_CEILING }]]
+}
+
+const NO_CEILING = Number.MAX_SAFE_INTEGER
+
 function fullCounter(attempt: readonly { readonly scope?: Scope }[], position: number): Scope {
   return attempt[position - 1]?.scope ?? 'terminal'
 }
 
 /** What failed stays counted; of a PIN the ledger keeps the count, so that only what is under way is counted here. */
 function toGiveBack(attempt: readonly ScopedCounter[], verified: Verified): AttemptCounter[] {
-  const { chip, pin, cardValue, fault } = verified
-  const failed =
-    !fault && (chip === 'invalid' || chip === 'mismatch' || pin === 'wrong' || pin === 'broken' || cardValue === 'invalid')
+  const failed = hasFailed(verified)
   return attempt.filter(({ scope }) => scope === 'pin' || !failed)
 }
 
-async function verifyAdmitted({ hsm, keysOf }: HolderParts, checks: readonly HolderCheck[]): Promise<Verified[]> {
+function hasFailed({ chip, pin, cardValue, fault }: Verified): boolean {
+  return !fault && (chip === 'invalid' || chip === 'mismatch' || pin === 'wrong' || pin === 'broken' || cardValue === 'invalid')
+}
+
+async function verifyAdmitted({ hsm, keysOf, refreshKeys }: HolderParts, checks: readonly HolderCheck[]): Promise<Verified[]> {
   const chips = await verdicts(checks, chipCheckOf, (batch) => hsm.verifyCryptograms(batch))
   const shown = checks.map(({ credentials, card }) => cardValueCheckOf(credentials, card))
   const ofHsm = await verdicts(
@@ -135,13 +146,16 @@ async function verifyAdmitted({ hsm, keysOf }: HolderParts, checks: readonly Hol
     (batch) => hsm.verifyCardValues(batch),
   )
   const values = shown.map((one, index) => (one === 'malformed' ? 'invalid' : ofHsm[index]))
-  // A PIN that comes with a wrong chip is not tried: it would tell nothing and cost the holder a try.
+  // A PIN that comes with a wrong or a used chip is not tried: it would tell nothing and cost the holder a try.
   const stands = (check: HolderCheck, index: number): boolean =>
-    chips[index]?.kind !== 'invalid' && values[index] !== 'invalid' && !isMismatch(check)
+    (chips[index] === undefined ? check.credentials.chip === undefined : chips[index].kind === 'valid') &&
+    values[index] !== 'invalid' &&
+    !isMismatch(check) &&
+    !isUsed(check)
   const pins = await verdicts(
     checks,
     (check, index) => (stands(check, index) ? pinCheckOf(check) : undefined),
-    (batch) => verifyPins(hsm, keysOf, batch),
+    (batch) => verifyPins(hsm, keysOf, refreshKeys, batch),
   )
   const newPins = await verdicts(
     checks,
@@ -155,13 +169,25 @@ async function verifyAdmitted({ hsm, keysOf }: HolderParts, checks: readonly Hol
   })
 }
 
-async function verifyPins(hsm: Hsm, keysOf: HolderParts['keysOf'], batch: readonly PinCheck[]): Promise<readonly PinVerdict[]> {
-  return underEitherKey(
-    keysOf,
-    batch,
-    (asked) => hsm.verifyPins(asked),
-    (verdict) => verdict === 'broken',
-  )
+async function verifyPins(
+  hsm: Hsm,
+  keysOf: HolderParts['keysOf'],
+  refreshKeys: HolderParts['refreshKeys'],
+  batch: readonly PinCheck[],
+): Promise<readonly PinVerdict[]> {
+  const ask = (asked: readonly PinCheck[]): Promise<readonly PinVerdict[]> =>
+    underEitherKey(
+      keysOf,
+      asked,
+      (under) => hsm.verifyPins(under),
+      (verdict) => verdict === 'broken',
+    )
+  const verdicts = await ask(batch)
+  // Another process may have been sent a new key.
+  const broken = batch.flatMap((check, index) => (verdicts[index] === 'broken' && check.under.by === 'zone' ? [index] : []))
+  if (broken.length === 0 || !(await refreshKeys())) return verdicts
+  const again = await ask(broken.flatMap((index) => batch[index] ?? []))
+  return verdicts.map((verdict, index) => again[broken.indexOf(index)] ?? verdict)
 }
 
 async function pinReferences(
@@ -242,13 +268,25 @@ function verifiedOf(
             ? 'absent'
             : 'invalid'
         : chipVerdict(chip, mismatch),
-    atc: chip?.kind === 'valid' ? credentials.chip?.chip.atc.readUInt16BE() : undefined,
+    atc:
+      chip?.kind === 'valid'
+        ? credentials.chip?.chip.atc.readUInt16BE()
+        : value === 'valid'
+          ? contactlessAtc(credentials)
+          : undefined,
     pin: pinVerdict(pin, credentials),
+    reference: check.card.pinReference,
     cardValue: value === undefined ? 'absent' : value === 'valid' ? 'valid' : 'invalid',
     session: chip?.kind === 'valid' ? chip.session : undefined,
     newPin: newPin?.kind === 'made' ? { reference: referenceText(newPin) } : newPin === undefined ? undefined : 'broken',
     fault: chip?.kind === 'refused' || value === 'refused' || pin === 'refused' || newPin?.kind === 'refused',
   }
+}
+
+/** The ledger or a decision before has seen its counter: whatever it makes of the rest, this message is refused. */
+function isUsed({ credentials, card }: HolderCheck): boolean {
+  const { chip, profile } = credentials
+  return chip !== undefined && !isFreshAtc(chip.chip.atc.readUInt16BE(), card, profile.chip?.atcAheadMax ?? 0)
 }
 
 function chipVerdict(chip: CryptogramVerdict, mismatch: boolean): Verified['chip'] {

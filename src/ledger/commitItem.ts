@@ -37,6 +37,8 @@ export interface VerificationRecord {
   readonly raise: readonly number[]
   /** What the new PIN is verified against; null: it stays as it is. */
   readonly pinReference: string | null
+  /** What the PIN was verified against: where the card has another one by now, nothing is told. */
+  readonly checkedReference: string | null
   /** The chip's pending command goes out with this answer. */
   readonly scriptSent: boolean
 }
@@ -191,6 +193,7 @@ const ITEM_COLUMNS: readonly ((item: CommitItem) => string | number | boolean | 
   (item) => pinChange(item.verification?.pin ?? null),
   (item) => (item.verification?.pin === 'wrong' ? item.verification.pinTriesMax : null),
   (item) => quoted(item.verification?.pinReference ?? null),
+  (item) => quoted((item.verification?.pin ?? null) === null ? null : (item.verification?.checkedReference ?? null)),
   (item) => (item.verification?.scriptSent === true ? true : null),
 ]
 
@@ -199,7 +202,7 @@ function pinChange(pin: VerificationRecord['pin']): number | null {
 }
 
 function raisedByPin(verification: VerificationRecord | null): string | null {
-  return verification?.pin === 'wrong' ? verification.raise.join(',') : null
+  return verification === null || verification.raise.length === 0 ? null : verification.raise.join(',')
 }
 
 const TRANSFER_COLUMNS: readonly ((transfer: Transfer & { item: number }) => number)[] = [

@@ -355,8 +355,9 @@ function locksOf(item: CommitItem): string[] {
   const { key, movement, second, cardUpdate, verification, cardToken } = item
   const names = movement === null ? [key] : [String(movement.purseId), key]
   if (verification !== null && cardToken !== null) names.push(cardToken)
-  if (second === null && cardUpdate === null && verification?.pin !== 'wrong') return names
-  if (verification?.pin === 'wrong') names.push(...verification.raise.map(String))
+  const raise = verification?.raise ?? []
+  if (second === null && cardUpdate === null && raise.length === 0) return names
+  names.push(...raise.map(String))
   if (second !== null) names.push(String(second.purseId))
   if (cardUpdate !== null) names.push(cardUpdate.token, ...cardUpdate.raise.map(String))
   return [...new Set(names)]

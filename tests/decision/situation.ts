@@ -29,6 +29,8 @@ export const BREAD_ID = 93
 export const POINTS_ID = 94
 export const MERCHANT_ID = 5
 export const TERMINAL_ID = 9
+/** PVV of the card. */
+export const PIN_REFERENCE = '1234'
 export const DAY = '2026-11-22'
 
 const common = {
@@ -165,7 +167,7 @@ export function contextOf(kind: Transaction['kind'], situation: Situation = {}):
       cover: { class: 'STANDARD', from: '2026-01-01', until: '2030-12-31' },
       mismatches: 0,
       psn: '00',
-      pinReference: '1234',
+      pinReference: PIN_REFERENCE,
       pinTries: 0,
       atcMax: 0,
       atcSeen: '0',
@@ -185,7 +187,7 @@ export function contextOf(kind: Transaction['kind'], situation: Situation = {}):
         : new Map(Object.entries(known).map(([id, purse]) => [Number(id), purseSnapshot(purse)])),
     original: situation.original === undefined ? undefined : originalSnapshot(situation.original),
     forced: situation.forced ?? false,
-    verified: situation.verified ?? { ...NOTHING_VERIFIED, pin: 'valid' },
+    verified: situation.verified ?? { ...NOTHING_VERIFIED, pin: 'valid', reference: PIN_REFERENCE },
     closed: situation.closed,
   }
 }

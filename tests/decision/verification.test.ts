@@ -4,13 +4,18 @@ import { decide } from '../../src/decision/decide.ts'
 import { NOTHING_VERIFIED, type Verified } from '../../src/decision/verified.ts'
 import type { Credentials } from '../../src/transaction/credentials.ts'
 import type { Transaction } from '../../src/transaction/transaction.ts'
-import { contextOf, parameters, saying, transactionOf, type Situation } from './situation.ts'
+import { contextOf, parameters, PIN_REFERENCE, saying, transactionOf, type Situation } from './situation.ts'
 
 const credentials = { profile: { prefix: '9818', chip: { atcAheadMax: 100 } } } as unknown as Credentials
 
 function decided(kind: Transaction['kind'], verified: Partial<Verified>, situation: Situation = {}): string {
   const transaction = { ...transactionOf(kind, { amount: 5000 }), credentials }
-  return saying(decide(transaction, contextOf(kind, { ...situation, verified: { ...NOTHING_VERIFIED, ...verified } })))
+  return saying(
+    decide(
+      transaction,
+      contextOf(kind, { ...situation, verified: { ...NOTHING_VERIFIED, reference: PIN_REFERENCE, ...verified } }),
+    ),
+  )
 }
 
 it('a message that shows something is verified before it is decided, once card and place are right', () => {
@@ -47,7 +52,7 @@ describe('the order', () => {
   })
 
   it('amount and funds come after the PIN', () => {
-    const verified = { ...NOTHING_VERIFIED, pin: 'wrong' } as const
+    const verified = { ...NOTHING_VERIFIED, pin: 'wrong', reference: PIN_REFERENCE } as const
     const transaction = { ...transactionOf('purchase', { amount: 0 }), credentials }
     expect(saying(decide(transaction, contextOf('purchase', { verified })))).toBe('pin_wrong')
   })

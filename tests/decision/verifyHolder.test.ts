@@ -46,21 +46,28 @@ function counting() {
 it('an HSM that fails costs neither card nor terminal a try', async () => {
   const hotState = counting()
   const broken = { ...hsm, verifyPins: () => Promise.reject(new Error('the token is gone')) }
-  const parts = { hsm: broken, hotState, security, keysOf: (base: string) => [base] }
+  const parts = { hsm: broken, hotState, security, keysOf: (base: string) => [base], refreshKeys: () => Promise.resolve(false) }
   await expect(verifyHolders(parts, [check(), check()])).rejects.toThrow('the token is gone')
-  expect(hotState.counts.size).toBe(3)
+  expect(hotState.counts.size).toBe(2)
   expect([...hotState.counts.values()].every((count) => count === 0)).toBe(true)
 })
 
 it('a wrong PIN stays counted against card and terminal, and gives its turn back', async () => {
   const hotState = counting()
-  const [verdict] = await verifyHolders({ hsm, hotState, security, keysOf: (base) => [base] }, [check()])
+  const [verdict] = await verifyHolders(
+    { hsm, hotState, security, keysOf: (base) => [base], refreshKeys: () => Promise.resolve(false) },
+    [check()],
+  )
   expect(verdict?.verified.pin).toBe('wrong')
   expect(verdict?.counted.map(({ name }) => name.split(':')[0])).toEqual(['pin'])
+  expect(verdict?.failures.flat().map(({ name }) => name.split(':')[0])).toEqual(['terminal'])
 })
 
 it('a PIN block is nothing any more once it has been verified', async () => {
   const one = check()
-  await verifyHolders({ hsm, hotState: counting(), security, keysOf: (base) => [base] }, [one])
+  await verifyHolders(
+    { hsm, hotState: counting(), security, keysOf: (base) => [base], refreshKeys: () => Promise.resolve(false) },
+    [one],
+  )
   expect(one.credentials.pin?.block.every((byte) => byte === 0)).toBe(true)
 })

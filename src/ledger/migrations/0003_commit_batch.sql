@@ -10,7 +10,8 @@
 --   purses in p_raise (comma separated).
 --   What was verified of the holder is stored with the decision, whichever it is: p_atc is the transaction counter of a right cryptogram, used
 --   once; p_pin is 1 a wrong PIN is counted, which at p_pin_max blocks the card's PIN, 2 a right one (counted anew), 3 a right one (nothing to
---   change). p_pin_reference is the reference value of a new PIN; p_script_sent: the chip's pending command goes out with this answer, once.
+--   change). p_pin_checked is what the PIN was verified against: where
+--   the card has another by now, the item is looked at again. p_pin_reference is the reference value of a new PIN; p_script_sent: the chip's pending command goes out with this answer, once.
 --   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to, negative for those of its second purse.
 -- Result: one row; each column lists a value an item, in the order of the items, separated by commas. `outcome` is
 --   0 won: the row is appended and the purse moved;   1 duplicate: the key was there, read what was answered;
@@ -35,7 +36,7 @@ CREATE FUNCTION commit_batch(
   p_quantity bigint[], p_cycle date[], p_set_marks integer[], p_clear_marks integer[], p_items text[], p_items_max text[],
   p_second bigint[], p_second_gate bigint[], p_second_delta bigint[],
   p_card_update smallint[], p_update_card text[], p_raise text[], p_tries smallint[], p_tries_response text[], p_tries_reason text[],
-  p_atc integer[], p_pin smallint[], p_pin_max smallint[], p_pin_reference text[], p_script_sent boolean[],
+  p_atc integer[], p_pin smallint[], p_pin_max smallint[], p_pin_reference text[], p_pin_checked text[], p_script_sent boolean[],
   t_item integer[], t_debit_code smallint[], t_debit_owner bigint[], t_credit_code smallint[], t_credit_owner bigint[],
   t_unit smallint[], t_amount bigint[],
   OUT outcome text, OUT balance text, OUT held text, OUT version text, OUT day text,
@@ -208,12 +209,12 @@ BEGIN
   -- tells of more PINs than the limit.
   IF p_pin IS NOT NULL THEN
     v_tries := array_fill(NULL::smallint, ARRAY[cardinality(p_key)]);
-    FOR v_at, v_tried, v_state IN
-      SELECT i.ord, CASE WHEN i.pin = 1 THEN c.pin_tries + 1 END, c.state
-      FROM unnest(p_card, p_pin) WITH ORDINALITY AS i(token, pin, ord) JOIN card c ON c.shard = p_shard AND c.token = i.token
-      WHERE i.pin = 1 OR c.state = 'PIN_BLOCKED'
+    FOR v_at, v_tried, v_fits IN
+      SELECT i.ord, CASE WHEN i.pin = 1 THEN c.pin_tries + 1 END, c.state <> 'PIN_BLOCKED' AND i.checked IS NOT DISTINCT FROM c.pin_reference
+      FROM unnest(p_card, p_pin, p_pin_checked) WITH ORDINALITY AS i(token, pin, checked, ord) JOIN card c ON c.shard = p_shard AND c.token = i.token
+      WHERE i.pin = 1 OR c.state = 'PIN_BLOCKED' OR i.pin IS NOT NULL AND i.checked IS DISTINCT FROM c.pin_reference
     LOOP
-      IF v_outcome[v_at] = 0 AND v_state = 'PIN_BLOCKED' THEN v_outcome[v_at] := 3; END IF;
+      IF v_outcome[v_at] = 0 AND NOT v_fits THEN v_outcome[v_at] := 3; END IF;
       IF v_tried IS NOT NULL THEN
         v_quantity := coalesce(v_quantity, array_fill(NULL::bigint, ARRAY[cardinality(p_key)]));
         v_tries[v_at] := v_tried;
@@ -311,12 +312,13 @@ BEGIN
       version = CASE WHEN i.pin < 3 OR i.script_sent THEN c.version + 1 ELSE c.version END
     FROM unnest(v_outcome, p_card, p_atc, p_pin, p_pin_max, p_pin_reference, p_script_sent) AS i(outcome, token, atc, pin, pin_max, pin_reference, script_sent)
     WHERE i.outcome = 0 AND (i.atc IS NOT NULL OR i.pin < 3) AND c.shard = p_shard AND c.token = i.token;
-    -- A wrong PIN is looked at again by whoever decided before it.
+    -- A wrong PIN, and a new one, are seen by whoever decided before.
     IF p_pin IS NOT NULL AND p_raise IS NOT NULL THEN
       UPDATE purse p SET gate = p.gate + 1
       FROM (
-        SELECT DISTINCT r::bigint AS id FROM unnest(v_outcome, p_pin, p_raise) AS i(outcome, pin, raise), unnest(string_to_array(i.raise, ',')) AS r
-        WHERE i.outcome = 0 AND i.pin = 1
+        SELECT DISTINCT r::bigint AS id
+        FROM unnest(v_outcome, p_pin, p_pin_reference, p_raise) AS i(outcome, pin, reference, raise), unnest(string_to_array(i.raise, ',')) AS r
+        WHERE i.outcome = 0 AND (i.pin = 1 OR i.reference IS NOT NULL)
       ) i
       WHERE p.shard = p_shard AND p.id = i.id;
     END IF;
