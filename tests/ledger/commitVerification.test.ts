@@ -45,7 +45,16 @@ async function cardRow(token: string): Promise<CardRow> {
 }
 
 function verified(known: Partial<VerificationRecord>): VerificationRecord {
-  return { atc: null, pin: null, pinTriesMax: 3, raise: [], pinReference: null, checkedReference: null, scriptSent: false, ...known }
+  return {
+    atc: null,
+    pin: null,
+    pinTriesMax: 3,
+    raise: [],
+    pinReference: null,
+    checkedReference: null,
+    scriptSent: false,
+    ...known,
+  }
 }
 
 function withAtc(card: { token: string; purseId: number }, atc: number): CommitItem {
