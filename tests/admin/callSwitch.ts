@@ -38,10 +38,10 @@ export async function startServerOver(
     authorizer: { submit } as unknown as Authorizer,
     macGate: {} as unknown as MacGate,
     network: {
-      answer: (_link, _message, _code, done) => {
+      answer: (_link: unknown, _message: unknown, _code: unknown, done: (result: { responseCode: string }) => void) => {
         done({ responseCode: '00' })
       },
-    } as NetworkManagement,
+    } as unknown as NetworkManagement,
     ledger: { available: true },
     hotState: { up: true },
     metrics: new Metrics(),
