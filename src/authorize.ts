@@ -29,6 +29,7 @@ import {
   commitItemOf,
   keyQuestion,
   neededReservation,
+  forgetPins,
   originalOf,
   Passage,
   reasonWithoutCard,
@@ -415,6 +416,7 @@ export class Authorizer {
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
     this.#upkeep.giveBack(passage, result?.replayed === true)
     this.#releasePin(passage)
+    forgetPins(passage)
     this.#departure.answer(passage, result)
   }
 

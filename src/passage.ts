@@ -101,6 +101,13 @@ export interface Answered {
   readonly result: AuthorizationResult
 }
 
+/** ISO 9564-1: a PIN block is kept no longer than it is needed, also where it was never looked at. */
+export function forgetPins({ asked }: Passage): void {
+  if (asked.kind === 'unsupported') return
+  asked.credentials?.pin?.block.fill(0)
+  asked.credentials?.newPin?.block.fill(0)
+}
+
 /** The card's PIN is not blocked yet. */
 export function hasTriesLeft({ transaction, card }: Passage): boolean {
   return (card?.pinTries ?? 0) < (transaction.credentials?.profile.pin?.triesMax ?? 0)
