@@ -168,6 +168,8 @@ const SettingsSchema = Type.Object(
       },
       closed,
     ),
+    /** Changes of the programme that people and systems ask for over HTTP. */
+    desk: Type.Object({ connections: count(1, 32), statementMs: count(100, 600_000) }, closed),
     drainMs: count(100, 600_000),
     logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   },
@@ -196,8 +198,15 @@ export interface Config extends Settings {
   readonly programme: Programme
   readonly security: SecurityParameters
   readonly hsm: HsmConfig
+  readonly access: AccessConfig
   readonly production: boolean
 }
+
+/** Whose tokens open the API. `closed`: nobody's; the calls under /v1 are all refused. */
+export type AccessConfig =
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'development'; readonly issuer: string; readonly audience: string }
+  | { readonly kind: 'jwks'; readonly jwksUrl: string; readonly issuer: string; readonly audience: string }
 
 /** Where keys live. */
 export type HsmConfig =
@@ -254,10 +263,27 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     security,
     production,
     hsm: hsmConfig(environment, production),
+    access: accessConfig(environment, production),
     lookupKey: Buffer.from(lookupKey, 'utf8'),
     databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     redisUrl,
   }
+}
+
+const DEVELOPMENT_ISSUER = 'sarf development'
+const AUDIENCE = 'sarf'
+
+function accessConfig(environment: Readonly<Record<string, string | undefined>>, production: boolean): AccessConfig {
+  const { SARF_JWKS_URL: jwksUrl, SARF_TOKEN_ISSUER: issuer, SARF_TOKEN_AUDIENCE: audience = AUDIENCE } = environment
+  if (jwksUrl === undefined)
+    return production ? { kind: 'closed' } : { kind: 'development', issuer: DEVELOPMENT_ISSUER, audience: AUDIENCE }
+  // Whoever can change the keys on their way can be anybody.
+  const allowed = production ? ['https:'] : ['https:', 'http:']
+  if (!allowed.includes(URL.parse(jwksUrl)?.protocol ?? ''))
+    throw new ConfigError(`SARF_JWKS_URL must be an address that begins with ${allowed.join(' or ')}`)
+  if (issuer === undefined || issuer === '')
+    throw new ConfigError('SARF_TOKEN_ISSUER must be set to the issuer of the tokens (claim iss), because SARF_JWKS_URL is')
+  return { kind: 'jwks', jwksUrl, issuer, audience }
 }
 
 function hsmConfig(environment: Readonly<Record<string, string | undefined>>, production: boolean): HsmConfig {

@@ -9,13 +9,15 @@ import { keyProblems } from './security/configuredKeys.ts'
 import { dataVault, type DataVault } from './security/dataVault.ts'
 import { developmentKeys } from './security/developmentKeys.ts'
 import type { Hsm } from './security/hsm.ts'
-import { openHsm } from './security/openHsm.ts'
+import { openKeyStore } from './security/openKeyStore.ts'
+import { paymentHsm } from './security/paymentHsm.ts'
 import { softwareKeyStore } from './security/softwareKeys.ts'
 import { LinkKeys } from './linkKeys.ts'
 import { MacGate } from './macGate.ts'
 import { NetworkManagement } from './networkManagement.ts'
 import { messageSpec } from './iso8583/messageSpec.ts'
 import { Ledger } from './ledger/ledger.ts'
+import { Desk } from './ledger/programme/desk.ts'
 import { registerChart } from './ledger/chart.ts'
 import { migrate } from './ledger/migrate.ts'
 import { preload } from './ledger/preload.ts'
@@ -51,7 +53,7 @@ const SHARD = 0
 export async function startSwitch(config: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
   const { clock = systemClock, log = createLogger(config.logLevel) } = options
   const certificates = config.links.map(readCertificates)
-  const hsm = await openKeys(config)
+  const { hsm, vault } = await openKeys(config)
   await migrate(config.databaseUrl)
   await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
@@ -109,6 +111,18 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     log,
     voidOf: (key, keyDate) => tombstoneOf(key, keyDate, null, 'void'),
   })
+  const desk = new Desk({
+    ...config.desk,
+    url: config.databaseUrl,
+    shard: SHARD,
+    clock,
+    log,
+    onCardsChanged: (tokens) => {
+      refreshCards(ledger, hotState, tokens).catch((error: unknown) => {
+        log.warn({ error: errorText(error), count: tokens.length }, 'changed cards are told to Redis when they are next used')
+      })
+    },
+  })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
 
@@ -126,7 +140,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     linkKeys.stop()
     await sweeper.stop()
     await jobsStopped
-    await Promise.all([hotState.close(), ledger.close(), hsm.close()])
+    await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
   try {
     const network = new NetworkManagement({ linkKeys, log })
@@ -134,7 +148,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     for (const [index, link] of config.links.entries()) {
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
     }
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics })
+    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm })
   } catch (error) {
     await stop()
     throw error
@@ -164,12 +178,25 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
 }
 
 /** A key that the configuration names and that is not there would be found out by the first message that needs it. */
-async function openKeys(config: Config): Promise<Hsm> {
-  const hsm = await openHsm(config.hsm)
+async function openKeys(config: Config): Promise<{ readonly hsm: Hsm; readonly vault: DataVault }> {
+  const store = await openKeyStore(config.hsm)
+  const hsm = paymentHsm(store)
   const [problem] = keyProblems(config, hsm.keys())
-  if (problem === undefined) return hsm
+  if (problem === undefined) return { hsm, vault: dataVault(store, config.security.dataKey) }
   await hsm.close()
   throw new ConfigError(`key ${problem.name} (${problem.namedBy}) ${problem.problem}; see sarf keys list and spec/security.md`)
+}
+
+/** Redis follows a change at once; where it does not, the gates of the card's purses see to it. */
+async function refreshCards(ledger: Ledger, hotState: HotState, tokens: readonly string[]): Promise<void> {
+  const epoch = hotState.epoch
+  if (epoch === undefined) return
+  const loaded = [...(await ledger.cards(tokens)).values()]
+  await hotState.put(
+    epoch,
+    loaded.map(({ card }) => card),
+    loaded.flatMap(({ purses }) => purses),
+  )
 }
 
 /** The demo programme is sealed with the development keys, whatever holds the keys of the switch. */

@@ -31,8 +31,10 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
     openapi: {
       openapi: '3.1.0',
       info: INFO,
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
       tags: [
         { name: 'transactions', description: 'What moves money, and what asks for it' },
+        { name: 'cards', description: "A card's life" },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },

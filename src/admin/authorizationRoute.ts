@@ -10,6 +10,7 @@ import { OVER_HTTP } from '../transaction/origin.ts'
 import { answerOf, AuthorizationAnswerSchema, problemOfResult, type Asked } from './authorizationAnswer.ts'
 import { authorizationExamples } from './authorizationExamples.ts'
 import { AuthorizationRequestSchema, transactionOf } from './authorizationRequest.ts'
+import { SENDING } from './access/guard.ts'
 import { KEY_EXPECTED, parseIdempotencyKey } from './idempotencyKey.ts'
 import { withPatience } from './patience.ts'
 import { invalidRequest, jsonResponse, problemResponses, sendProblem } from './problem.ts'
@@ -41,7 +42,7 @@ export function authorizationRoute(app: FastifyInstance, parts: AuthorizationRou
     scope.removeContentTypeParser('text/plain')
     scope
       .withTypeProvider<TypeBoxTypeProvider>()
-      .post('/v1/authorizations', { schema: schema(clock.now()) }, (request, reply) => {
+      .post('/v1/authorizations', { schema: schema(clock.now()), config: SENDING }, (request, reply) => {
         const key = parseIdempotencyKey(request.headers['idempotency-key'])
         if (key === undefined) {
           sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: KEY_EXPECTED }]))

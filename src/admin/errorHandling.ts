@@ -56,11 +56,16 @@ function problemOf(error: FastifyError, bodyBytesMax: number): Problem {
 }
 
 /** An error of Ajv, which the server runs with `verbose`: `parentSchema` is ours, `data` and some of `params` are the caller's. */
-type Violation = NonNullable<FastifyError['validation']>[number] & { readonly parentSchema?: { readonly description?: string } }
+type Violation = NonNullable<FastifyError['validation']>[number] & { readonly parentSchema?: Described }
+
+interface Described {
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, Described | undefined>>
+}
 
 function faultOf(violation: Violation, context: FastifyError['validationContext']): ProblemFault {
-  if (context === 'headers') return { path: 'Idempotency-Key', expected: KEY_EXPECTED }
   const { keyword, instancePath, params, parentSchema, message } = violation
+  if (context === 'headers') return headerFault(violation)
   const path = context === 'querystring' ? instancePath.slice(1) : instancePath
   const at = (name: unknown): string => (context === 'querystring' ? String(name) : `${path}/${String(name)}`)
   switch (keyword) {
@@ -73,6 +78,12 @@ function faultOf(violation: Violation, context: FastifyError['validationContext'
     default:
       return { path, expected: parentSchema?.description ?? message ?? 'another value' }
   }
+}
+
+/** The only header that a call demands is the Idempotency-Key; what it may be says the call's schema. */
+function headerFault({ parentSchema }: Violation): ProblemFault {
+  const described = parentSchema?.properties?.['idempotency-key'] ?? parentSchema
+  return { path: 'Idempotency-Key', expected: described?.description ?? KEY_EXPECTED }
 }
 
 /** A name that a caller made up is shown only where it can be nothing but a name. */

@@ -4,15 +4,19 @@ import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { MessageParts } from '../answerMessage.ts'
 import type { Config } from '../config.ts'
+import { guardRoutes } from './access/guard.ts'
+import { tokenVerifier } from './access/tokens.ts'
 import { apiDocs } from './apiDocs.ts'
 import { authorizationRoute } from './authorizationRoute.ts'
 import { answerClientError, answerFrameworkError, handleErrors } from './errorHandling.ts'
 import { healthRoutes, type HealthParts } from './healthRoutes.ts'
 import { iso8583Route } from './iso8583Route.ts'
 import { plainProblem, sendProblem } from './problem.ts'
+import type { ProgrammeParts } from './programme/command.ts'
+import { programmeRoutes } from './programme/routes.ts'
 
-export interface HttpServerParts extends MessageParts, HealthParts {
-  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security'>
+export interface HttpServerParts extends MessageParts, HealthParts, ProgrammeParts {
+  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'production'>
 }
 
 export interface HttpServer {
@@ -38,9 +42,11 @@ export async function startHttpServer(parts: HttpServerParts): Promise<HttpServe
   handleErrors(app, parts.log, config.http.bodyBytesMax)
   await protect(app, config.http.requestsPerMinutePerAddress)
   await apiDocs(app)
+  guardRoutes(app, await tokenVerifier(config.access, clock), config.production)
   healthRoutes(app, parts)
   iso8583Route(app, parts, config.http)
   authorizationRoute(app, parts)
+  programmeRoutes(app, parts)
   try {
     await app.listen({ host: config.host, port: config.http.port })
   } catch (error) {

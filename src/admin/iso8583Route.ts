@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
 import { answerMessage, type MessageOutcome, type MessageParts } from '../answerMessage.ts'
 import type { MessageLink } from '../config.ts'
+import { SENDING } from './access/guard.ts'
 import type { HttpSettings } from './httpSettings.ts'
 import { decode } from '../iso8583/decode.ts'
 import { messageSpec, SPEC_NAMES, type MessageSpec } from '../iso8583/messageSpec.ts'
@@ -54,7 +55,7 @@ export function iso8583Route(app: FastifyInstance, parts: MessageParts, settings
     scope.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, parsed) => {
       parsed(null, body)
     })
-    scope.withTypeProvider<TypeBoxTypeProvider>().post('/iso8583', { schema: schema() }, (request, reply) => {
+    scope.withTypeProvider<TypeBoxTypeProvider>().post('/iso8583', { schema: schema(), config: SENDING }, (request, reply) => {
       const spec = specs.get(request.query.spec ?? 'ascii')
       const frame: unknown = request.body
       if (spec === undefined || !Buffer.isBuffer(frame)) {

@@ -7,7 +7,7 @@ import { algorithmsOf, exportKey, importKey } from '../security/keyBlockOperatio
 import { KeyBlockError } from '../security/keyBlockHeader.ts'
 import { checkValueOf, randomKey } from '../security/keyComponents.ts'
 import { KeyRefused, KeyStoreFailed, type KeyAlgorithm, type KeyInfo, type KeyStore, type KeyUsage } from '../security/keys.ts'
-import { openKeyStore } from '../security/openHsm.ts'
+import { openKeyStore } from '../security/openKeyStore.ts'
 import { configuredKeys, keyProblems } from '../security/configuredKeys.ts'
 import { enterKey } from './keyCeremony.ts'
 import {

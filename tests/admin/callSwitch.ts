@@ -4,11 +4,16 @@ import { startHttpServer, type HttpServer, type HttpServerParts } from '../../sr
 import type { Authorizer } from '../../src/authorize.ts'
 import { systemClock, utcDay } from '../../src/clock.ts'
 import { loadConfig } from '../../src/config.ts'
+import { Desk } from '../../src/ledger/programme/desk.ts'
 import { freePort } from '../../src/local/ports.ts'
 import { silentLogger } from '../../src/log.ts'
 import type { MacGate } from '../../src/macGate.ts'
 import { Metrics } from '../../src/metrics.ts'
 import type { NetworkManagement } from '../../src/networkManagement.ts'
+import { dataVault } from '../../src/security/dataVault.ts'
+import { developmentKeys } from '../../src/security/developmentKeys.ts'
+import { paymentHsm } from '../../src/security/paymentHsm.ts'
+import { softwareKeyStore } from '../../src/security/softwareKeys.ts'
 import { startTestSwitch, type TestSwitch } from '../support/switch.ts'
 
 export interface Called {
@@ -33,6 +38,7 @@ export async function startServerOver(
   change: (parts: HttpServerParts) => Partial<HttpServerParts> = () => ({}),
 ): Promise<HttpServer & { readonly url: string }> {
   const config = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1', SARF_PORT_HTTP: '0' })
+  const keys = softwareKeyStore(developmentKeys())
   const parts: HttpServerParts = {
     config,
     authorizer: { submit } as unknown as Authorizer,
@@ -47,6 +53,10 @@ export async function startServerOver(
     metrics: new Metrics(),
     clock: systemClock,
     log: silentLogger,
+    // It connects when it is first asked something.
+    desk: new Desk({ ...config.desk, url: config.databaseUrl, shard: 0, clock: systemClock, log: silentLogger }),
+    vault: dataVault(keys, config.security.dataKey),
+    hsm: paymentHsm(keys),
   }
   const server = await startHttpServer({ ...parts, ...change(parts) })
   return { ...server, url: `http://127.0.0.1:${String(server.port)}` }

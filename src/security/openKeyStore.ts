@@ -1,17 +1,10 @@
-/** Opens the HSM that the configuration names. */
+/** Opens the key store that the configuration names. */
 import type { HsmConfig } from '../config.ts'
 import { developmentKeys } from './developmentKeys.ts'
-import type { Hsm } from './hsm.ts'
 import type { KeyStore } from './keys.ts'
-import { paymentHsm } from './paymentHsm.ts'
 import { softwareKeyStore } from './softwareKeys.ts'
 
 /** @throws Error with one line that says what is missing and what to do */
-export async function openHsm(config: HsmConfig): Promise<Hsm> {
-  return paymentHsm(await openKeyStore(config))
-}
-
-/** @throws the same */
 export async function openKeyStore(config: HsmConfig): Promise<KeyStore> {
   if (config.kind === 'software') return softwareKeyStore(developmentKeys())
   // Its binding is an optional dependency: only who uses a token needs it.

@@ -1,0 +1,67 @@
+/**
+ * Who may do what. Everything that is not here is denied: a route without a permission is not registered, a role that is not listed for it gets 403.
+ */
+
+/** What people do, and three kinds of systems: the government portal, an acquirer that sends transactions over HTTP, and who prints and delivers. */
+export const ROLES = [
+  'post-clerk',
+  'supply-officer',
+  'health-officer',
+  'hotline-agent',
+  'auditor',
+  'operator',
+  'administrator',
+  'portal',
+  'acquirer',
+  'card-bureau',
+] as const
+export type Role = (typeof ROLES)[number]
+
+/** Roles by permission. */
+export const PERMISSIONS = {
+  /** Transactions over HTTP: `POST /v1/authorizations`, `POST /iso8583`. */
+  'transaction:send': ['acquirer', 'operator'],
+  'household:read': ['post-clerk', 'supply-officer', 'health-officer', 'hotline-agent', 'auditor', 'administrator'],
+  'household:write': ['supply-officer', 'administrator'],
+  'person:find': ['post-clerk', 'supply-officer', 'health-officer', 'hotline-agent', 'auditor', 'administrator', 'portal'],
+  'person:mobile': ['post-clerk', 'administrator'],
+  'person:preferences': ['post-clerk', 'hotline-agent', 'portal', 'administrator'],
+  'cover:write': ['health-officer', 'administrator'],
+  'card:read': ['post-clerk', 'supply-officer', 'health-officer', 'hotline-agent', 'auditor', 'administrator', 'portal'],
+  'card:order': ['administrator'],
+  'card:print': ['card-bureau', 'administrator'],
+  'card:withdraw': ['administrator'],
+  'card:report': ['post-clerk', 'hotline-agent', 'administrator', 'portal'],
+  'card:handover': ['post-clerk', 'supply-officer', 'health-officer'],
+  'card:pin': ['post-clerk'],
+  'card:reverify': ['post-clerk', 'health-officer'],
+  'card:replace': ['post-clerk', 'portal'],
+  'card:fee': ['post-clerk'],
+  'death:record': ['post-clerk', 'administrator'],
+  'collection:read': ['post-clerk', 'supply-officer', 'health-officer', 'hotline-agent', 'auditor', 'administrator', 'portal'],
+  'balance:read': ['post-clerk', 'supply-officer', 'hotline-agent', 'auditor', 'administrator'],
+  'statement:read': ['post-clerk', 'supply-officer', 'auditor', 'administrator'],
+  'place:read': ROLES,
+  'place:write': ['administrator'],
+  'region:read': ROLES,
+  'region:write': ['administrator'],
+  'merchant:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
+  'merchant:write': ['operator', 'administrator'],
+  'programme:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
+  'programme:propose': ['administrator', 'operator'],
+  'entitlement:adjust': ['supply-officer'],
+  'proposal:read': ['post-clerk', 'supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
+  /** Which proposals somebody may agree to besides says the permission of its kind. */
+  'proposal:decide': ['post-clerk', 'supply-officer', 'health-officer', 'operator', 'administrator'],
+  'notice:read': ['hotline-agent', 'auditor', 'operator', 'administrator'],
+  'notice:retry': ['operator'],
+  'event:read': ['auditor', 'operator', 'administrator'],
+  'webhook:write': ['operator', 'administrator'],
+  'audit:read': ['auditor'],
+  'job:run': ['operator'],
+} as const satisfies Record<string, readonly Role[]>
+export type Permission = keyof typeof PERMISSIONS
+
+export function mayDo(roles: readonly string[], permission: Permission): boolean {
+  return PERMISSIONS[permission].some((role) => roles.includes(role))
+}

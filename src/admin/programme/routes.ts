@@ -1,0 +1,8 @@
+/** All calls of the programme's API. */
+import type { FastifyInstance } from 'fastify'
+import { cardRoutes } from './cardRoutes.ts'
+import type { ProgrammeParts } from './command.ts'
+
+export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
+  cardRoutes(app, parts)
+}

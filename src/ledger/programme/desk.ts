@@ -1,0 +1,293 @@
+/**
+ * The way of every change that no message makes: one SQL transaction that holds the change, its events, its audit record and what the caller was
+ * answered. Either all of it is there or nothing.
+ *
+ * Locks, in this order: the caller's idempotency key, proposals, households, purses and cards (`lock_card`), the end of the audit chain.
+ */
+import { Pool, type PoolClient, type QueryResultRow } from 'pg'
+import { assert } from '../../assert.ts'
+import type { Clock } from '../../clock.ts'
+import { errorText, type Logger } from '../../log.ts'
+import { NotConnected, OutcomeUnknown, sqlState, type Statement } from '../connection.ts'
+
+export interface DeskOptions {
+  readonly url: string
+  readonly shard: number
+  readonly connections: number
+  readonly statementMs: number
+  readonly clock: Clock
+  readonly log: Logger
+  /** Called after a commit with the cards that it changed. */
+  readonly onCardsChanged?: (tokens: readonly string[]) => void
+}
+
+/** Who asks. */
+export interface Actor {
+  /** The subject of the token. */
+  readonly name: string
+  readonly roles: readonly string[]
+  /** Where the actor works, where that is one place. */
+  readonly place?: string
+}
+
+/** Why something is not done. A value: nothing was changed. */
+export interface Refusal {
+  /** Decides the status of an answer: no such thing; it is not as the caller thinks; what was given is wrong; not this caller; too many tries. */
+  readonly kind: 'not-found' | 'conflict' | 'stale' | 'invalid' | 'forbidden' | 'locked'
+  /** Words joined by hyphens, which do not change. */
+  readonly name: string
+  /** What happened and what to do. Never holds what the caller gave. */
+  readonly detail: string
+  /** JSON pointer of what is wrong. */
+  readonly field?: string
+}
+
+export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal }
+
+export function done<T>(value: T): Outcome<T> {
+  return { ok: true, value }
+}
+
+export function refused(kind: Refusal['kind'], name: string, detail: string, field?: string): { ok: false; refusal: Refusal } {
+  return { ok: false, refusal: { kind, name, detail, ...(field === undefined ? {} : { field }) } }
+}
+
+export interface Command<T> {
+  readonly actor: Actor
+  /** `card.report`: as the audit trail names it. */
+  readonly action: string
+  /** What it is about: `card <token>`, `household 12`. */
+  readonly subject: string
+  /** What the audit trail keeps of it. No card number, national ID, mobile or PIN. */
+  readonly detail?: Readonly<Record<string, unknown>>
+  /** The caller's key and what came with it; absent: it may be done again and again. */
+  readonly idempotency?: { readonly key: string; readonly fingerprint: string }
+  /** The change itself. What it throws, and what it refuses, leaves nothing behind. */
+  readonly work: (tx: SqlTransaction) => Promise<Outcome<T>>
+  /** More for the audit trail, known when it is done: the subject of what was made. */
+  readonly audit?: (value: T) => { readonly subject?: string; readonly detail?: Readonly<Record<string, unknown>> }
+}
+
+/** An event of the outbox. */
+export interface ProgrammeEvent {
+  /** `card.handed_over`, `household.changed`. */
+  readonly kind: string
+  readonly cardToken?: string | null
+  readonly personId?: number | null
+  readonly householdId?: number | null
+  /** No card number, national ID or mobile. */
+  readonly data?: Readonly<Record<string, unknown>>
+}
+
+/** The inside of one SQL transaction. */
+export class SqlTransaction {
+  readonly shard: number
+  /** One instant for all of it. */
+  readonly nowMs: number
+  readonly changedCards = new Set<string>()
+  readonly #client: PoolClient
+
+  constructor(client: PoolClient, shard: number, nowMs: number) {
+    this.#client = client
+    this.shard = shard
+    this.nowMs = nowMs
+  }
+
+  async rows<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+    return (await this.#client.query<Row>({ ...statement, values: [...values] })).rows
+  }
+
+  /** The first row. */
+  async row<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<Row | undefined> {
+    return (await this.rows<Row>(statement, values))[0]
+  }
+
+  /** Puts an event into the outbox. To be called when what it concerns is locked. @returns its number */
+  async emit({ kind, cardToken, personId, householdId, data }: ProgrammeEvent): Promise<number> {
+    const values = [
+      new Date(this.nowMs).toISOString(),
+      kind,
+      this.shard,
+      cardToken,
+      personId,
+      householdId,
+      JSON.stringify(data ?? {}),
+    ]
+    const row = await this.row<{ number: string }>(
+      ADD_EVENT,
+      values.map((value) => value ?? null),
+    )
+    assert(row !== undefined, 'an event has a number')
+    return Number(row.number)
+  }
+}
+
+// The SQL transaction has an id before the number is taken: see event_number.
+const ADD_EVENT: Statement = {
+  name: 'add_programme_event',
+  text: `
+    INSERT INTO programme_event (number, at, kind, shard, card_token, person_id, household_id, data)
+    SELECT nextval('event_number'), $1, $2, $3, $4, $5, $6, $7 FROM (SELECT pg_current_xact_id()) AS id
+    RETURNING number`,
+}
+
+const APPEND_AUDIT: Statement = { name: 'append_audit', text: 'SELECT append_audit($1, $2, $3, $4, $5, $6, $7)' }
+
+const CLAIM_REQUEST: Statement = {
+  name: 'claim_api_request',
+  text: `
+    INSERT INTO api_request (actor, key, fingerprint, at) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (actor, key) DO NOTHING RETURNING key`,
+}
+const READ_REQUEST: Statement = {
+  name: 'read_api_request',
+  text: 'SELECT fingerprint, answer FROM api_request WHERE actor = $1 AND key = $2',
+}
+const ANSWER_REQUEST: Statement = {
+  name: 'answer_api_request',
+  text: 'UPDATE api_request SET answer = $3 WHERE actor = $1 AND key = $2',
+}
+
+/** Postgres gives up one of two that wait for each other, or that changed the same rows: it is done again. */
+const AGAIN = new Set(['40001', '40P01'])
+const ATTEMPTS_MAX = 5
+
+export class Desk {
+  readonly shard: number
+  readonly #options: DeskOptions
+  readonly #pool: Pool
+
+  constructor(options: DeskOptions) {
+    const { url, connections, statementMs, log } = options
+    this.#options = options
+    this.shard = options.shard
+    this.#pool = new Pool({
+      connectionString: url,
+      max: connections,
+      application_name: 'sarf desk',
+      connectionTimeoutMillis: statementMs,
+      query_timeout: statementMs,
+      options: '-c TimeZone=UTC -c DateStyle=ISO -c synchronous_commit=on -c jit=off',
+    })
+    this.#pool.on('error', (error) => {
+      log.warn({ error: errorText(error) }, 'a connection of the desk was lost')
+    })
+  }
+
+  get nowMs(): number {
+    return this.#options.clock.now()
+  }
+
+  /** Looks something up. @throws NotConnected, OutcomeUnknown or pg's DatabaseError */
+  async read<T>(look: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+    const client = await this.#connect()
+    try {
+      const value = await look(new SqlTransaction(client, this.shard, this.nowMs))
+      client.release()
+      return value
+    } catch (error) {
+      client.release(true)
+      throw lost(error)
+    }
+  }
+
+  /**
+   * Does a command once. A repeat with the same key and fingerprint gets what was answered the first time, so its value has to be JSON.
+   *
+   * @throws NotConnected: nothing was done; OutcomeUnknown: nobody knows, ask again with the same key; pg's DatabaseError
+   */
+  async run<T>(command: Command<T>): Promise<Outcome<T> & { readonly replayed?: true }> {
+    for (let attempt = 1; ; attempt++) {
+      const client = await this.#connect()
+      const tx = new SqlTransaction(client, this.shard, this.nowMs)
+      let committing = false
+      try {
+        await client.query('BEGIN')
+        const earlier = await claim<T>(tx, command)
+        if (earlier !== undefined) {
+          await client.query('ROLLBACK')
+          client.release()
+          return earlier
+        }
+        await client.query('SAVEPOINT work')
+        const outcome = await command.work(tx)
+        if (!outcome.ok) await client.query('ROLLBACK TO SAVEPOINT work')
+        await finish(tx, command, outcome)
+        committing = true
+        await client.query('COMMIT')
+        client.release()
+        if (outcome.ok && tx.changedCards.size > 0) this.#options.onCardsChanged?.([...tx.changedCards])
+        return outcome
+      } catch (error) {
+        client.release(true)
+        const again = AGAIN.has(sqlState(error) ?? '') && attempt < ATTEMPTS_MAX
+        if (again) continue
+        throw committing ? new OutcomeUnknown(errorText(error), { cause: error }) : lost(error)
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end()
+  }
+
+  async #connect(): Promise<PoolClient> {
+    try {
+      return await this.#pool.connect()
+    } catch (error) {
+      throw new NotConnected(`the desk cannot reach the ledger: ${errorText(error)}`, { cause: error })
+    }
+  }
+}
+
+/** Before the commit was asked for a connection that broke has done nothing. */
+function lost(error: unknown): unknown {
+  return sqlState(error) === undefined && error instanceof Error && isConnectionError(error)
+    ? new NotConnected(errorText(error), { cause: error })
+    : error
+}
+
+function isConnectionError(error: Error): boolean {
+  return 'code' in error || /timeout|terminated|closed|not queryable/i.test(error.message)
+}
+
+/** @returns what an earlier request with this key was answered; undefined where this is the first */
+async function claim<T>(
+  tx: SqlTransaction,
+  { actor, idempotency }: Command<T>,
+): Promise<(Outcome<T> & { replayed?: true }) | undefined> {
+  if (idempotency === undefined) return undefined
+  const { key, fingerprint } = idempotency
+  // One that is under way is waited for.
+  const claimed = await tx.row(CLAIM_REQUEST, [actor.name, key, fingerprint, new Date(tx.nowMs).toISOString()])
+  if (claimed !== undefined) return undefined
+  const earlier = await tx.row<{ fingerprint: string; answer: string | null }>(READ_REQUEST, [actor.name, key])
+  assert(earlier?.answer !== undefined && earlier.answer !== null, 'a key that was claimed has its answer')
+  if (earlier.fingerprint !== fingerprint)
+    return refused('conflict', 'idempotency-key-reused', 'This Idempotency-Key came before with another request; take a new one.')
+  return { ok: true, value: JSON.parse(earlier.answer) as T, replayed: true }
+}
+
+async function finish<T>(tx: SqlTransaction, command: Command<T>, outcome: Outcome<T>): Promise<void> {
+  const { actor, action, idempotency } = command
+  const more = outcome.ok ? command.audit?.(outcome.value) : { detail: { refused: outcome.refusal.name } }
+  if (idempotency !== undefined) {
+    // What was refused may be asked again, when it is as it should be.
+    if (outcome.ok) await tx.row(ANSWER_REQUEST, [actor.name, idempotency.key, JSON.stringify(outcome.value)])
+    else await tx.row(FORGET_REQUEST, [actor.name, idempotency.key])
+  }
+  await tx.row(APPEND_AUDIT, [
+    new Date(tx.nowMs).toISOString(),
+    actor.name,
+    actor.roles.join(' '),
+    action,
+    more?.subject ?? command.subject,
+    outcome.ok ? 'done' : 'refused',
+    JSON.stringify({ ...command.detail, ...more?.detail }),
+  ])
+}
+
+const FORGET_REQUEST: Statement = {
+  name: 'forget_api_request',
+  text: 'DELETE FROM api_request WHERE actor = $1 AND key = $2',
+}
