@@ -13,6 +13,7 @@ const account = count(1000, 9999)
 const governorates = Type.Array(count(1, 99))
 const categories = Type.Array(Type.String({ pattern: '^\\d{4}$' }), { minItems: 1 })
 const day = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' })
+const issuerNumber = Type.String({ pattern: '^\\d{6,8}$' })
 const monthAndDay = Type.String({ pattern: '^\\d{2}-\\d{2}$' })
 
 const UnitSchema = Type.Object(
@@ -154,6 +155,29 @@ const HealthSchema = Type.Object(
   closed,
 )
 
+const CardRulesSchema = Type.Object(
+  {
+    /** What the numbers of new cards begin with. */
+    issuerNumbers: Type.Object({ head: issuerNumber, member: issuerNumber }, closed),
+    /** Good to the end of the month so many months after it was ordered. */
+    validMonths: count(1, 120),
+    /** How long it lies at the named place, and then at the Diwan, from the receipt of the notice on. */
+    namedPlaceMonths: count(1, 24),
+    diwanMonths: count(1, 24),
+    /** Whoever is older collects in person; the head collects for the others. */
+    collectAboveAge: count(0, 99),
+    /** Piasters; a fee of 0 is none. Printed within so many business days of the paid request. */
+    replacement: Type.Object({ fee: amount, businessDays: count(1, 366) }, closed),
+    /** It may be asked for, and the holder is reminded, so many months before the card expires. */
+    renewal: Type.Object({ fee: amount, businessDays: count(1, 366), monthsBefore: count(1, 24) }, closed),
+    /** No business days beside Friday and Saturday. */
+    holidays: Type.Array(day),
+    /** Wrong identities within a time after which a clerk may not try on for a time. */
+    lockout: Type.Object({ failuresMax: count(1, 1000), withinMinutes: count(1, 1440), minutes: count(1, 10_080) }, closed),
+  },
+  closed,
+)
+
 const VersionSchema = Type.Object(
   {
     /** First Cairo day on which these parameters hold. */
@@ -174,6 +198,7 @@ const VersionSchema = Type.Object(
     /** Classes of terminals at which every debit and inquiry asks for the PIN, and for the cryptogram of a chip. */
     pin: Type.Object({ terminalClasses: Type.Array(Type.String({ minLength: 1 })) }, closed),
     chip: Type.Object({ terminalClasses: Type.Array(Type.String({ minLength: 1 })) }, closed),
+    cards: CardRulesSchema,
     /** By purse. */
     services: Type.Record(name, ServiceSchema),
     health: HealthSchema,
@@ -198,6 +223,7 @@ export type UnitDefinition = Static<typeof UnitSchema>
 type ProgrammeFile = Static<typeof ProgrammeSchema>
 export type ServiceRules = Static<typeof ServiceSchema>
 export type EntitlementRules = Static<typeof EntitlementSchema>
+export type CardRules = Static<typeof CardRulesSchema>
 export type HealthRules = Static<typeof HealthSchema>
 export type Route = Static<typeof RouteSchema>
 export type AccountTypes = Readonly<Record<string, string>>
