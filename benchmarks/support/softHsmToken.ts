@@ -22,6 +22,18 @@ const MODULES = [
 const TOKEN_LABEL = 'sarf-test'
 const PIN = '648219'
 
+/** @returns what is missing, where something is: a line that says what to install */
+export function softHsmMissing(): string | undefined {
+  if (!MODULES.some((path) => existsSync(path)))
+    return 'libsofthsm2.so is missing: apt-get install softhsm2, or set SOFTHSM2 to its path'
+  try {
+    createRequire(import.meta.url)('pkcs11js')
+    return undefined
+  } catch {
+    return 'pkcs11js is not built: apt-get install g++ make python3, then npm ci'
+  }
+}
+
 /**
  * One a process, because SoftHSM reads where its tokens are (SOFTHSM2_CONF, set here) only when it is initialised.
  *
@@ -29,13 +41,9 @@ const PIN = '648219'
  * @returns what is missing, where something is
  */
 export function softHsmToken(directory: string): SoftHsmToken | string {
+  const missing = softHsmMissing()
   const module = MODULES.find((path) => existsSync(path))
-  if (module === undefined) return 'libsofthsm2.so is missing: apt-get install softhsm2, or set SOFTHSM2 to its path'
-  try {
-    createRequire(import.meta.url)('pkcs11js')
-  } catch {
-    return 'pkcs11js is not built: apt-get install g++ make python3, then npm ci'
-  }
+  if (missing !== undefined || module === undefined) return missing ?? 'libsofthsm2.so is missing'
   const tokens = join(directory, 'tokens')
   const configuration = join(directory, 'softhsm2.conf')
   mkdirSync(tokens)

@@ -1,5 +1,6 @@
 /**
- * The attacks that the switch must withstand, each a test. Those that are not here:
+ * The attacks that the switch must withstand, each a test; what keys have a part in is run with the software key store and with a PKCS#11 token
+ * (vitest.config.ts). Those that are not here:
  *
  * | Attack | Test |
  * |---|---|
@@ -19,7 +20,7 @@
  * | removed MAC, flipped bits under a MAC | tests/authorize/mac.test.ts |
  * | an old key brought back | tests/authorize/keyChange.test.ts "cannot bring it back" |
  * | card data in logs, tables, Redis, metrics | tests/authorize/canary.test.ts |
- * | admin routes without and with the wrong token | with the admin API |
+ * | admin routes without and with the wrong token | tests/admin/access |
  */
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -94,6 +95,10 @@ async function sendAlone(name: string, sent: Sent, bytes: Buffer) {
 async function rowsOf(card: TestCard): Promise<number> {
   return (await running.sql('SELECT 1 FROM "authorization" WHERE card_token = $1', [card.token])).length
 }
+
+it('the keys are in the store that this run is for', () => {
+  expect(running.config.hsm.kind).toBe(process.env['SARF_TEST_KEYS'] ?? 'software')
+})
 
 describe.each(LINKS)('on the %s link', (name) => {
   it('a message that ends at any byte is 30 or the end of its connection, and posts nothing', async () => {

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { Pool } from 'pg'
 import { afterAll, vi } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
-import { loadConfig, type Config } from '../../src/config.ts'
+import { loadConfig, type Config, type HsmConfig } from '../../src/config.ts'
 import { decode } from '../../src/iso8583/decode.ts'
 import { encode, type FieldValues } from '../../src/iso8583/encode.ts'
 import type { Message } from '../../src/iso8583/message.ts'
@@ -14,6 +14,9 @@ import { startSwitch, type RunningSwitch } from '../../src/main.ts'
 import { demoTerminal, demoTerminals } from '../../src/programme/demo.ts'
 import { demoPinBlock } from '../../src/programme/demoVerification.ts'
 import type { DataVault } from '../../src/security/dataVault.ts'
+import { developmentKeys } from '../../src/security/developmentKeys.ts'
+import { openPkcs11KeyStore } from '../../src/security/pkcs11Keys.ts'
+import { softHsm } from './softHsm.ts'
 import { connect, type Client, type ClientTls } from '../../src/transport/client.ts'
 import {
   openCard,
@@ -98,6 +101,7 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
     registry: { ...loaded.registry, freshMs: 0 },
     // A test's clock is not that of the jobs' library; tests of jobs start them themselves.
     jobs: { ...loaded.jobs, enabled: false },
+    hsm: testKeys() ?? loaded.hsm,
   }
   const config = (await settings.configure?.(defaults)) ?? defaults
   const clock = new TestClock()
@@ -139,6 +143,17 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
       running = await startSwitch(config, { log, clock })
     },
   }
+}
+
+/** A token with the development keys, where the tests are run on one (vitest.config.ts). */
+function testKeys(): HsmConfig | undefined {
+  const token = process.env['SARF_TEST_KEYS'] === 'pkcs11' ? softHsm() : undefined
+  if (token === undefined) return undefined
+  const store = openPkcs11KeyStore(token)
+  const there = new Set(store.list().map(({ name }) => name))
+  for (const key of developmentKeys()) if (!there.has(key.name)) store.put(key)
+  store.close()
+  return { kind: 'pkcs11', module: token.module, tokenLabel: token.tokenLabel, pin: token.pin }
 }
 
 const ends: (() => Promise<void>)[] = []
