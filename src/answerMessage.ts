@@ -3,6 +3,7 @@ import type { Authorizer } from './authorize.ts'
 import { cairoDay, type Clock } from './clock.ts'
 import type { Config, MessageLink } from './config.ts'
 import type { DeclineReason } from './decision/decision.ts'
+import type { HotCards } from './hotCards.ts'
 import { decode, type DecodeError } from './iso8583/decode.ts'
 import type { Encoded } from './iso8583/encode.ts'
 import type { Message } from './iso8583/message.ts'
@@ -12,7 +13,7 @@ import type { Logger } from './log.ts'
 import type { MacGate } from './macGate.ts'
 import type { NetworkManagement } from './networkManagement.ts'
 import { parametersOn } from './programmeParameters.ts'
-import { answerTo, networkAnswerTo } from './response/answer.ts'
+import { answerTo, fileUpdateAnswerTo, networkAnswerTo } from './response/answer.ts'
 import { CODE_OF_REASON } from './response/responseCodes.ts'
 import { NOTHING_TOLD } from './response/result.ts'
 import { classify } from './transaction/classify.ts'
@@ -22,7 +23,8 @@ export interface MessageParts {
   readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security'>
   readonly authorizer: Authorizer
   readonly macGate: MacGate
-  readonly network: NetworkManagement
+  readonly network: Pick<NetworkManagement, 'answer'>
+  readonly hotCards: Pick<HotCards, 'answer'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -127,6 +129,12 @@ function answerRequest(answering: Answering, message: Message): void {
     case 'network':
       parts.network.answer(link, message, classified.code, (result) => {
         answering.answer(message.spec, networkAnswerTo(message, result, answering.authenticated))
+      })
+      return
+    case 'file-update':
+      parts.hotCards.answer(link, message, (result) => {
+        if (result === undefined) answering.silent()
+        else answering.answer(message.spec, fileUpdateAnswerTo(message, result, answering.authenticated))
       })
       return
     case 'reject':

@@ -71,6 +71,8 @@ const LinkSchema = Type.Object(
     tls: Type.Optional(TlsSchema),
     /** Only terminals that the registry binds to the client's certificate may use this link. */
     bindTerminals: Type.Optional(Type.Boolean()),
+    /** It is a hotline's: it may send updates of the hot card file (0302). */
+    hotCards: Type.Optional(Type.Boolean()),
   },
   closed,
 )
@@ -169,7 +171,15 @@ const SettingsSchema = Type.Object(
       closed,
     ),
     /** Changes of the programme that people and systems ask for over HTTP. */
-    desk: Type.Object({ connections: count(1, 32), statementMs: count(100, 600_000) }, closed),
+    desk: Type.Object(
+      {
+        connections: count(1, 32),
+        statementMs: count(100, 600_000),
+        /** File updates by message (0302) that are under way at once; above it the answer is 91. */
+        fileUpdatesMax: count(1, 100_000),
+      },
+      closed,
+    ),
     drainMs: count(100, 600_000),
     logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   },
@@ -178,7 +188,7 @@ const SettingsSchema = Type.Object(
 
 export type LinkConfig = Static<typeof LinkSchema>
 /** What messages need to know of the link they came by; HTTP has one too. */
-export type MessageLink = Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes' | 'pin' | 'mac' | 'transportKey'>
+export type MessageLink = Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes' | 'pin' | 'mac' | 'transportKey' | 'hotCards'>
 
 /** What a link speaks TLS with, read and checked: see `readCertificates`. */
 export interface Certificates {

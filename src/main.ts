@@ -12,6 +12,7 @@ import type { Hsm } from './security/hsm.ts'
 import { openKeyStore } from './security/openKeyStore.ts'
 import { paymentHsm } from './security/paymentHsm.ts'
 import { softwareKeyStore } from './security/softwareKeys.ts'
+import { HotCards } from './hotCards.ts'
 import { LinkKeys } from './linkKeys.ts'
 import { MacGate } from './macGate.ts'
 import { NetworkManagement } from './networkManagement.ts'
@@ -144,7 +145,8 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   }
   try {
     const network = new NetworkManagement({ linkKeys, log })
-    const parts = { config, authorizer, macGate, network, clock, log }
+    const hotCards = new HotCards({ config, desk, clock, log })
+    const parts = { config, authorizer, macGate, network, hotCards, clock, log }
     for (const [index, link] of config.links.entries()) {
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
     }

@@ -2,6 +2,7 @@
 import type { PrivateDatum } from '../iso8583/privateData.ts'
 import { MINOR_UNITS_MAX, minorUnits, type MinorUnits } from '../money.ts'
 import type { ServiceRules } from '../programmeParameters.ts'
+import { REPORT_LETTERS, type Report } from '../transaction/hotCardFile.ts'
 import type { SendKind } from './transactionMessage.ts'
 import { UsageError } from './usageError.ts'
 
@@ -22,6 +23,10 @@ export interface GoodsOptions {
   /** Health service class. */
   readonly class?: string
   readonly partial?: true
+  /** Of a card: what is reported; absent: whether something was. */
+  readonly what?: Report
+  /** Number of the call or police report. */
+  readonly reference?: string
 }
 
 /** @param service the rules of the purse that is drawn on, where it is one of goods */
@@ -34,6 +39,8 @@ export function privateDataOf(kind: SendKind, options: GoodsOptions, service: Se
     ['BK', options.basket],
     ['BR', FINGERPRINTS[fingerprint]],
     ['SC', options.class],
+    ['HR', options.what === undefined ? undefined : REPORT_LETTERS[options.what]],
+    ['RF', options.reference],
     ['PC', options.partial === true ? '1' : undefined],
   ]
   return data.flatMap(([tag, value]) => (tag === undefined || value === undefined ? [] : [{ tag, value }]))

@@ -11,6 +11,7 @@ import { runningStack, sentFile, stateFolder } from '../local/running.ts'
 import { formatPrivateData } from '../iso8583/privateData.ts'
 import { demoPin } from '../programme/demoVerification.ts'
 import { parametersOn } from '../programmeParameters.ts'
+import { REPORTS } from '../transaction/hotCardFile.ts'
 import { coveredBy, makeRoomForMac, writeMac } from '../security/messageMac.ts'
 import { profileOf } from '../securityParameters.ts'
 import { checkAnswer } from './answerChecks.ts'
@@ -30,6 +31,7 @@ import {
   port,
   pem,
   pinFormat,
+  reference,
   seconds,
   text,
   tlsOf,
@@ -106,6 +108,10 @@ export function sendCommand(): Command {
         'pin',
       ]),
     )
+    .addOption(
+      new Option('--what <report>', 'hotcard: what is reported (DE 48 HR); without it: whether something was').choices(REPORTS),
+    )
+    .option('--reference <number>', 'hotcard: number of the call or police report (DE 48 RF)', reference)
     .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 10)
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExit codes: 0 approved, 1 declined, 2 wrong usage, 3 no answer or no connection.')
@@ -138,7 +144,7 @@ async function send(kind: SendKind, options: SendOptions, print: (text: string) 
   const tls = tlsOf(options)
   const stateFile = sentFile(stateFolder())
   const config = offlineConfig()
-  const link = linkOf(config, options)
+  const link = linkOf(kind, config, options)
   const spec = messageSpec(options.spec ?? link.spec)
   const accountTypes = { ...config.programme.accountTypes, ...link.accountTypes }
   const target = {
@@ -253,11 +259,15 @@ function prepare(kind: SendKind, options: SendOptions, config: Config, link: Lin
   return { base, shown, full, chip, keys, newKey: undefined }
 }
 
-/** The link that was named, else the first one that speaks the dialect. */
-function linkOf({ links }: Config, { link: name, spec = 'ascii' }: SendOptions): LinkConfig {
-  const link = links.find((candidate) => (name === undefined ? candidate.spec === spec : candidate.name === name))
+/** The link that was named, else the first one that speaks the dialect, of file updates the first that may send them. */
+function linkOf(kind: SendKind, { links }: Config, { link: name, spec }: SendOptions): LinkConfig {
+  const usual = (candidate: LinkConfig): boolean =>
+    kind === 'hotcard' && spec === undefined ? candidate.hotCards === true : candidate.spec === (spec ?? 'ascii')
+  const link = links.find((candidate) => (name === undefined ? usual(candidate) : candidate.name === name))
   if (link !== undefined) return link
   if (name !== undefined)
     throw new UsageError(`there is no link ${name}; there are: ${links.map((known) => known.name).join(', ')}`)
-  throw new UsageError(`no link of the configuration speaks ${spec}; give --port and --framing`)
+  throw new UsageError(
+    `no link of the configuration speaks ${spec ?? 'ascii'} or may send file updates; give --port and --framing`,
+  )
 }

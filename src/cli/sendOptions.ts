@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
 import type { SpecName } from '../iso8583/messageSpec.ts'
 import { minorUnits, parseAmount, type MinorUnits } from '../money.ts'
+import { REFERENCE_PATTERN } from '../transaction/hotCardFile.ts'
 import type { Framing } from '../transport/framing.ts'
 import type { PinFormat } from '../security/hsm.ts'
 import type { ShownOptions } from './cardShown.ts'
@@ -95,6 +96,8 @@ type SpecialOption =
   | 'atc'
   | 'newPin'
   | 'newKey'
+  | 'what'
+  | 'reference'
 
 const ONLY_FOR: Readonly<Record<SpecialOption, readonly SendKind[]>> = {
   finalAmount: ['reversal'],
@@ -111,6 +114,8 @@ const ONLY_FOR: Readonly<Record<SpecialOption, readonly SendKind[]>> = {
   atc: CARD_PRESENT,
   newPin: ['pin-change'],
   newKey: ['key-change'],
+  what: ['hotcard'],
+  reference: ['hotcard'],
 }
 
 const NEEDED: Partial<Record<SendKind, readonly (readonly [option: SpecialOption, example: string])[]>> = {
@@ -156,6 +161,11 @@ export function seconds(value: string): number {
   const number = Number(value)
   if (!(number > 0 && number <= 3600)) throw new InvalidArgumentError('A time from 0.001 to 3600 seconds.')
   return number
+}
+
+export function reference(value: string): string {
+  if (!new RegExp(REFERENCE_PATTERN).test(value)) throw new InvalidArgumentError('1 to 64 letters, digits, / _ and -.')
+  return value
 }
 
 export function originalReference(value: string): { stan: string; transmissionTime: string } {

@@ -2,6 +2,7 @@
 import { formatOriginalData } from '../iso8583/originalData.ts'
 import { formatPrivateData, type PrivateDatum } from '../iso8583/privateData.ts'
 import { formatReplacementAmounts } from '../iso8583/replacementAmounts.ts'
+import { FILE_UPDATE_CODES, HOT_CARD_FILE } from '../transaction/hotCardFile.ts'
 import { EGP, type MinorUnits } from '../money.ts'
 
 export const SEND_KINDS = [
@@ -21,6 +22,7 @@ export const SEND_KINDS = [
   'refund',
   'reversal',
   'pin-change',
+  'hotcard',
   'key-change',
   'echo',
   'signon',
@@ -39,6 +41,8 @@ interface KindShape {
   readonly terminalClass: string
   /** DE 70 of a network management message: such a message has no card and no amount. */
   readonly network?: string
+  /** A file update: of a card, without an amount, a terminal or a place. */
+  readonly file?: true
   /** Where DE 4 comes from. `goods`: what the loaves or the basket come to, unless an amount is given. */
   readonly amount: 'asked' | 'zero' | 'goods' | 'of the original'
   /** Transactions that this one can follow. */
@@ -103,6 +107,7 @@ export const SHAPES: Readonly<Record<SendKind, KindShape>> = {
   },
   reversal: { mti: '0400', terminalClass: 'pos', amount: 'of the original', follows: REVERSIBLE },
   'pin-change': { mti: '0600', transactionType: '70', terminalClass: 'atm', amount: 'zero' },
+  hotcard: { mti: '0302', terminalClass: 'pos', amount: 'zero', file: true },
   'key-change': { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '161' },
   echo: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '301' },
   signon: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '001' },
@@ -179,6 +184,14 @@ export function transactionMessage(kind: SendKind, values: MessageValues): Outgo
     // A key may be that of a terminal.
     if (kind === 'key-change') fields[41] = values.terminalId
     fields[70] = shape.network
+    return { mti: shape.mti, fields }
+  }
+  if (shape.file === true) {
+    fields[2] = values.pan
+    fields[32] = ACQUIRER
+    fields[91] = values.privateData.length === 0 ? FILE_UPDATE_CODES.inquiry : FILE_UPDATE_CODES.add
+    fields[101] = HOT_CARD_FILE
+    if (values.privateData.length > 0) fields[48] = formatPrivateData(values.privateData)
     return { mti: shape.mti, fields }
   }
   const local = values.localTime ?? cairoTime(values.nowMs)

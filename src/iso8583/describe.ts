@@ -247,4 +247,6 @@ const PRIVATE_TAGS: Readonly<Record<string, string>> = {
   TR: 'tries left',
   CV: 'cover class and valid-to date',
   RM: 'reason',
+  HR: 'why the card is hot',
+  RF: 'number of the report',
 }

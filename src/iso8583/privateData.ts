@@ -4,7 +4,7 @@
  * Requests: `LV` loaves, `DY` days drawn, `BK` basket lines (`item*qty*amount;`), `BR` fingerprint result, `BM` its
  * modality, `SC` health service class, `PC` partial approval accepted; `C2` the printed card verification value, `PF` format of the PIN block,
  * `PB` a block too long for DE 52, `NP` that of a new PIN, `KS` key serial number (DUKPT); `KB` a key block and `KC` its check value (key
- * change). Answers: `TR` tries left, `CV` cover, `RM` reason, `KC`.
+ * change); `HR` why a card is hot and `RF` the number of the report (0302). Answers: `TR` tries left, `CV` cover, `RM` reason, `KC`, `HR`.
  * Results only: a fingerprint template never enters a message. Unknown tags are kept, in order, and ignored.
  */
 import { fault, type Fault, type Parsed } from './fault.ts'
@@ -65,7 +65,7 @@ const VALUES: Readonly<Record<string, { readonly pattern: RegExp; readonly expec
 }
 const KNOWN_TAGS = new Set([
   ...['LV', 'DY', 'BK', 'BR', 'BM', 'SC', 'PC', 'TR', 'CV', 'RM'],
-  ...['C2', 'PF', 'PB', 'NP', 'KS', 'KB', 'KC'],
+  ...['C2', 'PF', 'PB', 'NP', 'KS', 'KB', 'KC', 'HR', 'RF'],
 ])
 
 /** Data of DE 48 that are never shown. */

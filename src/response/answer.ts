@@ -68,6 +68,29 @@ export function networkAnswerTo(message: Message, { responseCode, kcv }: Network
   return encode(message.spec, responseMti(message.mti), fields)
 }
 
+export interface FileUpdateResult {
+  readonly responseCode: string
+  /** Why it was not done. */
+  readonly reason?: string
+  /** DE 48 HR: what the file says of the card now. */
+  readonly listedAs?: string
+}
+
+const FILE_ECHOED = [2, 7, 11, 12, 13, 24, 32, 33, 37, 41, 42, 91, 101] as const
+
+/** The answer to a file update (ISO 8583-1:1987: 0312). */
+export function fileUpdateAnswerTo(message: Message, result: FileUpdateResult, authenticated = false): Encoded {
+  const { responseCode, reason, listedAs } = result
+  const fields = echo(message, FILE_ECHOED)
+  fields[39] = responseCode
+  const told: PrivateDatum[] = []
+  if (listedAs !== undefined) told.push({ tag: 'HR', value: listedAs })
+  if (reason !== undefined && message.has(48)) told.push({ tag: 'RM', value: reason })
+  if (told.length > 0) fields[48] = formatPrivateData(told)
+  if (authenticated) makeRoomForMac(fields)
+  return encode(message.spec, responseMti(message.mti), fields)
+}
+
 function echo(message: Message, numbers: readonly number[]): FieldValues {
   const fields: FieldValues = []
   for (const number of numbers) {

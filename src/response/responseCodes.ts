@@ -73,6 +73,16 @@ export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
   fault: '96',
 }
 
+/** Why a file update (0302) is not done, beside what any message may be declined for; in the order of the checks. */
+export const FILE_CODE_OF_REASON = {
+  link_not_permitted: '58',
+  file_not_supported: '24',
+  file_field: '27',
+  record_unknown: '25',
+  file_not_updated: '29',
+} as const
+export type FileReason = keyof typeof FILE_CODE_OF_REASON
+
 /** What a code means, in the standard's words (ISO 8583-1:1987 table 7; 46, 78, 82 and 86 are common use). */
 export const MEANING_OF_CODE: Readonly<Record<string, string>> = {
   '00': 'Approved',
@@ -81,7 +91,10 @@ export const MEANING_OF_CODE: Readonly<Record<string, string>> = {
   '12': 'Invalid transaction',
   '13': 'Invalid amount',
   '14': 'Invalid card number',
+  '24': 'File update not supported by receiver',
   '25': 'Unable to locate record on file',
+  '27': 'File update field edit error',
+  '29': 'File update not successful',
   '30': 'Format error',
   '41': 'Lost card',
   '43': 'Stolen card',

@@ -40,6 +40,8 @@ export interface ClassifyContext {
 export type Classified =
   | { readonly kind: 'transaction'; readonly transaction: Transaction }
   | { readonly kind: 'network'; readonly code: string }
+  /** A file update request (0302). */
+  | { readonly kind: 'file-update' }
   | Unsupported
   /** A data element that this transaction needs is missing or makes no sense: 30. */
   | { readonly kind: 'reject'; readonly path: string; readonly expected: string }
@@ -71,6 +73,8 @@ const FINANCIAL_ADVICE: Readonly<Record<string, OfPurse>> = { '00': ['completion
 export function classify(message: Message, context: ClassifyContext): Classified {
   const mti = parseMti(message.mti)
   if (mti?.messageClass === 'network-management') return { kind: 'network', code: message.text(70) ?? '' }
+  if (mti?.version === 0 && mti.messageClass === 'file-action' && mti.messageFunction === 'request')
+    return { kind: 'file-update' }
   const terminalId = message.text(41)?.trimEnd()
   if (terminalId === undefined || terminalId === '') return reject(41, 'the terminal')
   const acceptorId = message.text(42)?.trimEnd()

@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/config.ts'
 import { Desk } from '../../src/ledger/programme/desk.ts'
 import { freePort } from '../../src/local/ports.ts'
 import { silentLogger } from '../../src/log.ts'
+import type { HotCards } from '../../src/hotCards.ts'
 import type { MacGate } from '../../src/macGate.ts'
 import { Metrics } from '../../src/metrics.ts'
 import type { NetworkManagement } from '../../src/networkManagement.ts'
@@ -48,6 +49,7 @@ export async function startServerOver(
         done({ responseCode: '00' })
       },
     } as unknown as NetworkManagement,
+    hotCards: {} as unknown as HotCards,
     ledger: { available: true },
     hotState: { up: true },
     metrics: new Metrics(),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { DECLINE_REASONS } from '../../src/decision/decision.ts'
-import { APPROVED, CODE_OF_REASON, MEANING_OF_CODE, PARTIALLY_APPROVED } from '../../src/response/responseCodes.ts'
+import { APPROVED, CODE_OF_REASON, FILE_CODE_OF_REASON, MEANING_OF_CODE, PARTIALLY_APPROVED } from '../../src/response/responseCodes.ts'
 
 const document = readFileSync(new URL('../../spec/response-codes.md', import.meta.url), 'utf8')
 
@@ -31,11 +31,16 @@ it('the document lists the codes with their meanings', () => {
   )
 })
 
+it('the document lists why a file update is declined', () => {
+  const documented = tableUnder('File updates').map(([reason, code]) => [reason, code])
+  expect(documented).toEqual(Object.entries(FILE_CODE_OF_REASON))
+})
+
 it('code and list have the same order', () => {
   expect(Object.keys(CODE_OF_REASON)).toEqual([...DECLINE_REASONS])
 })
 
 it('every code has a meaning, and every meaning a reason', () => {
-  const given = new Set([APPROVED, PARTIALLY_APPROVED, ...Object.values(CODE_OF_REASON)])
+  const given = new Set([APPROVED, PARTIALLY_APPROVED, ...Object.values(CODE_OF_REASON), ...Object.values(FILE_CODE_OF_REASON)])
   expect(new Set(Object.keys(MEANING_OF_CODE))).toEqual(given)
 })

@@ -2,8 +2,10 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { changeCard, NO_SUCH_CARD } from '../../programme/changeCard.ts'
+import { NO_SUCH_CARD } from '../../programme/changeCard.ts'
 import { eventsIn } from '../../programme/cardLife.ts'
+import { reportCard } from '../../programme/reportCard.ts'
+import { REPORTS } from '../../transaction/hotCardFile.ts'
 import { done } from '../../ledger/programme/desk.ts'
 import { readCardLife, type CardLife } from '../../ledger/programme/cards.ts'
 import { jsonResponse } from '../problem.ts'
@@ -116,20 +118,13 @@ export function shownCard(card: CardLife): Static<typeof CardSchema> {
 
 const ReportSchema = Type.Object(
   {
-    what: Type.Enum(['lost', 'stolen', 'damaged', 'pin-lost'], { description: 'lost, stolen, damaged or pin-lost' }),
+    what: Type.Enum([...REPORTS], { description: 'lost, stolen, damaged or pin-lost' }),
     reference: Type.Optional(
       Type.String({ maxLength: 64, pattern: '^[A-Za-z0-9/_-]*$', description: 'number of the call or police report' }),
     ),
   },
   { ...closed, examples: [{ what: 'lost', reference: 'CALL-2026-118' }] },
 )
-
-const REPORTED = {
-  lost: 'reported_lost',
-  stolen: 'reported_stolen',
-  damaged: 'reported_damaged',
-  'pin-lost': 'pin_reported_lost',
-} as const
 
 const CardParams = Type.Object({ cardId: CardIdSchema }, closed)
 
@@ -177,15 +172,8 @@ export function cardRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
         subject: `card ${cardId}`,
         detail: { what, ...(reference === undefined ? {} : { reference }) },
         work: async (tx) => {
-          const changed = await changeCard(tx, {
-            token: cardId,
-            event: REPORTED[what],
-            version: versionSeen(request),
-            data: { what },
-          })
-          if (!changed.ok) return changed
-          const card = await readCardLife(tx, cardId)
-          return card === undefined ? NO_SUCH_CARD : done(shownCard(card))
+          const reported = await reportCard(tx, { token: cardId, what, version: versionSeen(request) })
+          return reported.ok ? done(shownCard(reported.value)) : reported
         },
       })
     },

@@ -4,6 +4,8 @@
  */
 import { answerMessage, type MessageOutcome } from '../../../src/answerMessage.ts'
 import type { LinkKeys } from '../../../src/linkKeys.ts'
+import { HotCards } from '../../../src/hotCards.ts'
+import type { Desk } from '../../../src/ledger/programme/desk.ts'
 import type { MacGate } from '../../../src/macGate.ts'
 import { NetworkManagement } from '../../../src/networkManagement.ts'
 import { OVER_HTTP } from '../../../src/transaction/origin.ts'
@@ -18,7 +20,7 @@ import { NOTHING_TOLD, type AuthorizationResult } from '../../../src/response/re
 import { check, checkNoCardNumber, type Target } from '../target.ts'
 import { MESSAGE_TOKENS, messageSeeds } from './messageSeeds.ts'
 
-const { programme, security } = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
+const config = loadConfig({ DATABASE_URL: 'postgres://localhost/none', REDIS_URL: 'redis://localhost' })
 const nowMs = Date.parse('2026-11-22T09:30:05Z')
 const clock = { now: () => nowMs } as unknown as Clock
 const link = { name: 'fuzz', keyTime: 'transmission' } as const
@@ -61,11 +63,13 @@ export const answers: Target = {
       respond(result)
     }
     const network = new NetworkManagement({ linkKeys: {} as unknown as LinkKeys, log })
+    const hotCards = new HotCards({ config, desk: {} as unknown as Desk, clock, log })
     const parts = {
-      config: { lookupKey: Buffer.alloc(32, 1), programme, security },
+      config,
       authorizer: { submit } as unknown as Authorizer,
       macGate: {} as unknown as MacGate,
       network,
+      hotCards,
       clock,
       log,
     }

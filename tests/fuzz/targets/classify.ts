@@ -53,6 +53,7 @@ function checkClassified(classified: Classified): 'accepted' | 'rejected' {
       checkNoCardNumber(classified.expected, 'a reject')
       return 'rejected'
     case 'network':
+    case 'file-update':
     case 'unsupported':
       return 'rejected'
   }
