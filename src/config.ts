@@ -92,6 +92,53 @@ const TransportSchema = Type.Object(
   closed,
 )
 
+/** What is told to others: `GET /v1/events` and webhooks (spec/events.md). */
+const EventsSchema = Type.Object(
+  {
+    /** How often a process looks for what is new: for those it tells, and for the cards that other processes changed. */
+    pollMs: count(10, 60_000),
+    /** Event numbers a reading. */
+    pageMax: count(1, 10_000),
+    /** Events that a process keeps for streams that are up with it; who is behind reads them from Postgres. */
+    recentMax: count(1, 1_000_000),
+    /** Events before its start whose cards a process tells Redis again. */
+    lookBackMax: count(0, 1_000_000),
+    streams: Type.Object(
+      {
+        max: count(0, 100_000),
+        perCallerMax: count(0, 100_000),
+        /** A comment is sent when there was nothing for so long. */
+        heartbeatMs: count(10, 600_000),
+        /** What a client is told to wait before it connects again. */
+        reconnectMs: count(0, 600_000),
+        /** Who takes nothing for so long is disconnected. */
+        stalledMs: count(100, 3_600_000),
+      },
+      closed,
+    ),
+    webhooks: Type.Object(
+      {
+        max: count(0, 10_000),
+        /** Events a request. */
+        batchMax: count(1, 10_000),
+        /** For the whole of a request and its answer. */
+        deadlineMs: count(10, 600_000),
+        /** Requests with the same events; after the last one they are given up. */
+        attemptsMax: count(1, 1000),
+        /** Wait after the first failure; doubled after each one more. */
+        retryMs: count(1, 3_600_000),
+        retryMaxMs: count(1, 86_400_000),
+        /** A process that is not heard of for so long loses a webhook to another one; more than `deadlineMs`. */
+        leaseMs: count(20, 3_600_000),
+        /** In production: requests may also go to loopback, link-local and private addresses. */
+        privateAddresses: Type.Boolean(),
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+
 const SettingsSchema = Type.Object(
   {
     host: Type.String({ minLength: 1 }),
@@ -170,6 +217,7 @@ const SettingsSchema = Type.Object(
       },
       closed,
     ),
+    events: EventsSchema,
     /** Changes of the programme that people and systems ask for over HTTP. */
     desk: Type.Object(
       {
@@ -254,6 +302,11 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       )
     }
   }
+  const { leaseMs, deadlineMs } = settings.events.webhooks
+  if (leaseMs <= deadlineMs)
+    throw new ConfigError(
+      `${settingsFile}: events.webhooks.leaseMs must be more than deadlineMs, so that a request ends before another process may send one`,
+    )
   const production = environment['NODE_ENV'] === 'production'
   const lookupKey = environment['SARF_LOOKUP_KEY'] ?? (production ? undefined : DEVELOPMENT_LOOKUP_KEY)
   if (lookupKey === undefined || lookupKey.length < 32 || Buffer.byteLength(lookupKey) > 64) {

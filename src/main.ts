@@ -12,6 +12,7 @@ import type { Hsm } from './security/hsm.ts'
 import { openKeyStore } from './security/openKeyStore.ts'
 import { paymentHsm } from './security/paymentHsm.ts'
 import { softwareKeyStore } from './security/softwareKeys.ts'
+import { CardFollower, tellCards } from './cardFollower.ts'
 import { HotCards } from './hotCards.ts'
 import { LinkKeys } from './linkKeys.ts'
 import { MacGate } from './macGate.ts'
@@ -27,8 +28,10 @@ import { Sweeper } from './ledger/sweeper.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { tombstoneOf } from './passage.ts'
+import { EventHub } from './programme/eventHub.ts'
 import { startJobs, type Jobs } from './programme/jobs.ts'
 import { seedProgramme } from './programme/seed.ts'
+import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { listen, type Listener } from './transport/listener.ts'
 
 export interface RunningSwitch {
@@ -119,13 +122,28 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     clock,
     log,
     onCardsChanged: (tokens) => {
-      refreshCards(ledger, hotState, tokens).catch((error: unknown) => {
-        log.warn({ error: errorText(error), count: tokens.length }, 'changed cards are told to Redis when they are next used')
+      tellCards(ledger, hotState, tokens).catch((error: unknown) => {
+        log.warn({ error: errorText(error), count: tokens.length }, 'Redis is told of changed cards a little later')
       })
     },
   })
+  const { production } = config
+  const events = new EventHub({ desk, settings: config.events, clock, log })
+  const follower = new CardFollower({
+    desk,
+    ledger,
+    hotState,
+    settings: { ...config.events, batchMax: config.redis.batchMax },
+    final: () => events.final,
+    others: [{ kinds: 'service.', refresh: () => regions.refresh() }],
+    clock,
+    log,
+  })
+  const webhookSettings = { ...config.events.webhooks, pollMs: config.events.pollMs }
+  const webhooks = new WebhookDelivery({ desk, hub: events, vault, settings: webhookSettings, production, metrics, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
+  watchEvents(metrics, events, follower)
 
   const listeners: Listener[] = []
   let http: HttpServer | undefined
@@ -134,6 +152,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     for (const listener of listeners) listener.stopReading()
     const httpClosed = http?.close(config.drainMs)
     const jobsStopped = jobs?.stop()
+    const eventsStopped = Promise.all([events.stop(), follower.stop(), webhooks.stop()])
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
@@ -141,6 +160,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     linkKeys.stop()
     await sweeper.stop()
     await jobsStopped
+    await eventsStopped
     await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
   try {
@@ -150,12 +170,15 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     for (const [index, link] of config.links.entries()) {
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
     }
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm })
+    await events.start()
+    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events })
   } catch (error) {
     await stop()
     throw error
   }
   sweeper.start()
+  follower.start()
+  webhooks.start()
   try {
     if (config.jobs.enabled) jobs = await startJobs({ config, shard: SHARD, clock, log })
   } catch (error) {
@@ -187,18 +210,6 @@ async function openKeys(config: Config): Promise<{ readonly hsm: Hsm; readonly v
   if (problem === undefined) return { hsm, vault: dataVault(store, config.security.dataKey) }
   await hsm.close()
   throw new ConfigError(`key ${problem.name} (${problem.namedBy}) ${problem.problem}; see sarf keys list and spec/security.md`)
-}
-
-/** Redis follows a change at once; where it does not, the gates of the card's purses see to it. */
-async function refreshCards(ledger: Ledger, hotState: HotState, tokens: readonly string[]): Promise<void> {
-  const epoch = hotState.epoch
-  if (epoch === undefined) return
-  const loaded = [...(await ledger.cards(tokens)).values()]
-  await hotState.put(
-    epoch,
-    loaded.map(({ card }) => card),
-    loaded.flatMap(({ purses }) => purses),
-  )
 }
 
 /** The demo programme is sealed with the development keys, whatever holds the keys of the switch. */
@@ -264,6 +275,15 @@ function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, h
   metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available))
   metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up))
   metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0)
+}
+
+function watchEvents(metrics: Metrics, events: EventHub, follower: CardFollower): void {
+  metrics.watch(
+    'sarf_event_lag_seconds',
+    'For how long events have waited for a SQL transaction before them',
+    () => events.lagSeconds,
+  )
+  metrics.watch('sarf_card_follower_lag_seconds', 'Time since Redis had followed all changes of cards', () => follower.lagSeconds)
 }
 
 if (import.meta.main) {

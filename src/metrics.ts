@@ -7,6 +7,12 @@ export interface AuthorizationMetrics {
   answered(kind: string, responseCode: string, elapsedMs: number): void
 }
 
+/** What is counted of events that others are told. */
+export interface EventMetrics {
+  told(way: 'stream' | 'webhook', count: number): void
+  delivered(result: 'taken' | 'failed' | 'given_up'): void
+}
+
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
@@ -20,7 +26,7 @@ interface LinkMetrics {
   answered(): void
 }
 
-export class Metrics implements AuthorizationMetrics {
+export class Metrics implements AuthorizationMetrics, EventMetrics {
   readonly registry = new Registry()
   readonly #counts = new Map<string, (seconds: number) => void>()
   readonly #answers = this.#counter(
@@ -34,6 +40,10 @@ export class Metrics implements AuthorizationMetrics {
   readonly #frames = this.#counter('sarf_frames_total', 'Frames by link and what became of them', ['link', 'result'])
   readonly #handshakes = this.#counter('sarf_handshakes_failed_total', 'Connections that ended in their TLS handshake, by link', [
     'link',
+  ])
+  readonly #told = this.#counter('sarf_events_told_total', 'Events that were told, by the way they went', ['way'])
+  readonly #deliveries = this.#counter('sarf_webhook_deliveries_total', 'Requests to webhooks, by what became of them', [
+    'result',
   ])
   readonly #connections = new Gauge({
     name: 'sarf_connections',
@@ -65,6 +75,14 @@ export class Metrics implements AuthorizationMetrics {
       this.#counts.set(name, count)
     }
     count(elapsedMs / 1000)
+  }
+
+  told(way: 'stream' | 'webhook', count: number): void {
+    this.#told.inc({ way }, count)
+  }
+
+  delivered(result: 'taken' | 'failed' | 'given_up'): void {
+    this.#deliveries.inc({ result })
   }
 
   /** What the transport of a link counts. */

@@ -35,6 +35,7 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
       tags: [
         { name: 'transactions', description: 'What moves money, and what asks for it' },
         { name: 'cards', description: "A card's life" },
+        { name: 'events', description: 'Who is told what happens' },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },

@@ -4,6 +4,7 @@ import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { MessageParts } from '../answerMessage.ts'
 import type { Config } from '../config.ts'
+import type { Metrics } from '../metrics.ts'
 import { guardRoutes } from './access/guard.ts'
 import { tokenVerifier } from './access/tokens.ts'
 import { apiDocs } from './apiDocs.ts'
@@ -16,7 +17,8 @@ import type { ProgrammeParts } from './programme/command.ts'
 import { programmeRoutes } from './programme/routes.ts'
 
 export interface HttpServerParts extends MessageParts, HealthParts, ProgrammeParts {
-  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'production'>
+  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'production' | 'events'>
+  readonly metrics: Metrics
 }
 
 export interface HttpServer {

@@ -51,7 +51,7 @@ export class RegionRegistry implements ServiceRegions {
 
   /** Resolves when they were read once, or could not be. */
   async start(): Promise<void> {
-    await this.#refresh()
+    await this.refresh()
     if (this.#stopped) return
     this.#cancel = this.#options.clock.after(Math.max(FRESH_MIN_MS, this.#options.freshMs), () => {
       void this.start()
@@ -63,7 +63,8 @@ export class RegionRegistry implements ServiceRegions {
     this.#cancel?.()
   }
 
-  async #refresh(): Promise<void> {
+  /** Reads them now: one of them was changed. */
+  async refresh(): Promise<void> {
     try {
       this.#active = await this.#options.read()
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Changes the key of what is enciphered of cards and persons (migrations/0006_personal_data.sql): every row that names another key is opened and
+ * Changes the key of what is enciphered (migrations/0006_personal_data.sql, webhook in 0012_events.sql): every row that names another key is opened and
  * sealed again, page by page in the order of primary keys. Each page is one statement that replaces only what is still as it was read: a
  * rotation may run beside a switch and beside another rotation, and where it was cut short, running it again does the rest.
  */
@@ -40,7 +40,7 @@ export interface RotateResult {
   readonly behind: number
 }
 
-/** How many rows of cards and persons name a key. */
+/** How many rows name a key. */
 export interface DataKeyUse {
   readonly keyId: string
   readonly rows: number
@@ -84,7 +84,11 @@ export async function dataKeyUse(databaseUrl: string): Promise<DataKeyUse[]> {
 
 const KEY_USE = `
   SELECT key_id, sum(rows)::text AS rows
-  FROM (SELECT key_id, count(*) AS rows FROM card_secret GROUP BY key_id UNION ALL SELECT key_id, count(*) FROM person_secret GROUP BY key_id) AS used
+  FROM (
+    SELECT key_id, count(*) AS rows FROM card_secret GROUP BY key_id
+    UNION ALL SELECT key_id, count(*) FROM person_secret GROUP BY key_id
+    UNION ALL SELECT key_id, count(*) FROM webhook GROUP BY key_id
+  ) AS used
   GROUP BY key_id ORDER BY length(key_id), key_id`
 
 async function keyUse(client: Client): Promise<DataKeyUse[]> {
@@ -118,6 +122,13 @@ const SECRET_TABLES: readonly SecretTable[] = [
       { column: 'mobile', field: 'mobile' },
     ],
     reseal: statement('resealPersons.sql'),
+  },
+  {
+    name: 'webhook',
+    owner: 'id',
+    ownerType: 'text',
+    fields: [{ column: 'secret', field: 'webhook-secret' }],
+    reseal: statement('resealWebhooks.sql'),
   },
 ]
 

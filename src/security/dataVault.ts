@@ -1,5 +1,5 @@
 /**
- * Enciphers what is kept of cards and persons: card number, national ID, mobile number. AES-256-GCM (NIST SP 800-38D) under a data key (usage
+ * Enciphers what is kept of cards and persons (card number, national ID, mobile number) and the secrets of webhooks. AES-256-GCM (NIST SP 800-38D) under a data key (usage
  * D0), with the name of the key stored beside.
  *
  *   sealed value:     nonce, 12 random bytes · cipher text, as long as the clear text · tag, 16 bytes
@@ -11,20 +11,20 @@
 import { randomFillSync } from 'node:crypto'
 import { KeyRefused, type KeyHandle, type KeyStore } from './keys.ts'
 
-export type SealedField = 'pan' | 'national-id' | 'mobile'
+export type SealedField = 'pan' | 'national-id' | 'mobile' | 'webhook-secret'
 
 /** Where a sealed value stands. */
 export interface SealedPlace {
   readonly field: SealedField
   readonly shard: number
-  /** The card's token, or the person's id. */
+  /** The card's token, the person's or the webhook's id. */
   readonly owner: string | number
 }
 
 export interface DataVault {
   /** The key that values are sealed with, to be stored beside them. */
   readonly keyId: string
-  /** @param clear ASCII: the digits of a number */
+  /** @param clear ASCII: the digits of a number, a secret */
   seal(place: SealedPlace, clear: string): Buffer
   /** @param keyId as it was stored beside @throws DataUnreadable, or KeyRefused where the key is not there */
   unseal(keyId: string, place: SealedPlace, sealed: Uint8Array): string

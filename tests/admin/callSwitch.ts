@@ -10,6 +10,7 @@ import { silentLogger } from '../../src/log.ts'
 import type { HotCards } from '../../src/hotCards.ts'
 import type { MacGate } from '../../src/macGate.ts'
 import { Metrics } from '../../src/metrics.ts'
+import { EventHub } from '../../src/programme/eventHub.ts'
 import type { NetworkManagement } from '../../src/networkManagement.ts'
 import { dataVault } from '../../src/security/dataVault.ts'
 import { developmentKeys } from '../../src/security/developmentKeys.ts'
@@ -40,6 +41,8 @@ export async function startServerOver(
 ): Promise<HttpServer & { readonly url: string }> {
   const config = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1', SARF_PORT_HTTP: '0' })
   const keys = softwareKeyStore(developmentKeys())
+  // It connects when it is first asked something.
+  const desk = new Desk({ ...config.desk, url: config.databaseUrl, shard: 0, clock: systemClock, log: silentLogger })
   const parts: HttpServerParts = {
     config,
     authorizer: { submit } as unknown as Authorizer,
@@ -55,8 +58,8 @@ export async function startServerOver(
     metrics: new Metrics(),
     clock: systemClock,
     log: silentLogger,
-    // It connects when it is first asked something.
-    desk: new Desk({ ...config.desk, url: config.databaseUrl, shard: 0, clock: systemClock, log: silentLogger }),
+    desk,
+    events: new EventHub({ desk, settings: config.events, clock: systemClock, log: silentLogger }),
     vault: dataVault(keys, config.security.dataKey),
     hsm: paymentHsm(keys),
   }

@@ -52,12 +52,13 @@ async function verified(
   }
 }
 
-function actorOf({ sub, roles, place }: JWTPayload): Actor | undefined {
+function actorOf({ sub, roles, place, exp }: JWTPayload): Actor | undefined {
   if (sub === undefined || !SUBJECT.test(sub) || !Array.isArray(roles)) return undefined
   const known = ROLES.filter((role) => roles.includes(role))
   if (known.length === 0) return undefined
-  if (place === undefined) return { name: sub, roles: known }
-  return typeof place === 'string' && PLACE.test(place) ? { name: sub, roles: known, place } : undefined
+  const actor = { name: sub, roles: known, ...(exp === undefined ? {} : { untilMs: (exp + CLOCK_TOLERANCE_S) * 1000 }) }
+  if (place === undefined) return actor
+  return typeof place === 'string' && PLACE.test(place) ? { ...actor, place } : undefined
 }
 
 /** RFC 8410: an Ed25519 private key as PKCS #8, its 32 bytes known to everybody. */

@@ -8,6 +8,8 @@ import type { Config } from '../../config.ts'
 import { NotConnected, OutcomeUnknown } from '../../ledger/connection.ts'
 import type { Command, Desk, Outcome, Refusal, SqlTransaction } from '../../ledger/programme/desk.ts'
 import type { Logger } from '../../log.ts'
+import type { EventMetrics, Metrics } from '../../metrics.ts'
+import type { EventHub } from '../../programme/eventHub.ts'
 import type { DataVault } from '../../security/dataVault.ts'
 import type { Hsm } from '../../security/hsm.ts'
 import { actorOf } from '../access/guard.ts'
@@ -15,11 +17,13 @@ import { holdsCardNumber } from '../idempotencyKey.ts'
 import { invalidRequest, namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem } from '../problem.ts'
 
 export interface ProgrammeParts {
-  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security' | 'http' | 'production'>
+  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security' | 'http' | 'production' | 'events'>
   readonly desk: Desk
   /** Card numbers, national IDs and mobiles are sealed by it. */
   readonly vault: DataVault
   readonly hsm: Hsm
+  readonly events: EventHub
+  readonly metrics: EventMetrics & Pick<Metrics, 'watch'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -35,7 +39,10 @@ export const WriteHeaders = Type.Object({
 })
 
 /** A command without what every one has from its request. */
-export type Asked<T> = Pick<Command<T>, 'action' | 'subject' | 'detail' | 'work' | 'audit'>
+export interface Asked<T> extends Pick<Command<T>, 'action' | 'subject' | 'detail' | 'work' | 'audit'> {
+  /** Members that the first answer has besides and a repeat has not: what is kept nowhere in the clear. */
+  readonly shownOnce?: () => Readonly<Record<string, unknown>>
+}
 
 /**
  * Runs a command for a request and answers it.
@@ -56,11 +63,13 @@ export async function answerCommand<T>(
   }
   const idempotency = { key, fingerprint: fingerprintOf(request, config.lookupKey) }
   try {
-    const outcome = await desk.run({ ...asked, actor: actorOf(request), idempotency })
+    const { shownOnce: _, ...command } = asked
+    const outcome = await desk.run({ ...command, actor: actorOf(request), idempotency })
     if (!outcome.ok) sendRefusal(reply, outcome.refusal)
     else {
       if (outcome.replayed === true) void reply.header('idempotency-replayed', 'true')
-      void reply.code(status).send(outcome.value)
+      const once = outcome.replayed === true ? undefined : asked.shownOnce?.()
+      void reply.code(status).send(once === undefined ? outcome.value : { ...outcome.value, ...once })
     }
   } catch (error) {
     sendTrouble(reply, error)

@@ -2,10 +2,11 @@
 
 -- One row a decision, approved or declined. It is the idempotency record (unique key and stored answer), the outbox
 -- and the journal entry's head. `purse_version` is the purse's version after the posting, null where nothing was posted.
--- Partitioned by the date in the key, so that uniqueness holds across midnight. One secondary index, no more.
+-- Partitioned by the date in the key, so that uniqueness holds across midnight.
 -- `quantity`: what moved in the purse's own unit, where that is not the amount itself (loaves, a co-pay's share of the bill); of a decline for
 -- a wrong fingerprint the count that it came to. `marks` and `items`: the days and goods that were drawn. `cycle`: the purse's at that moment.
 -- `second_`: another purse of the same card that the decision moved too (bread paid by wallet; loaves that become points).
+-- `event_number`: its place among the events that are told (0008_card_life.sql, spec/events.md); null, it is told to nobody.
 CREATE TABLE "authorization" (
   purse_id bigint,
   purse_version bigint,
@@ -37,10 +38,13 @@ CREATE TABLE "authorization" (
   second_purse_id bigint,
   second_version bigint,
   second_available_after bigint,
+  event_number bigint,
   PRIMARY KEY (shard, key_date, key)
 ) PARTITION BY RANGE (key_date);
 
+-- Two secondary indexes, no more. Event numbers only ascend, so that the second one grows at its right end and costs next to nothing (adr/0019).
 CREATE INDEX authorization_purse ON "authorization" (purse_id) WHERE purse_id IS NOT NULL;
+CREATE INDEX authorization_event ON "authorization" (event_number) WHERE event_number IS NOT NULL;
 
 -- Every posting of every purse, whichever leg of a decision it was.
 CREATE VIEW purse_posting AS

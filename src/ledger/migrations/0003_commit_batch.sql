@@ -73,6 +73,8 @@ DECLARE
   v_quantity bigint[] := p_quantity;
   v_won text[];
 BEGIN
+  -- The SQL transaction has an id before it takes event numbers, also where it locks no row: see event_number (0008_card_life.sql).
+  PERFORM pg_current_xact_id();
   v_locked := p_purse || p_second;
   IF p_raise IS NOT NULL THEN
     v_locked := v_locked || ARRAY(SELECT r::bigint FROM unnest(p_raise) AS raise(list), unnest(string_to_array(raise.list, ',')) AS r);
@@ -245,16 +247,17 @@ BEGIN
     END LOOP;
   END IF;
 
-  -- Insert the keys, in key order: the caller's, which unnest keeps.
+  -- Insert the keys, in key order: the caller's, which unnest keeps. Event numbers are taken under the locks, so that those of one purse ascend as
+  -- its postings do. What nobody asked for (kind 0, a tombstone) has none.
   WITH inserted AS (
     INSERT INTO "authorization" (
       purse_id, purse_version, body, requested, approved, available_after, held_after, from_suspense, merchant_id,
       decided_at, key_date, original_date, shard, mti, kind, key, response_code, reason, approval_code,
-      card_token, terminal_id, rrn, original_key, quantity, cycle, marks, items, second_purse_id, second_version, second_available_after)
+      card_token, terminal_id, rrn, original_key, quantity, cycle, marks, items, second_purse_id, second_version, second_available_after, event_number)
     SELECT i.purse, CASE WHEN i.posts THEN i.version END, i.body, i.requested, i.approved, i.balance, i.held, i.suspense, i.merchant,
       p_now, i.key_date, i.original_date, p_shard, i.mti, i.kind, i.key, i.response, i.reason, i.approval,
       i.card, i.terminal, i.rrn, i.original_key, i.quantity, i.cycle, coalesce(i.set_marks, i.cleared), i.items,
-      i.second, i.second_version, i.second_balance
+      i.second, i.second_version, i.second_balance, CASE WHEN i.kind <> 0 THEN nextval('event_number') END
     FROM unnest(v_outcome, v_balance, v_held, v_version, p_key, p_key_date, p_mti, p_kind, p_body, p_card, p_terminal, p_merchant, p_rrn,
         p_requested, p_approved, v_response, v_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense,
         v_quantity, v_cycle, p_set_marks, p_clear_marks, p_items, p_second, v_second_version, v_second_balance)
@@ -290,6 +293,27 @@ BEGIN
     UPDATE purse p SET balance = i.balance, version = i.version
     FROM unnest(v_outcome, p_second, v_second_balance, v_second_version) AS i(outcome, second, balance, version)
     WHERE i.outcome = 0 AND i.version IS NOT NULL AND p.shard = p_shard AND p.id = i.second;
+  END IF;
+  -- A card that a message stops is an event of its own, which is rare: told before the card is changed, for what it was.
+  IF 1 = ANY (p_pin) THEN
+    INSERT INTO programme_event (number, at, kind, shard, card_token, person_id, household_id, data)
+    SELECT nextval('event_number'), p_now, 'card.pin_tries_exceeded', p_shard, c.token, c.person_id, c.household_id,
+      jsonb_build_object('from', c.state, 'to', 'PIN_BLOCKED')
+    FROM unnest(v_outcome, p_card, p_pin, p_pin_max) AS i(outcome, token, pin, pin_max) JOIN card c ON c.shard = p_shard AND c.token = i.token
+    WHERE i.outcome = 0 AND i.pin = 1 AND c.pin_tries + 1 >= i.pin_max AND c.state = 'ACTIVE';
+  END IF;
+  IF 1 = ANY (p_card_update) OR 2 = ANY (p_card_update) THEN
+    INSERT INTO programme_event (number, at, kind, shard, card_token, person_id, household_id, data)
+    SELECT nextval('event_number'), p_now, e.kind, p_shard, e.token, e.person_id, e.household_id, jsonb_build_object('from', e.state, 'to', e.becomes)
+    FROM (
+      SELECT DISTINCT c.token, c.person_id, c.household_id, c.state,
+        CASE i.change WHEN 1 THEN 'card.retired' ELSE 'card.fingerprints_exceeded' END AS kind,
+        CASE i.change WHEN 1 THEN 'RETIRED' ELSE 'SUSPENDED_BIOMETRIC' END AS becomes
+      FROM unnest(v_outcome, p_card_update, p_update_card, p_tries, v_tries) AS i(outcome, change, token, tries, tried)
+        JOIN card c ON c.shard = p_shard AND c.token = i.token
+      WHERE i.outcome = 0
+        AND (i.change = 2 AND i.tried >= i.tries OR i.change = 1 AND c.state IN ('ACTIVE', 'PIN_BLOCKED', 'PIN_LOST', 'SUSPENDED_BIOMETRIC'))
+    ) e;
   END IF;
   IF p_atc IS NOT NULL OR p_pin IS NOT NULL THEN
     UPDATE card c SET

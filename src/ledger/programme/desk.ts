@@ -28,6 +28,8 @@ export interface Actor {
   readonly roles: readonly string[]
   /** Where the actor works, where that is one place. */
   readonly place?: string
+  /** When the token is over, milliseconds since 1970. */
+  readonly untilMs?: number
 }
 
 /** Why something is not done. A value: nothing was changed. */
@@ -189,6 +191,11 @@ export class Desk {
       client.release(true)
       throw lost(error)
     }
+  }
+
+  /** Bookkeeping of the switch itself, which nobody asked for and no audit record tells: each statement by itself. @throws like `read` */
+  note<T>(work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+    return this.read(work)
   }
 
   /**
