@@ -22,7 +22,7 @@ const LAYERS = [
 const SHARED = '^src/(assert|card|clock|config|log|metrics|money|personalData|programmeParameters|securityParameters|stage)\\.ts$'
 /** What only wires parts together; nothing in a folder imports it. `local` starts it, and `admin` and `cli` call it. */
 const WIRING =
-  '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|pinTurns|terminalGate|upkeep)\\.ts$'
+  '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|pinTurns|reconciler|terminalGate|upkeep)\\.ts$'
 
 const upward = LAYERS.slice(0, -1).map((layer, index) => ({
   name: `${layer}-imports-upward`,

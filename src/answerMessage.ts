@@ -12,8 +12,10 @@ import { parseMti } from './iso8583/mti.ts'
 import type { Logger } from './log.ts'
 import type { MacGate } from './macGate.ts'
 import type { NetworkManagement } from './networkManagement.ts'
+import type { Reconciler } from './reconciler.ts'
 import { parametersOn } from './programmeParameters.ts'
 import { answerTo, fileUpdateAnswerTo, networkAnswerTo } from './response/answer.ts'
+import { reconciliationAnswerTo } from './response/reconciliationAnswer.ts'
 import { CODE_OF_REASON } from './response/responseCodes.ts'
 import { NOTHING_TOLD } from './response/result.ts'
 import { classify } from './transaction/classify.ts'
@@ -25,6 +27,7 @@ export interface MessageParts {
   readonly macGate: MacGate
   readonly network: Pick<NetworkManagement, 'answer'>
   readonly hotCards: Pick<HotCards, 'answer'>
+  readonly reconciler: Pick<Reconciler, 'answer'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -135,6 +138,12 @@ function answerRequest(answering: Answering, message: Message): void {
       parts.hotCards.answer(link, message, (result) => {
         if (result === undefined) answering.silent()
         else answering.answer(message.spec, fileUpdateAnswerTo(message, result, answering.authenticated))
+      })
+      return
+    case 'reconciliation':
+      parts.reconciler.answer(link, answering.origin, message, (result) => {
+        if (result === undefined) answering.silent()
+        else answering.answer(message.spec, reconciliationAnswerTo(message, result, answering.authenticated))
       })
       return
     case 'reject':

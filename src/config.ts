@@ -228,6 +228,17 @@ const SettingsSchema = Type.Object(
       },
       closed,
     ),
+    settlement: Type.Object(
+      {
+        /** How often terminals are added up; closing a shift adds up the rest. */
+        addUpEveryMs: count(100, 3_600_000),
+        /** Shifts that are being closed in this process; above it the answer is 91. */
+        shiftsWaitingMax: count(1, 10_000),
+        /** How long closing a shift waits for commits that began before it. */
+        patienceMs: count(100, 60_000),
+      },
+      closed,
+    ),
     drainMs: count(100, 600_000),
     logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   },

@@ -17,6 +17,7 @@ import { HotCards } from './hotCards.ts'
 import { LinkKeys } from './linkKeys.ts'
 import { MacGate } from './macGate.ts'
 import { NetworkManagement } from './networkManagement.ts'
+import { Reconciler } from './reconciler.ts'
 import { messageSpec } from './iso8583/messageSpec.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { Desk } from './ledger/programme/desk.ts'
@@ -145,6 +146,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   watchQueues(metrics, authorizer, ledger, hotState)
   watchEvents(metrics, events, follower)
 
+  const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
   let http: HttpServer | undefined
   let jobs: Jobs | undefined
@@ -158,6 +160,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     stopPartitions()
     regions.stop()
     linkKeys.stop()
+    reconciler.stop()
     await sweeper.stop()
     await jobsStopped
     await eventsStopped
@@ -165,8 +168,9 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   }
   try {
     const network = new NetworkManagement({ linkKeys, log })
+    reconciler.start()
     const hotCards = new HotCards({ config, desk, clock, log })
-    const parts = { config, authorizer, macGate, network, hotCards, clock, log }
+    const parts = { config, authorizer, macGate, network, hotCards, reconciler, clock, log }
     for (const [index, link] of config.links.entries()) {
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
     }

@@ -63,6 +63,8 @@ const CHECKS: readonly Check[] = [
   { name: 'day_counters', sql: read('dayCounters') },
   { name: 'cycles', sql: read('cycles') },
   { name: 'retired_cards', sql: read('retiredCards') },
+  { name: 'terminal_totals', sql: read('terminalTotals') },
+  { name: 'shifts', sql: read('shifts') },
   { name: 'suspense', sql: read('suspense'), informs: true },
 ]
 

@@ -6,6 +6,8 @@ import type { DeclineReason } from '../decision/decision.ts'
 
 export const APPROVED = '00'
 export const PARTIALLY_APPROVED = '10'
+/** A shift was closed and its totals differ from the switch's. */
+export const RECONCILE_ERROR = '95'
 
 /** Reason by reason, in the order of the checks. */
 export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
@@ -116,5 +118,6 @@ export const MEANING_OF_CODE: Readonly<Record<string, string>> = {
   '86': 'PIN block cannot be verified',
   '91': 'Issuer or switch is inoperative',
   '94': 'Duplicate transmission',
+  '95': 'Reconcile error',
   '96': 'System malfunction',
 }

@@ -40,6 +40,8 @@ export interface ClassifyContext {
 export type Classified =
   | { readonly kind: 'transaction'; readonly transaction: Transaction }
   | { readonly kind: 'network'; readonly code: string }
+  /** A shift is closed: see reconciliation.ts. */
+  | { readonly kind: 'reconciliation' }
   /** A file update request (0302). */
   | { readonly kind: 'file-update' }
   | Unsupported
@@ -73,6 +75,8 @@ const FINANCIAL_ADVICE: Readonly<Record<string, OfPurse>> = { '00': ['completion
 export function classify(message: Message, context: ClassifyContext): Classified {
   const mti = parseMti(message.mti)
   if (mti?.messageClass === 'network-management') return { kind: 'network', code: message.text(70) ?? '' }
+  if (mti?.messageClass === 'reconciliation' && mti.version === 0 && RECONCILES.includes(mti.messageFunction))
+    return { kind: 'reconciliation' }
   if (mti?.version === 0 && mti.messageClass === 'file-action' && mti.messageFunction === 'request')
     return { kind: 'file-update' }
   const terminalId = message.text(41)?.trimEnd()
@@ -112,6 +116,7 @@ function whatIsAsked(
   return kind === undefined || purse === undefined ? undefined : { kind, purse }
 }
 
+const RECONCILES: readonly string[] = ['request', 'advice']
 const CASH = 'cash'
 const NO_AMOUNT = '000000000000'
 /** Refund, deposit and credit: the account is the one credited. */

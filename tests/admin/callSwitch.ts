@@ -12,6 +12,7 @@ import type { MacGate } from '../../src/macGate.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { EventHub } from '../../src/programme/eventHub.ts'
 import type { NetworkManagement } from '../../src/networkManagement.ts'
+import type { Reconciler } from '../../src/reconciler.ts'
 import { dataVault } from '../../src/security/dataVault.ts'
 import { developmentKeys } from '../../src/security/developmentKeys.ts'
 import { paymentHsm } from '../../src/security/paymentHsm.ts'
@@ -53,6 +54,7 @@ export async function startServerOver(
       },
     } as unknown as NetworkManagement,
     hotCards: {} as unknown as HotCards,
+    reconciler: {} as unknown as Reconciler,
     ledger: { available: true },
     hotState: { up: true },
     metrics: new Metrics(),

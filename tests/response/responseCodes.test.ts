@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { DECLINE_REASONS } from '../../src/decision/decision.ts'
-import { APPROVED, CODE_OF_REASON, FILE_CODE_OF_REASON, MEANING_OF_CODE, PARTIALLY_APPROVED } from '../../src/response/responseCodes.ts'
+import {
+  APPROVED,
+  CODE_OF_REASON,
+  RECONCILE_ERROR,
+  FILE_CODE_OF_REASON,
+  MEANING_OF_CODE,
+  PARTIALLY_APPROVED,
+} from '../../src/response/responseCodes.ts'
 
 const document = readFileSync(new URL('../../spec/response-codes.md', import.meta.url), 'utf8')
 
@@ -41,6 +48,12 @@ it('code and list have the same order', () => {
 })
 
 it('every code has a meaning, and every meaning a reason', () => {
-  const given = new Set([APPROVED, PARTIALLY_APPROVED, ...Object.values(CODE_OF_REASON), ...Object.values(FILE_CODE_OF_REASON)])
+  const given = new Set([
+    APPROVED,
+    PARTIALLY_APPROVED,
+    RECONCILE_ERROR,
+    ...Object.values(CODE_OF_REASON),
+    ...Object.values(FILE_CODE_OF_REASON),
+  ])
   expect(new Set(Object.keys(MEANING_OF_CODE))).toEqual(given)
 })

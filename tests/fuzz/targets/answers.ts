@@ -8,6 +8,7 @@ import { HotCards } from '../../../src/hotCards.ts'
 import type { Desk } from '../../../src/ledger/programme/desk.ts'
 import type { MacGate } from '../../../src/macGate.ts'
 import { NetworkManagement } from '../../../src/networkManagement.ts'
+import type { ReconciliationResult } from '../../../src/response/reconciliationAnswer.ts'
 import { OVER_HTTP } from '../../../src/transaction/origin.ts'
 import type { Authorizer } from '../../../src/authorize.ts'
 import type { Clock } from '../../../src/clock.ts'
@@ -48,6 +49,7 @@ const declined: AuthorizationResult = {
   rrn: undefined,
   replayed: false,
 }
+const OUT_OF_BALANCE: ReconciliationResult = { responseCode: '95', ours: Array.from({ length: 16 }, (_, index) => index) }
 const RESULTS: readonly (AuthorizationResult | undefined)[] = [approved, declined, undefined]
 
 export const answers: Target = {
@@ -70,6 +72,10 @@ export const answers: Target = {
       macGate: {} as unknown as MacGate,
       network,
       hotCards,
+      reconciler: {
+        answer: (_link: unknown, _origin: unknown, _message: unknown, done: (result: ReconciliationResult) => void) =>
+          done(OUT_OF_BALANCE),
+      },
       clock,
       log,
     }

@@ -54,6 +54,7 @@ function checkClassified(classified: Classified): 'accepted' | 'rejected' {
       return 'rejected'
     case 'network':
     case 'file-update':
+    case 'reconciliation':
     case 'unsupported':
       return 'rejected'
   }

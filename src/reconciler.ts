@@ -1,0 +1,133 @@
+/** Closes shifts of terminals and acquirers (0500, 0520): adds up the ledger to what was answered before the message, compares, and cuts. */
+import type { Config, MessageLink } from './config.ts'
+import type { Clock } from './clock.ts'
+import type { DeclineReason } from './decision/decision.ts'
+import type { Message } from './iso8583/message.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { advanceFrontier, lastEventNumber, NO_FRONTIER } from './ledger/programme/eventFeed.ts'
+import type { Desk, SqlTransaction } from './ledger/programme/desk.ts'
+import { addUpTerminals, closeShift } from './ledger/settlement/terminalTotals.ts'
+import { errorText, type Logger } from './log.ts'
+import type { ReconciliationResult } from './response/reconciliationAnswer.ts'
+import { CODE_OF_REASON } from './response/responseCodes.ts'
+import { mayComeBy, type Origin } from './transaction/origin.ts'
+import { readReconciliation, type Reconciliation } from './transaction/reconciliation.ts'
+
+export interface ReconcilerParts {
+  readonly config: Pick<Config, 'settlement'>
+  readonly ledger: Pick<Ledger, 'terminals'>
+  readonly desk: Pick<Desk, 'read'>
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+type Done = (result: ReconciliationResult | undefined) => void
+
+export class Reconciler {
+  readonly #parts: ReconcilerParts
+  #waiting = 0
+  #cancel: (() => void) | undefined
+  #stopped = false
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts
+  }
+
+  /** Keeps the totals near the ledger's end, so that closing a shift has little to add up. */
+  start(): void {
+    const { desk, clock, log, config } = this.#parts
+    this.#cancel = clock.after(config.settlement.addUpEveryMs, () => {
+      desk
+        .read((tx) => this.#addUp(tx))
+        .catch((error: unknown) => {
+          log.warn({ error: errorText(error) }, 'terminals cannot be added up; tried again')
+        })
+        .finally(() => {
+          if (!this.#stopped) this.start()
+        })
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancel?.()
+  }
+
+  /** Calls `done` exactly once: with undefined where nobody knows whether the shift was closed, so that it is asked for again. */
+  answer(link: MessageLink, origin: Origin, message: Message, done: Done): void {
+    const { config, clock, log } = this.#parts
+    const read = readReconciliation(message, { link, nowMs: clock.now() })
+    if (read.kind === 'reject') {
+      log.info({ link: link.name, path: read.path, reason: `needs ${read.expected}` }, 'message rejected')
+      done(refusal('format_error'))
+      return
+    }
+    if (this.#waiting >= config.settlement.shiftsWaitingMax) {
+      done(refusal('cannot_decide'))
+      return
+    }
+    this.#waiting++
+    this.#close(read.reconciliation, origin)
+      .catch((error: unknown) => {
+        log.warn({ link: link.name, stage: 'reconciliation', error: errorText(error) }, 'a shift could not be closed')
+        return undefined
+      })
+      .then(done)
+      .catch((error: unknown) => {
+        log.error({ stage: 'reconciliation', error: errorText(error) }, 'fault')
+      })
+      .finally(() => {
+        this.#waiting--
+      })
+  }
+
+  async #close(reconciliation: Reconciliation, origin: Origin): Promise<ReconciliationResult> {
+    const reason = await this.#strange(reconciliation, origin)
+    if (reason !== undefined) return refusal(reason)
+    const closed = await this.#parts.desk.read(async (tx) =>
+      (await this.#addUp(tx)) ? closeShift(tx, reconciliation) : undefined,
+    )
+    if (closed === undefined) return refusal('cannot_decide')
+    if (closed.otherBody) return refusal('other_body')
+    return { responseCode: closed.responseCode, ours: closed.ours }
+  }
+
+  /**
+   * Adds up everything that was answered before now, and perhaps a little more.
+   *
+   * @returns false where something that began before now has not ended within the time there is
+   */
+  async #addUp(tx: SqlTransaction): Promise<boolean> {
+    const { clock, config } = this.#parts
+    const wanted = await lastEventNumber(tx)
+    const untilMs = clock.now() + config.settlement.patienceMs
+    let frontier = await advanceFrontier(tx, NO_FRONTIER)
+    while (frontier.final < wanted && clock.now() < untilMs) {
+      await elapsed(clock, LOOK_EVERY_MS)
+      frontier = await advanceFrontier(tx, frontier)
+    }
+    await addUpTerminals(tx, frontier.final)
+    return frontier.final >= wanted
+  }
+
+  /** An acquirer as a whole is known by its link; a terminal has to be one of the programme's, and to come the way that it is bound to. */
+  async #strange({ terminalId, acceptorId }: Reconciliation, origin: Origin): Promise<DeclineReason | undefined> {
+    if (terminalId === undefined) return origin.bindTerminals ? 'terminal_not_bound' : undefined
+    const terminal = (await this.#parts.ledger.terminals([terminalId])).get(terminalId)
+    if (terminal === undefined) return 'terminal_unknown'
+    if (!mayComeBy(terminal, origin)) return 'terminal_not_bound'
+    return acceptorId !== undefined && acceptorId !== terminal.merchant.acceptorId ? 'merchant_unknown' : undefined
+  }
+}
+
+const LOOK_EVERY_MS = 10
+
+function elapsed(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve)
+  })
+}
+
+function refusal(reason: DeclineReason): ReconciliationResult {
+  return { responseCode: CODE_OF_REASON[reason], ours: undefined }
+}
