@@ -27,6 +27,8 @@ export interface ComposeOptions extends GoodsOptions {
   readonly last?: true
   readonly finalAmount?: MinorUnits
   readonly repeat?: true
+  /** What a terminal counts of its shift, by data element. */
+  readonly totals?: Readonly<Record<number, string>>
   /** Whose balance, or which purse an original drew on that was not sent from here. */
   readonly purse?: string
   readonly advice?: true
@@ -70,6 +72,7 @@ export function composeMessage(kind: SendKind, options: ComposeOptions, around: 
     approvalCode: options.approvalCode ?? followed?.approvalCode,
     original: followed === undefined ? originalByHand(kind, options, accountType) : originalFrom(followed),
     finalAmount: options.finalAmount,
+    ...(options.totals === undefined ? {} : { totals: options.totals }),
   })
 }
 

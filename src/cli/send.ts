@@ -35,6 +35,7 @@ import {
   seconds,
   text,
   tlsOf,
+  totals,
   whole,
   type SendOptions,
 } from './sendOptions.ts'
@@ -112,6 +113,7 @@ export function sendCommand(): Command {
       new Option('--what <report>', 'hotcard: what is reported (DE 48 HR); without it: whether something was').choices(REPORTS),
     )
     .option('--reference <number>', 'hotcard: number of the call or police report (DE 48 RF)', reference)
+    .option('--totals <list>', 'reconcile: what the terminal counts, DE 74 to 89 and 97: 76=3,88=2250,97=D2250', totals)
     .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 10)
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExit codes: 0 approved, 1 declined, 2 wrong usage, 3 no answer or no connection.')

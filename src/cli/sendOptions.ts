@@ -1,5 +1,6 @@
 /** The options of `sarf send`: how each is read, and which go with which transaction. */
 import { readFileSync } from 'node:fs'
+import { totalDigits } from '../transaction/reconciliation.ts'
 import { InvalidArgumentError } from 'commander'
 import type { SpecName } from '../iso8583/messageSpec.ts'
 import { minorUnits, parseAmount, type MinorUnits } from '../money.ts'
@@ -98,6 +99,7 @@ type SpecialOption =
   | 'newKey'
   | 'what'
   | 'reference'
+  | 'totals'
 
 const ONLY_FOR: Readonly<Record<SpecialOption, readonly SendKind[]>> = {
   finalAmount: ['reversal'],
@@ -116,6 +118,7 @@ const ONLY_FOR: Readonly<Record<SpecialOption, readonly SendKind[]>> = {
   newKey: ['key-change'],
   what: ['hotcard'],
   reference: ['hotcard'],
+  totals: ['reconcile'],
 }
 
 const NEEDED: Partial<Record<SendKind, readonly (readonly [option: SpecialOption, example: string])[]>> = {
@@ -184,6 +187,23 @@ export function whole(what: string, least: number, most: number): (value: string
     }
     return number
   }
+}
+
+const TOTAL = /^(7[4-9]|8[0-9])=(\d{1,16})$/
+const NET = /^97=([CD])(\d{1,16})$/
+
+/** @returns data elements 74 to 89 and 97 by number, as long as each is */
+export function totals(value: string): Record<number, string> {
+  const given: Record<number, string> = {}
+  for (const part of value.split(',')) {
+    const [, de, digits = ''] = TOTAL.exec(part) ?? []
+    const [, sign, net = ''] = NET.exec(part) ?? []
+    if (sign !== undefined) given[97] = sign + net.padStart(16, '0')
+    else if (de !== undefined && digits.length <= totalDigits(Number(de)))
+      given[Number(de)] = digits.padStart(totalDigits(Number(de)), '0')
+    else throw new InvalidArgumentError('Totals are data elements 74 to 89 and 97, amounts in piasters: 76=3,88=2250,97=D2250.')
+  }
+  return given
 }
 
 /** @returns lines as DE 48 BK has them, each ended by a semicolon */

@@ -23,6 +23,7 @@ export const SEND_KINDS = [
   'reversal',
   'pin-change',
   'hotcard',
+  'reconcile',
   'key-change',
   'echo',
   'signon',
@@ -41,6 +42,8 @@ interface KindShape {
   readonly terminalClass: string
   /** DE 70 of a network management message: such a message has no card and no amount. */
   readonly network?: string
+  /** A terminal closes its shift: no card, no amount; with the totals that it is told to say. */
+  readonly shift?: true
   /** A file update: of a card, without an amount, a terminal or a place. */
   readonly file?: true
   /** Where DE 4 comes from. `goods`: what the loaves or the basket come to, unless an amount is given. */
@@ -108,6 +111,7 @@ export const SHAPES: Readonly<Record<SendKind, KindShape>> = {
   reversal: { mti: '0400', terminalClass: 'pos', amount: 'of the original', follows: REVERSIBLE },
   'pin-change': { mti: '0600', transactionType: '70', terminalClass: 'atm', amount: 'zero' },
   hotcard: { mti: '0302', terminalClass: 'pos', amount: 'zero', file: true },
+  reconcile: { mti: '0500', terminalClass: 'pos', amount: 'zero', shift: true },
   'key-change': { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '161' },
   echo: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '301' },
   signon: { mti: '0800', terminalClass: 'pos', amount: 'zero', network: '001' },
@@ -160,6 +164,8 @@ export interface MessageValues {
   readonly original: Original | undefined
   /** What a reversed transaction came to in the end (DE 95). */
   readonly finalAmount: MinorUnits | undefined
+  /** Data elements 74 to 89 and 97, by number. */
+  readonly totals?: Readonly<Record<number, string>>
 }
 
 export interface OutgoingMessage {
@@ -184,6 +190,13 @@ export function transactionMessage(kind: SendKind, values: MessageValues): Outgo
     // A key may be that of a terminal.
     if (kind === 'key-change') fields[41] = values.terminalId
     fields[70] = shape.network
+    return { mti: shape.mti, fields }
+  }
+  if (shape.shift === true) {
+    fields[32] = ACQUIRER
+    fields[41] = values.terminalId
+    fields[50] = EGP
+    for (const [de, total] of Object.entries(values.totals ?? {})) fields[Number(de)] = total
     return { mti: shape.mti, fields }
   }
   if (shape.file === true) {

@@ -3,7 +3,7 @@ import { encode, type Encoded, type FieldValues } from '../iso8583/encode.ts'
 import type { Message } from '../iso8583/message.ts'
 import { responseMti } from '../iso8583/mti.ts'
 import { makeRoomForMac } from '../security/messageMac.ts'
-import { FIRST_TOTAL, type ShiftTotals } from '../transaction/reconciliation.ts'
+import { FIRST_TOTAL, totalDigits, type ShiftTotals } from '../transaction/reconciliation.ts'
 import { APPROVED, RECONCILE_ERROR } from './responseCodes.ts'
 
 export interface ReconciliationResult {
@@ -19,11 +19,6 @@ const IN_BALANCE = '1'
 const OUT_OF_BALANCE = '2'
 const ERROR = '3'
 
-/** DE 74 to 81 have ten digits, 82 to 85 twelve, 86 to 89 sixteen. */
-function digitsOf(de: number): number {
-  return de <= 81 ? 10 : de <= 85 ? 12 : 16
-}
-
 /** Where the totals differ (95) ours are in the answer, so that the difference can be looked for. */
 export function reconciliationAnswerTo(
   message: Message,
@@ -37,7 +32,7 @@ export function reconciliationAnswerTo(
   if (ours !== undefined && responseCode === RECONCILE_ERROR) {
     for (const [index, total] of ours.entries()) {
       const de = FIRST_TOTAL + index
-      fields[de] = String(total).padStart(digitsOf(de), '0')
+      fields[de] = String(total).padStart(totalDigits(de), '0')
     }
     fields[97] = netText(ours)
   }

@@ -26,6 +26,11 @@ export type ReadReconciliation =
 export const FIRST_TOTAL = 74
 export const TOTALS = 16
 
+/** How long a total is: numbers have ten digits, fees twelve, amounts sixteen. */
+export function totalDigits(de: number): number {
+  return de <= 81 ? 10 : de <= 85 ? 12 : 16
+}
+
 /** Also what is in the net amount has to be a number that JavaScript counts exactly. */
 const AMOUNT_MAX = Number.MAX_SAFE_INTEGER
 

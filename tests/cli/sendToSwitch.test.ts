@@ -57,6 +57,14 @@ async function sentOn(link: string, ...given: string[]): Promise<Sent> {
   return JSON.parse(output) as Sent
 }
 
+it('a terminal closes its shift: out of balance with our totals, then in balance', async () => {
+  const place = ['--terminal', 'POS00009']
+  await sent('purchase', '--amount', '12.50', '--card', demoPan(8), ...place)
+  expect((await sent('reconcile', ...place, '--totals', '76=2,88=1250')).responseCode).toBe('95')
+  await sent('purchase', '--amount', '3', '--card', demoPan(8), ...place)
+  expect((await sent('reconcile', ...place, '--totals', '76=1,88=300,97=D300')).responseCode).toBe('00')
+})
+
 it('bread is drawn once a day, and after its reversal again', async () => {
   const bread = ['bread', '--loaves', '20', '--card', demoPan(1)]
   const first = await sent(...bread)
