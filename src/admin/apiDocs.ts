@@ -35,6 +35,8 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
       tags: [
         { name: 'transactions', description: 'What moves money, and what asks for it' },
         { name: 'cards', description: "A card's life" },
+        { name: 'registry', description: 'Merchants and terminals' },
+        { name: 'programme', description: "The programme's parameters, by the day from which they hold" },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },
