@@ -34,11 +34,10 @@ export interface GuardParts {
 export function guardRoutes(app: FastifyInstance, { tokens, production, limits, log }: GuardParts): void {
   app.decorateRequest('actor', undefined)
   app.addHook('onRoute', ({ url, config, schema }) => {
-    if (!/^\/v1(\/|$)/.test(url)) return
-    const { permission } = config ?? {}
-    if (permission === undefined) throw new Error(`route ${url} says not who may call it (config.permission)`)
-    if (permission !== 'none' && schema !== undefined && config?.openInDevelopment !== true)
-      Object.assign(schema, { security: [{ bearer: [] }] })
+    const { permission, openInDevelopment } = config ?? {}
+    if (permission === undefined && /^\/v1(\/|$)/.test(url))
+      throw new Error(`route ${url} says not who may call it (config.permission)`)
+    if (schema !== undefined) Object.assign(schema, { security: schema.security ?? securityOf(permission, openInDevelopment) })
   })
   app.addHook('onRequest', async (request, reply) => {
     const { permission, openInDevelopment } = request.routeOptions.config
@@ -61,6 +60,12 @@ export function guardRoutes(app: FastifyInstance, { tokens, production, limits, 
     const tooFast = permission === SENDING.permission ? undefined : await limits.caller(request)
     return tooFast === undefined ? undefined : tooMany(reply, tooFast, 'Too many requests of this caller')
   })
+}
+
+/** As OpenAPI has it: one of these is needed. */
+function securityOf(permission: Permission | 'none' | undefined, openInDevelopment = false): { readonly bearer?: string[] }[] {
+  if (permission === undefined || permission === 'none') return []
+  return openInDevelopment ? [{ bearer: [] }, {}] : [{ bearer: [] }]
 }
 
 function tooMany(reply: FastifyReply, seconds: number, what: string): FastifyReply {
