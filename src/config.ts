@@ -147,6 +147,10 @@ const SettingsSchema = Type.Object(
         port: count(0, 65535),
         /** 0 switches the limit off (load tests). */
         requestsPerMinutePerAddress: count(0, 10_000_000),
+        /** The same of whoever a token names, transactions excepted: how many of those are under way is bounded by itself. */
+        requestsPerMinutePerCaller: count(0, 10_000_000),
+        /** Tokens that are not good, of one address; 0: as many as come. Whoever shows a good one is not held up by a neighbour. */
+        failedTokensPerMinutePerAddress: count(0, 10_000_000),
         bodyBytesMax: count(1024, 1_048_576),
         requestMs: count(100, 600_000),
         pin: Type.Optional(PinSchema),

@@ -24,6 +24,7 @@ import { Desk } from './ledger/programme/desk.ts'
 import { registerChart } from './ledger/chart.ts'
 import { migrate } from './ledger/migrate.ts'
 import { preload } from './ledger/preload.ts'
+import { ProgrammeRegistry } from './ledger/programmeRegistry.ts'
 import { RegionRegistry } from './ledger/regions.ts'
 import { Sweeper } from './ledger/sweeper.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
@@ -55,14 +56,23 @@ const PARTITION_CHECK_MS = 3_600_000
 const SHARD = 0
 
 /** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
-export async function startSwitch(config: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
-  const { clock = systemClock, log = createLogger(config.logLevel) } = options
+export async function startSwitch(given: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
+  const { clock = systemClock, log = createLogger(given.logLevel) } = options
+  // Whoever is given it sees the versions that are stored while it runs.
+  const programme = new ProgrammeRegistry({
+    ...given.registry,
+    file: given.programme,
+    clock,
+    log,
+    read: () => ledger.programmeVersions(),
+  })
+  const config: Config = { ...given, programme }
   const certificates = config.links.map(readCertificates)
   const { hsm, vault } = await openKeys(config)
   await migrate(config.databaseUrl)
   await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
-    const { lookupKey, programme, security } = config
+    const { lookupKey, security } = config
     await seedProgramme(config.databaseUrl, {
       households: DEMO_HOUSEHOLDS,
       lookupKey,
@@ -98,6 +108,12 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
   const hurry = (): boolean => !listening && clock.now() < hurryUntilMs
   const fill = (): Promise<void> => preload({ ledger, hotState, log, clock, cardsMax: config.redis.preloadMax, hurry })
   await ledger.open()
+  try {
+    await programme.start()
+  } catch (error) {
+    await Promise.all([ledger.close(), hsm.close()])
+    throw error
+  }
   await hotState.open()
   // Also a Redis that holds this epoch's state already: a switch that was killed may not have told it of its last commits.
   await Promise.race([preloaded ?? fill(), elapsed(clock, config.redis.preloadMs)])
@@ -159,6 +175,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
     regions.stop()
+    programme.stop()
     linkKeys.stop()
     reconciler.stop()
     await sweeper.stop()

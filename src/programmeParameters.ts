@@ -12,6 +12,7 @@ const name = Type.String({ pattern: '^[a-z][a-z-]{0,19}$' })
 const account = count(1000, 9999)
 const governorates = Type.Array(count(1, 99))
 const categories = Type.Array(Type.String({ pattern: '^\\d{4}$' }), { minItems: 1 })
+const terminalClass = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
 const day = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' })
 const issuerNumber = Type.String({ pattern: '^\\d{6,8}$' })
 const monthAndDay = Type.String({ pattern: '^\\d{2}-\\d{2}$' })
@@ -63,7 +64,7 @@ const RouteSchema = Type.Object(
     transaction: Type.Enum([...TRANSACTIONS]),
     /** The purse that DE 3 names; `health` is cover, without a balance. */
     purse: name,
-    terminalClasses: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+    terminalClasses: Type.Array(terminalClass, { minItems: 1 }),
     /** Merchant categories (ISO 18245); absent: any. */
     categories: Type.Optional(categories),
   },
@@ -150,7 +151,7 @@ const HealthSchema = Type.Object(
       Type.Object({ percent: Type.String({ pattern: '^\\d{1,3}(\\.\\d{1,4})?$' }), max: amount }, closed),
     ),
     /** Classes of cover that pay nothing: chronic and tumour cases. */
-    exemptCovers: Type.Array(Type.String()),
+    exemptCovers: Type.Array(Type.String({ pattern: '^[A-Za-z0-9_-]{1,20}$' })),
   },
   closed,
 )
@@ -178,7 +179,8 @@ const CardRulesSchema = Type.Object(
   closed,
 )
 
-const VersionSchema = Type.Object(
+/** One version of the rules. */
+export const VersionSchema = Type.Object(
   {
     /** First Cairo day on which these parameters hold. */
     validFrom: day,
@@ -196,8 +198,8 @@ const VersionSchema = Type.Object(
     /** One more mismatch in a row suspends the card; the suspension may leave the cash purse usable. */
     fingerprint: Type.Object({ mismatchesMax: count(1, 99), suspensionKeepsCash: Type.Boolean() }, closed),
     /** Classes of terminals at which every debit and inquiry asks for the PIN, and for the cryptogram of a chip. */
-    pin: Type.Object({ terminalClasses: Type.Array(Type.String({ minLength: 1 })) }, closed),
-    chip: Type.Object({ terminalClasses: Type.Array(Type.String({ minLength: 1 })) }, closed),
+    pin: Type.Object({ terminalClasses: Type.Array(terminalClass) }, closed),
+    chip: Type.Object({ terminalClasses: Type.Array(terminalClass) }, closed),
     cards: CardRulesSchema,
     /** By purse. */
     services: Type.Record(name, ServiceSchema),
@@ -280,6 +282,18 @@ export function programmeOf(value: unknown): Programme | string {
   return { units: value.units, purses, accountTypes: value.accountTypes, versions }
 }
 
+/** The programme with more versions. @returns in one line what is wrong with them, as `programmeOf` does */
+export function programmeWith(programme: Programme, versions: readonly unknown[]): Programme | string {
+  const { units, accountTypes } = programme
+  const purses = programme.purses.map(({ unit, heldAccount, ...purse }) => ({
+    ...purse,
+    unit: unit.name,
+    ...(heldAccount === undefined ? {} : { heldAccount }),
+  }))
+  const own = programme.versions.map(({ purses: _, ...version }) => version)
+  return programmeOf({ units, purses, accountTypes, versions: [...own, ...versions] })
+}
+
 /** @returns what an account type table of a link or of the programme says of a purse that there is not */
 export function wrongAccountTypes(types: AccountTypes, purses: readonly { readonly name: string }[]): string | undefined {
   for (const [type, purse] of Object.entries(types))
@@ -307,6 +321,8 @@ function wrongVersions({ versions, purses }: ProgrammeFile): string | undefined 
   const isPurse = (candidate: string): boolean => purses.some((purse) => purse.name === candidate)
   const doubleDate = firstDouble(versions.map((version) => version.validFrom))
   if (doubleDate !== undefined) return `/versions: two are valid from ${doubleDate}`
+  const noDay = versions.flatMap(({ validFrom, cards }) => [validFrom, ...cards.holidays]).find((text) => !isDay(text))
+  if (noDay !== undefined) return `/versions: ${noDay} is no day`
   for (const { validFrom, routes, services } of versions) {
     const where = `/versions from ${validFrom}:`
     const double = firstDouble(routes.map((route) => `${route.transaction} of ${route.purse}`))
@@ -333,6 +349,11 @@ function wrongVersions({ versions, purses }: ProgrammeFile): string | undefined 
     }
   }
   return undefined
+}
+
+function isDay(text: string): boolean {
+  const instant = Date.parse(text)
+  return !Number.isNaN(instant) && new Date(instant).toISOString().startsWith(text)
 }
 
 function firstDouble<T>(values: readonly T[]): T | undefined {

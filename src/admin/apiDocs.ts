@@ -7,6 +7,7 @@ const INFO = {
   title: 'sarf',
   version: '1',
   description: 'Authorization switch of a unified services card. The same transactions come as ISO 8583 messages over TCP.',
+  license: { name: 'Apache License 2.0', identifier: 'Apache-2.0' },
 }
 
 /**
@@ -27,18 +28,27 @@ const PAGE_POLICY = {
 
 /** To be called before the routes are added: those that come later are documented. */
 export async function apiDocs(app: FastifyInstance): Promise<void> {
+  app.addHook('onRoute', ({ method, url, schema }) => {
+    if (schema !== undefined && typeof method === 'string' && method !== 'HEAD')
+      Object.assign(schema, { operationId: schema.operationId ?? operationId(method, url) })
+  })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: INFO,
+      servers: [{ url: '/', description: 'this server' }],
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
       tags: [
         { name: 'transactions', description: 'What moves money, and what asks for it' },
         { name: 'cards', description: "A card's life" },
         { name: 'events', description: 'Who is told what happens' },
+        { name: 'registry', description: 'Merchants and terminals' },
+        { name: 'programme', description: "The programme's parameters, by the day from which they hold" },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },
+    transformObject: (document) =>
+      'openapiObject' in document ? withoutDiscriminators(document.openapiObject) : document.swaggerObject,
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
@@ -46,4 +56,25 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
     theme: { title: 'sarf API' },
     uiConfig: { docExpansion: 'list', tryItOutEnabled: true },
   })
+}
+
+/** `POST /v1/cards/:cardId/reports` is `postCardsByCardIdReports`. */
+function operationId(method: string, url: string): string {
+  const words = url
+    .replace(/^\/v1\//, '/')
+    .replaceAll(':', 'by-')
+    .split(/[^A-Za-z0-9]+/)
+  const [first, ...others] = [method.toLowerCase(), ...words.filter((word) => word !== '')]
+  return [first, ...others.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join('')
+}
+
+/**
+ * The validator takes `discriminator` for schemas that stand where they are used; OpenAPI has it for those with a name only. What is meant follows from the
+ * constants in them.
+ */
+function withoutDiscriminators<T>(value: T): T {
+  if (Array.isArray(value)) return value.map((item: unknown) => withoutDiscriminators(item)) as T
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).filter(([name]) => !(name === 'discriminator' && 'oneOf' in value))
+  return Object.fromEntries(entries.map(([name, inner]) => [name, withoutDiscriminators(inner)])) as T
 }

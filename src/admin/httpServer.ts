@@ -1,11 +1,11 @@
 /** The HTTP server: transactions for callers who have no terminal link, health and measurements for operators. */
 import helmet from '@fastify/helmet'
-import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { MessageParts } from '../answerMessage.ts'
 import type { Config } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import { guardRoutes } from './access/guard.ts'
+import { accessLimits } from './access/limits.ts'
 import { tokenVerifier } from './access/tokens.ts'
 import { apiDocs } from './apiDocs.ts'
 import { authorizationRoute } from './authorizationRoute.ts'
@@ -17,7 +17,7 @@ import type { ProgrammeParts } from './programme/command.ts'
 import { programmeRoutes } from './programme/routes.ts'
 
 export interface HttpServerParts extends MessageParts, HealthParts, ProgrammeParts {
-  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'production' | 'events'>
+  readonly config: Config
   readonly metrics: Metrics
 }
 
@@ -41,14 +41,7 @@ export async function startHttpServer(parts: HttpServerParts): Promise<HttpServe
     if (stopping) void reply.header('connection', 'close')
     next()
   })
-  handleErrors(app, parts.log, config.http.bodyBytesMax)
-  await protect(app, config.http.requestsPerMinutePerAddress)
-  await apiDocs(app)
-  guardRoutes(app, await tokenVerifier(config.access, clock), config.production)
-  healthRoutes(app, parts)
-  iso8583Route(app, parts, config.http)
-  authorizationRoute(app, parts)
-  programmeRoutes(app, parts)
+  await addCalls(app, parts)
   try {
     await app.listen({ host: config.host, port: config.http.port })
   } catch (error) {
@@ -66,6 +59,20 @@ export async function startHttpServer(parts: HttpServerParts): Promise<HttpServe
       cancel()
     },
   }
+}
+
+/** Everything that can be called, and what holds for all of it. */
+export async function addCalls(app: FastifyInstance, parts: HttpServerParts): Promise<void> {
+  const { config, clock, log } = parts
+  handleErrors(app, log, config.http.bodyBytesMax)
+  await protect(app)
+  const limits = await accessLimits(app, config.http)
+  await apiDocs(app)
+  guardRoutes(app, { tokens: await tokenVerifier(config.access, clock), production: config.production, limits, log })
+  healthRoutes(app, parts)
+  iso8583Route(app, parts, config.http)
+  authorizationRoute(app, parts)
+  programmeRoutes(app, parts)
 }
 
 function portOf(app: FastifyInstance): number | undefined {
@@ -96,11 +103,8 @@ export function createApp(settings: HttpServerParts['config']['http']): FastifyI
   })
 }
 
-async function protect(app: FastifyInstance, requestsPerMinutePerAddress: number): Promise<void> {
+async function protect(app: FastifyInstance): Promise<void> {
   await app.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   })
-  if (requestsPerMinutePerAddress > 0) {
-    await app.register(rateLimit, { max: requestsPerMinutePerAddress, timeWindow: '1 minute' })
-  }
 }

@@ -4,6 +4,8 @@ import { Command, InvalidArgumentError } from 'commander'
 import { cairoDay, systemClock } from '../clock.ts'
 import { ConfigError } from '../config.ts'
 import { LedgerConnection } from '../ledger/connection.ts'
+import { readProgrammeVersions } from '../ledger/programme/versions.ts'
+import { programmeOfAll } from '../ledger/programmeRegistry.ts'
 import { openAll, type OpenAllResult } from '../ledger/cycles.ts'
 import { silentLogger } from '../log.ts'
 import { monthOf } from '../purse/entitlement.ts'
@@ -85,7 +87,7 @@ async function run({ month: given, json, ...servers }: OpenOptions): Promise<{ t
     const result = await openAll(connection, SHARD, {
       now: () => systemClock.now(),
       day,
-      programme: config.programme,
+      programme: programmeOfAll(config.programme, await readProgrammeVersions(connection)),
       chunk,
       onProgress: ({ opened, looked, lastId }) => {
         bar.setTotal(lastId)

@@ -15,6 +15,7 @@ import { openPurses } from './cycles.ts'
 import { expiredHolds } from './holds.ts'
 import { originalsByKey, originalsByReference, type KeyQuestion, type ReferenceQuestion } from './originals.ts'
 import { ensurePartitions } from './partitions.ts'
+import { readProgrammeVersions, type StoredVersion } from './programme/versions.ts'
 import { readRegions } from './regions.ts'
 import { readTerminals } from './registry.ts'
 import { addSessionKey, readSessionKeys, type SessionKey } from './sessionKeys.ts'
@@ -122,6 +123,11 @@ export class Ledger {
 
   regions(): Promise<Map<string, string>> {
     return readRegions(this.#lookups)
+  }
+
+  /** Rules that were stored beside those of the file. */
+  programmeVersions(): Promise<StoredVersion[]> {
+    return readProgrammeVersions(this.#lookups)
   }
 
   /** Of each configured key that a peer has sent another for, the last two. */

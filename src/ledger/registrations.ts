@@ -46,7 +46,8 @@ const CHANGE_TERMINAL: Statement = {
       state = coalesce($2, state),
       certificate = CASE WHEN $3::boolean THEN $4 ELSE certificate END,
       link = CASE WHEN $5::boolean THEN $6 ELSE link END,
-      mac_key = CASE WHEN $7::boolean THEN $8 ELSE mac_key END
+      mac_key = CASE WHEN $7::boolean THEN $8 ELSE mac_key END,
+      version = version + 1
     WHERE terminal_id = $1 AND (state <> 'RETIRED' OR coalesce($2, state) = 'RETIRED')
     RETURNING id`,
 }
@@ -56,7 +57,8 @@ const CHANGE_MERCHANT: Statement = {
   text: `
     UPDATE merchant SET
       state = coalesce($2, state),
-      certificate = CASE WHEN $3::boolean THEN $4 ELSE certificate END
+      certificate = CASE WHEN $3::boolean THEN $4 ELSE certificate END,
+      version = version + 1
     WHERE acceptor_id = $1 AND (state <> 'CLOSED' OR coalesce($2, state) = 'CLOSED')
     RETURNING id`,
 }

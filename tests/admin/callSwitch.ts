@@ -40,6 +40,15 @@ export async function startServerOver(
   submit: Authorizer['submit'],
   change: (parts: HttpServerParts) => Partial<HttpServerParts> = () => ({}),
 ): Promise<HttpServer & { readonly url: string }> {
+  const server = await startHttpServer(partsOver(submit, change))
+  return { ...server, url: `http://127.0.0.1:${String(server.port)}` }
+}
+
+/** What a server is made of, over an authorizer that does what the test says, and no ledger. */
+export function partsOver(
+  submit: Authorizer['submit'],
+  change: (parts: HttpServerParts) => Partial<HttpServerParts> = () => ({}),
+): HttpServerParts {
   const config = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://127.0.0.1', SARF_PORT_HTTP: '0' })
   const keys = softwareKeyStore(developmentKeys())
   // It connects when it is first asked something.
@@ -65,8 +74,7 @@ export async function startServerOver(
     vault: dataVault(keys, config.security.dataKey),
     hsm: paymentHsm(keys),
   }
-  const server = await startHttpServer({ ...parts, ...change(parts) })
-  return { ...server, url: `http://127.0.0.1:${String(server.port)}` }
+  return { ...parts, ...change(parts) }
 }
 
 export async function call(url: string, init?: RequestInit): Promise<Called> {

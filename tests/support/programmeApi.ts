@@ -31,13 +31,16 @@ export interface ProgrammeApi {
   with(authorization: string | undefined): ApiCaller
 }
 
+/** A test asks faster than people do. */
+const NO_LIMITS = { requestsPerMinutePerAddress: 0, requestsPerMinutePerCaller: 0, failedTokensPerMinutePerAddress: 0 }
+
 export async function startProgrammeApi(settings: SwitchSettings = {}): Promise<ProgrammeApi> {
   const port = await freePort()
   const running = await startTestSwitch({
     ...settings,
     vault: dataVault(softwareKeyStore(developmentKeys()), 'data.1'),
     configure: async (config) => {
-      const changed = { ...config, http: { ...config.http, port, requestsPerMinutePerAddress: 0 } }
+      const changed = { ...config, http: { ...config.http, port, ...NO_LIMITS } }
       return (await settings.configure?.(changed)) ?? changed
     },
   })

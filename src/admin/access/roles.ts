@@ -48,6 +48,7 @@ export const PERMISSIONS = {
   'merchant:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
   'merchant:write': ['operator', 'administrator'],
   'programme:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
+  'programme:write': ['administrator'],
   'programme:propose': ['administrator', 'operator'],
   'entitlement:adjust': ['supply-officer'],
   'proposal:read': ['post-clerk', 'supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],

@@ -17,7 +17,7 @@ import { holdsCardNumber } from '../idempotencyKey.ts'
 import { invalidRequest, namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem } from '../problem.ts'
 
 export interface ProgrammeParts {
-  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security' | 'http' | 'production' | 'events'>
+  readonly config: Config
   readonly desk: Desk
   /** Card numbers, national IDs and mobiles are sealed by it. */
   readonly vault: DataVault
