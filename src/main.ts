@@ -26,7 +26,11 @@ import { Sweeper } from './ledger/sweeper.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { tombstoneOf } from './passage.ts'
+import { cardClockJob } from './programme/cardClockJob.ts'
 import { startJobs, type Jobs } from './programme/jobs.ts'
+import { NoticeDispatcher } from './programme/notices/dispatcher.ts'
+import { openNoticeProvider } from './programme/notices/openProvider.ts'
+import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { listen, type Listener } from './transport/listener.ts'
 
@@ -123,6 +127,8 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
       })
     },
   })
+  const provider = config.notices.enabled ? openNoticeProvider(config, clock, log) : undefined
+  const dispatcher = provider === undefined ? undefined : new NoticeDispatcher({ config, desk, vault, provider, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
 
@@ -139,7 +145,7 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     regions.stop()
     linkKeys.stop()
     await sweeper.stop()
-    await jobsStopped
+    await Promise.all([jobsStopped, dispatcher?.stop()])
     await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
   try {
@@ -154,8 +160,10 @@ export async function startSwitch(config: Config, options: SwitchOptions = {}): 
     throw error
   }
   sweeper.start()
+  dispatcher?.start()
   try {
-    if (config.jobs.enabled) jobs = await startJobs({ config, shard: SHARD, clock, log })
+    const due = [openingJob({ config, shard: SHARD, clock, log }), cardClockJob({ config, desk, clock, log })]
+    if (config.jobs.enabled) jobs = await startJobs({ config, log, jobs: due })
   } catch (error) {
     // Purses are opened at their first use all the same.
     log.error({ error: errorText(error) }, 'jobs cannot be started')

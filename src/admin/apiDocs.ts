@@ -35,6 +35,7 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
       tags: [
         { name: 'transactions', description: 'What moves money, and what asks for it' },
         { name: 'cards', description: "A card's life" },
+        { name: 'notices', description: 'What people are told by SMS, and what the provider reports' },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },

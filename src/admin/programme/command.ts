@@ -15,7 +15,7 @@ import { holdsCardNumber } from '../idempotencyKey.ts'
 import { invalidRequest, namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem } from '../problem.ts'
 
 export interface ProgrammeParts {
-  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security' | 'http' | 'production'>
+  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security' | 'http' | 'notices' | 'noticeDelivery' | 'production'>
   readonly desk: Desk
   /** Card numbers, national IDs and mobiles are sealed by it. */
   readonly vault: DataVault
