@@ -1,6 +1,7 @@
 /** The programme's desk beside a test's switch: orders, clocks and notices by hand, when a test wants them. */
 import { afterAll } from 'vitest'
 import type { CardToken } from '../../src/card.ts'
+import type { Clock } from '../../src/clock.ts'
 import { Desk, type SqlTransaction, type Outcome } from '../../src/ledger/programme/desk.ts'
 import { silentLogger } from '../../src/log.ts'
 import { Mobile, NationalId, type PersonalData } from '../../src/personalData.ts'
@@ -62,7 +63,11 @@ export function testProvider(answer?: (notice: OutgoingNotice) => SendOutcome | 
   }
 }
 
-export function dispatcher(desk: Desk, { config, clock }: TestSwitch, provider: NoticeProvider): NoticeDispatcher {
+export function dispatcher(
+  desk: Desk,
+  { config, clock }: Pick<TestSwitch, 'config'> & { readonly clock: Clock },
+  provider: NoticeProvider,
+): NoticeDispatcher {
   return new NoticeDispatcher({ config, desk, vault, provider, clock, log: silentLogger, chance: () => 0.5 })
 }
 

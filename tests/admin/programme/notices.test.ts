@@ -70,7 +70,11 @@ describe('embossing', () => {
     expect(answer.json).toMatchObject({ cardId: card, expires: '01/30', sequenceNumber: '00' })
     expect(answer.json['number']).toMatch(/^981806\d{10}$/)
     const three: unknown = expect.stringMatching(/^\d{3}$/)
-    expect(answer.json['values']).toEqual({ stripe: { serviceCode: '201', cvv: three }, chip: { icvv: three }, printed: { cvv2: three } })
+    expect(answer.json['values']).toEqual({
+      stripe: { serviceCode: '201', cvv: three },
+      chip: { icvv: three },
+      printed: { cvv2: three },
+    })
     const records = await api.running.sql<{ detail: string }>(
       `SELECT actor, action, outcome, detail FROM audit_record WHERE subject = $1 AND action = 'card.embossing'`,
       [`card ${card}`],
@@ -151,9 +155,12 @@ describe('a delivery report', () => {
       { kind: 'card.printed' },
       { kind: 'card.notice_received' },
     ])
-    expect(await api.running.sql('SELECT actor FROM audit_record WHERE action = $1 AND subject = $2', ['card.notice_received', `card ${card}`])).toEqual([
-      { actor: 'notice-provider' },
-    ])
+    expect(
+      await api.running.sql('SELECT actor FROM audit_record WHERE action = $1 AND subject = $2', [
+        'card.notice_received',
+        `card ${card}`,
+      ]),
+    ).toEqual([{ actor: 'notice-provider' }])
   })
 
   it('that it failed destroys nothing: the card stays ORDERED, the notice is sent again under another id, and is dead in the end', async () => {
@@ -170,7 +177,9 @@ describe('a delivery report', () => {
     expect(await lifeOf(card)).toMatchObject({ state: 'ORDERED', noticeReceivedAt: null })
     const { items } = (await api.as('hotline-agent').get('/v1/notices?state=dead')).json as { items: { noticeId: number }[] }
     expect(items).toMatchObject([{ template: 'collection', reason: 'not-delivered' }])
-    expect((await api.as('operator').post(`/v1/notices/${String(items[0]!.noticeId)}/retry`, undefined)).json).toMatchObject({ state: 'pending' })
+    expect((await api.as('operator').post(`/v1/notices/${String(items[0]!.noticeId)}/retry`, undefined)).json).toMatchObject({
+      state: 'pending',
+    })
     await sender.round()
     // That of an earlier sending arrives after all.
     await report({ reference: provider.taken[0]!.id, state: 'delivered', at: at() })
@@ -190,9 +199,14 @@ describe('a delivery report', () => {
     ['signed with another secret', () => signatureHeaders('another secret that is long enough', BODY, Date.parse(NOON))],
     ['signed an hour ago', () => signatureHeaders(secretOf(), BODY, Date.parse(NOON) - 3_600_000)],
     ['whose body was changed', () => signatureHeaders(secretOf(), BODY.replace('x', 'y'), Date.parse(NOON))],
-    ['whose time was changed', () => ({ ...signatureHeaders(secretOf(), BODY, Date.parse(NOON)), 'x-sarf-timestamp': '1801000000' })],
+    [
+      'whose time was changed',
+      () => ({ ...signatureHeaders(secretOf(), BODY, Date.parse(NOON)), 'x-sarf-timestamp': '1801000000' }),
+    ],
   ])('%s is refused (401)', async (_, headers) => {
-    const answer = await api.with(undefined).post('/v1/notice-receipts', BODY, { 'content-type': 'application/json', ...headers() })
+    const answer = await api
+      .with(undefined)
+      .post('/v1/notice-receipts', BODY, { 'content-type': 'application/json', ...headers() })
     expect(answer.status).toBe(401)
   })
 
@@ -202,8 +216,13 @@ describe('a delivery report', () => {
     const reference = provider.taken[0]!.id
     expect((await report({ reference: 'nobody', state: 'delivered', at: at() })).status).toBe(404)
     for (const day of ['2027-01-26', '2027-01-01', '2028-02-30'])
-      expect((await report({ reference, state: 'delivered', at: `${day}T10:00:00Z` })).json).toMatchObject({ errors: [{ path: '/at' }] })
-    expect((await report({ reference, state: 'read', at: at() })).json).toMatchObject({ status: 400, errors: [{ path: '/state' }] })
+      expect((await report({ reference, state: 'delivered', at: `${day}T10:00:00Z` })).json).toMatchObject({
+        errors: [{ path: '/at' }],
+      })
+    expect((await report({ reference, state: 'read', at: at() })).json).toMatchObject({
+      status: 400,
+      errors: [{ path: '/state' }],
+    })
     expect((await report({ reference, state: 'delivered', at: at(), to: '1' })).status).toBe(400)
     expect((await report({ reference, state: 'delivered', at: 'yesterday' })).status).toBe(400)
   })
@@ -220,7 +239,10 @@ describe('the list of notices', () => {
     const second = (await api.as('operator').get(`/v1/notices?limit=2&cursor=${first.next}`)).json
     expect(second).toMatchObject({ items: [{ cardId: made[0]!.card }], next: null })
     expect((await api.as('operator').get('/v1/notices?cursor=abc')).status).toBe(422)
-    expect((await api.as('operator').get('/v1/notices?limit=201')).json).toMatchObject({ status: 400, errors: [{ path: 'limit' }] })
+    expect((await api.as('operator').get('/v1/notices?limit=201')).json).toMatchObject({
+      status: 400,
+      errors: [{ path: 'limit' }],
+    })
     expect((await api.as('operator').get('/v1/notices?state=lost')).status).toBe(400)
     expect((await api.as('portal').get('/v1/notices')).status).toBe(403)
   })
