@@ -8,6 +8,7 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
+import { noticeTextsOf, type NoticeTexts } from './noticeTemplates.ts'
 import { securityParametersOf, type SecurityParameters } from './securityParameters.ts'
 import { programmeOf, wrongAccountTypes, type Programme } from './programmeParameters.ts'
 
@@ -139,6 +140,38 @@ const EventsSchema = Type.Object(
   closed,
 )
 
+const NoticesSchema = Type.Object(
+  {
+    /** Off, this process sends none; they wait for another. */
+    enabled: Type.Boolean(),
+    /** Where nothing is really sent: a line of JSON for each, with the mobile; absent: a line in the log, without. SARF_NOTICE_FILE wins. */
+    file: Type.Optional(Type.String({ minLength: 1 })),
+    /** What went to that file or the log counts as delivered. */
+    deliversAtOnce: Type.Boolean(),
+    /** How often a queue that is empty is looked at, how many are sent at once. */
+    everyMs: count(10, 600_000),
+    batchMax: count(1, 1000),
+    /** A notice whose process has not marked it by then is sent by another; more than a sending takes. */
+    leaseMs: count(1000, 3_600_000),
+    /** For one call to the provider. */
+    deadlineMs: count(100, 600_000),
+    /** A notice that failed is tried again after `backoffMs`, then twice as long each time; after the last attempt it is dead. */
+    attemptsMax: count(1, 100),
+    backoffMs: count(10, 3_600_000),
+    backoffMaxMs: count(10, 86_400_000),
+    /** What did not arrive is sent again after `undeliveredMs`, so often in all. */
+    roundsMax: count(1, 20),
+    undeliveredMs: count(1000, 604_800_000),
+    /** A notice that names a place, of which no report came for so long, did not arrive. */
+    unansweredHours: count(1, 720),
+    /** How old a delivery report may be when it comes, and how far ahead. */
+    receiptWindowMs: count(1000, 86_400_000),
+    /** What was delivered is forgotten after so long. */
+    keepDays: count(1, 3660),
+  },
+  closed,
+)
+
 const SettingsSchema = Type.Object(
   {
     host: Type.String({ minLength: 1 }),
@@ -218,10 +251,13 @@ const SettingsSchema = Type.Object(
         retryDelayS: count(1, 3600),
         /** A run whose process has not been heard of for so long is tried again. */
         heartbeatS: count(10, 3600),
+        /** What time does to cards: how often it is looked at, rows a SQL statement, how long answers to Idempotency-Keys are kept. */
+        cardClocks: Type.Object({ everyMinutes: count(1, 59), chunk: count(1, 10_000), requestKeepDays: count(1, 366) }, closed),
       },
       closed,
     ),
     events: EventsSchema,
+    notices: NoticesSchema,
     /** Changes of the programme that people and systems ask for over HTTP. */
     desk: Type.Object(
       {
@@ -272,7 +308,22 @@ export interface Config extends Settings {
   readonly security: SecurityParameters
   readonly hsm: HsmConfig
   readonly access: AccessConfig
+  readonly noticeDelivery: NoticeDelivery
   readonly production: boolean
+}
+
+/** Who delivers notices: a provider over HTTP, a file or the log, or nobody, where they wait. */
+export type NoticeProviderConfig =
+  | { readonly kind: 'http'; readonly url: string }
+  | { readonly kind: 'file'; readonly file: string }
+  | { readonly kind: 'log' }
+  | { readonly kind: 'none' }
+
+export interface NoticeDelivery {
+  readonly provider: NoticeProviderConfig
+  /** Signs what goes to the provider, and what it reports; undefined: no report is taken. */
+  readonly secret: string | undefined
+  readonly texts: NoticeTexts
 }
 
 /** Whose tokens open the API. `closed`: nobody's; the calls under /v1 are all refused. */
@@ -322,6 +373,11 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     throw new ConfigError(
       `${settingsFile}: events.webhooks.leaseMs must be more than deadlineMs, so that a request ends before another process may send one`,
     )
+  const noticesFile = environment['SARF_NOTICES'] ?? fileURLToPath(new URL('notices.json', configFolder))
+  const texts = noticeTextsOf(readJson(noticesFile))
+  if (typeof texts === 'string') throw new ConfigError(`${noticesFile}: ${texts}`)
+  if (settings.notices.leaseMs <= settings.notices.deadlineMs)
+    throw new ConfigError(`${settingsFile}: notices.leaseMs must be more than notices.deadlineMs, or a slow notice is sent twice`)
   const production = environment['NODE_ENV'] === 'production'
   const lookupKey = environment['SARF_LOOKUP_KEY'] ?? (production ? undefined : DEVELOPMENT_LOOKUP_KEY)
   if (lookupKey === undefined || lookupKey.length < 32 || Buffer.byteLength(lookupKey) > 64) {
@@ -342,6 +398,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     production,
     hsm: hsmConfig(environment, production),
     access: accessConfig(environment, production),
+    noticeDelivery: { ...noticeDelivery(environment, settings.notices, production), texts },
     lookupKey: Buffer.from(lookupKey, 'utf8'),
     databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     redisUrl,
@@ -362,6 +419,35 @@ function accessConfig(environment: Readonly<Record<string, string | undefined>>,
   if (issuer === undefined || issuer === '')
     throw new ConfigError('SARF_TOKEN_ISSUER must be set to the issuer of the tokens (claim iss), because SARF_JWKS_URL is')
   return { kind: 'jwks', jwksUrl, issuer, audience }
+}
+
+const DEVELOPMENT_NOTICE_SECRET = 'sarf development notice secret, not secret'
+const LOOPBACK: readonly string[] = ['127.0.0.1', '[::1]', 'localhost']
+
+function noticeDelivery(
+  environment: Readonly<Record<string, string | undefined>>,
+  { file }: Settings['notices'],
+  production: boolean,
+): Omit<NoticeDelivery, 'texts'> {
+  const { SARF_NOTICE_URL: address, SARF_NOTICE_FILE = file } = environment
+  const secret = environment['SARF_NOTICE_SECRET'] ?? (production ? undefined : DEVELOPMENT_NOTICE_SECRET)
+  if (secret !== undefined && secret.length < 32)
+    throw new ConfigError('SARF_NOTICE_SECRET must be a secret of at least 32 characters')
+  if (address === undefined) {
+    if (production) return { provider: { kind: 'none' }, secret }
+    const provider =
+      SARF_NOTICE_FILE === undefined ? ({ kind: 'log' } as const) : ({ kind: 'file', file: SARF_NOTICE_FILE } as const)
+    return { provider, secret }
+  }
+  const parsed = URL.parse(address)
+  if (production && parsed?.protocol !== 'https:')
+    throw new ConfigError('SARF_NOTICE_URL must be an address that begins with https:')
+  // The demo programme's mobiles are made up: one may be somebody's.
+  if (!production && (parsed?.protocol !== 'http:' || !LOOPBACK.includes(parsed.hostname)))
+    throw new ConfigError('SARF_NOTICE_URL must be an address of this machine (http://127.0.0.1:...) outside production')
+  if (secret === undefined)
+    throw new ConfigError('SARF_NOTICE_SECRET must be set to a secret that the provider has too, because SARF_NOTICE_URL is')
+  return { provider: { kind: 'http', url: address }, secret }
 }
 
 function hsmConfig(environment: Readonly<Record<string, string | undefined>>, production: boolean): HsmConfig {

@@ -31,7 +31,11 @@ import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { tombstoneOf } from './passage.ts'
 import { EventHub } from './programme/eventHub.ts'
+import { cardClockJob } from './programme/cardClockJob.ts'
 import { startJobs, type Jobs } from './programme/jobs.ts'
+import { NoticeDispatcher } from './programme/notices/dispatcher.ts'
+import { openNoticeProvider } from './programme/notices/openProvider.ts'
+import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { listen, type Listener } from './transport/listener.ts'
@@ -158,6 +162,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   })
   const webhookSettings = { ...config.events.webhooks, pollMs: config.events.pollMs }
   const webhooks = new WebhookDelivery({ desk, hub: events, vault, settings: webhookSettings, production, metrics, clock, log })
+  const provider = config.notices.enabled ? openNoticeProvider(config, clock, log) : undefined
+  const dispatcher = provider === undefined ? undefined : new NoticeDispatcher({ config, desk, vault, provider, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
   watchEvents(metrics, events, follower)
@@ -179,8 +185,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     linkKeys.stop()
     reconciler.stop()
     await sweeper.stop()
-    await jobsStopped
-    await eventsStopped
+    await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop()])
     await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
   try {
@@ -200,8 +205,10 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   sweeper.start()
   follower.start()
   webhooks.start()
+  dispatcher?.start()
   try {
-    if (config.jobs.enabled) jobs = await startJobs({ config, shard: SHARD, clock, log })
+    const due = [openingJob({ config, shard: SHARD, clock, log }), cardClockJob({ config, desk, clock, log })]
+    if (config.jobs.enabled) jobs = await startJobs({ config, log, jobs: due })
   } catch (error) {
     // Purses are opened at their first use all the same.
     log.error({ error: errorText(error) }, 'jobs cannot be started')

@@ -165,6 +165,8 @@ const CardRulesSchema = Type.Object(
     /** How long it lies at the named place, and then at the Diwan, from the receipt of the notice on. */
     namedPlaceMonths: count(1, 24),
     diwanMonths: count(1, 24),
+    /** The head is reminded so many days before the end of each. */
+    remindDaysBefore: count(1, 27),
     /** Whoever is older collects in person; the head collects for the others. */
     collectAboveAge: count(0, 99),
     /** Piasters; a fee of 0 is none. Printed within so many business days of the paid request. */

@@ -44,6 +44,7 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
         { name: 'events', description: 'Who is told what happens' },
         { name: 'registry', description: 'Merchants and terminals' },
         { name: 'programme', description: "The programme's parameters, by the day from which they hold" },
+        { name: 'notices', description: 'What people are told by SMS, and what the provider reports' },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },

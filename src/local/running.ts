@@ -36,6 +36,11 @@ export function sentFile(folder: string): string {
   return join(folder, 'last.json')
 }
 
+/** The SMS of the local stack, a line of JSON each. */
+export function noticesFile(folder: string): string {
+  return join(folder, 'notices.jsonl')
+}
+
 /** Whether the process is `npm start`, and not one that got its number afterwards. */
 export function isStart(pid: number): boolean {
   return commandLine(pid)?.includes('src/local/start.ts') ?? false

@@ -10,6 +10,7 @@ import {
   type LifeChange,
 } from '../ledger/programme/cards.ts'
 import { FINAL, stateAfter, statesFor, type CardEvent } from './cardLife.ts'
+import { addNoticeOfEvent } from './notices/cardNotices.ts'
 
 export interface CardEventRequest {
   readonly token: string
@@ -22,6 +23,8 @@ export interface CardEventRequest {
   readonly life?: LifeChange
   /** Goes with the event; no card number, national ID or mobile. */
   readonly data?: Readonly<Record<string, unknown>>
+  /** Nobody is told of it: what follows at once is told instead. */
+  readonly notice?: false
 }
 
 export interface CardChanged {
@@ -58,6 +61,7 @@ export async function changeCard(tx: SqlTransaction, request: CardEventRequest):
     householdId: card.householdId,
     data: { from: card.state, to: state, ...request.data },
   })
+  if (request.notice !== false) await addNoticeOfEvent(tx, card, event)
   return done({ before: card, state, version })
 }
 

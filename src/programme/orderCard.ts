@@ -9,8 +9,9 @@ import { done, refused, type Outcome, type SqlTransaction } from '../ledger/prog
 import { insertCard, readHolder } from '../ledger/programme/newCards.ts'
 import { parametersOn, type Programme } from '../programmeParameters.ts'
 import type { DataVault } from '../security/dataVault.ts'
-import { addMonths } from './calendar.ts'
+import { addDays, addMonths } from './calendar.ts'
 import { FINAL } from './cardLife.ts'
+import { addReplacementNotice } from './notices/cardNotices.ts'
 
 export interface OrderContext {
   readonly programme: Programme
@@ -86,7 +87,7 @@ export async function orderCard(
       ...(order.replaces === undefined ? {} : { replaces: order.replaces }),
       ...(order.fee === undefined ? {} : { fee: order.fee }),
       ...(order.feePaid === undefined ? {} : { fee_paid: order.feePaid }),
-      ...(order.dueDay === undefined ? {} : { due_day: order.dueDay }),
+      ...(order.dueDay === undefined ? {} : { due_day: order.dueDay, next_day: addDays(order.dueDay, 1) }),
     })
     await tx.emit({
       kind: 'card.ordered',
@@ -95,6 +96,8 @@ export async function orderCard(
       householdId: holder.householdId,
       data: { to: 'ORDERED', placeId: order.placeId, reason: order.reason },
     })
+    if (order.replaces !== undefined && order.dueDay !== undefined)
+      await addReplacementNotice(tx, { token, ...holder }, 'replacement-ordered', order.dueDay)
     return done({ token, masked, expiry })
   }
   assert(false, 'a free card number is found within a few tries')

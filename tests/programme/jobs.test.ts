@@ -3,7 +3,8 @@ import { PgBoss } from 'pg-boss'
 import { afterAll, describe, expect, it } from 'vitest'
 import { cairoDay, systemClock, type Clock } from '../../src/clock.ts'
 import { silentLogger } from '../../src/log.ts'
-import { OPENING_QUEUE, startJobs, type Jobs } from '../../src/programme/jobs.ts'
+import { startJobs, type Jobs } from '../../src/programme/jobs.ts'
+import { OPENING_QUEUE, openingJob } from '../../src/programme/openingJob.ts'
 import { monthOf } from '../../src/purse/entitlement.ts'
 import { createLedger, type TestLedger } from '../support/commitItems.ts'
 import { addHousehold, breadOf, PROGRAMME, purseRow, rationOf, wrongPurses } from '../support/households.ts'
@@ -18,9 +19,10 @@ afterAll(async () => {
 
 async function start(ledger: TestLedger, nowMs: number, chunk = 1000): Promise<Jobs> {
   const clock: Clock = { ...systemClock, now: () => nowMs }
-  const limits = { enabled: true, busyPercent: 100, statementMs: 10_000, retries: 20, retryDelayS: 1, heartbeatS: 10 }
+  const cardClocks = { everyMinutes: 10, chunk: 500, requestKeepDays: 30 }
+  const limits = { enabled: true, busyPercent: 100, statementMs: 10_000, retries: 20, retryDelayS: 1, heartbeatS: 10, cardClocks }
   const config = { databaseUrl: ledger.url, programme: PROGRAMME, jobs: { ...limits, chunk } }
-  const jobs = await startJobs({ config, shard: 0, clock, log: silentLogger })
+  const jobs = await startJobs({ config, log: silentLogger, jobs: [openingJob({ config, shard: 0, clock, log: silentLogger })] })
   stops.push(jobs)
   return jobs
 }

@@ -102,6 +102,8 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
     // A test's clock is not that of the jobs' library; tests of jobs start them themselves.
     jobs: { ...loaded.jobs, enabled: false },
     hsm: testKeys() ?? loaded.hsm,
+    // Notices stay where they are until a test sends them.
+    notices: { ...loaded.notices, enabled: false },
   }
   const config = (await settings.configure?.(defaults)) ?? defaults
   const clock = new TestClock()

@@ -214,3 +214,18 @@ const WRITE_LIFE: Statement = {
     UPDATE card_life l SET (${LIFE_COLUMNS}) = (SELECT ${LIFE_COLUMNS} FROM jsonb_populate_record(l, $3::jsonb) AS changed)
     WHERE l.shard = $1 AND l.token = $2`,
 }
+
+const READ_SEALED_PAN: Statement = {
+  name: 'read_sealed_pan',
+  text: `
+    SELECT s.key_id AS "keyId", s.pan, c.psn FROM card_secret s JOIN card c ON c.shard = s.shard AND c.token = s.token
+    WHERE s.shard = $1 AND s.token = $2`,
+}
+
+/** The card's number as it is kept, with the sequence number of its chip's application; undefined where it is not. */
+export async function readSealedPan(
+  tx: SqlTransaction,
+  token: string,
+): Promise<{ readonly keyId: string; readonly pan: Buffer; readonly psn: string } | undefined> {
+  return tx.row<{ keyId: string; pan: Buffer; psn: string }>(READ_SEALED_PAN, [tx.shard, token])
+}

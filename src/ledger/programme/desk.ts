@@ -66,8 +66,8 @@ export interface Command<T> {
   readonly idempotency?: { readonly key: string; readonly fingerprint: string }
   /** The change itself. What it throws, and what it refuses, leaves nothing behind. */
   readonly work: (tx: SqlTransaction) => Promise<Outcome<T>>
-  /** More for the audit trail, known when it is done: the subject of what was made. */
-  readonly audit?: (value: T) => { readonly subject?: string; readonly detail?: Readonly<Record<string, unknown>> }
+  /** More for the audit trail, known when it is done: the subject of what was made. `nothing`: there was nothing to do, and none of it is on record. */
+  readonly audit?: (value: T) => { readonly subject?: string; readonly detail?: Readonly<Record<string, unknown>> } | 'nothing'
 }
 
 /** An event of the outbox. */
@@ -234,6 +234,27 @@ export class Desk {
     }
   }
 
+  /**
+   * One SQL transaction for what changes nothing of the programme and so is not on record: a notice is claimed, an old answer forgotten.
+   *
+   * @throws like run
+   */
+  async upkeep<T>(work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+    const client = await this.#connect()
+    let committing = false
+    try {
+      await client.query('BEGIN')
+      const value = await work(new SqlTransaction(client, this.shard, this.nowMs))
+      committing = true
+      await client.query('COMMIT')
+      client.release()
+      return value
+    } catch (error) {
+      client.release(true)
+      throw committing ? new OutcomeUnknown(errorText(error), { cause: error }) : lost(error)
+    }
+  }
+
   async close(): Promise<void> {
     await this.#pool.end()
   }
@@ -283,6 +304,7 @@ async function finish<T>(tx: SqlTransaction, command: Command<T>, outcome: Outco
     if (outcome.ok) await tx.row(ANSWER_REQUEST, [actor.name, idempotency.key, JSON.stringify(outcome.value)])
     else await tx.row(FORGET_REQUEST, [actor.name, idempotency.key])
   }
+  if (more === 'nothing') return
   await tx.row(APPEND_AUDIT, [
     new Date(tx.nowMs).toISOString(),
     actor.name,
