@@ -7,6 +7,7 @@ import type { Config } from '../config.ts'
 import { guardRoutes } from './access/guard.ts'
 import { tokenVerifier } from './access/tokens.ts'
 import { apiDocs } from './apiDocs.ts'
+import { limitArrival } from './arrival.ts'
 import { authorizationRoute } from './authorizationRoute.ts'
 import { answerClientError, answerFrameworkError, handleErrors } from './errorHandling.ts'
 import { healthRoutes, type HealthParts } from './healthRoutes.ts'
@@ -16,7 +17,7 @@ import type { ProgrammeParts } from './programme/command.ts'
 import { programmeRoutes } from './programme/routes.ts'
 
 export interface HttpServerParts extends MessageParts, HealthParts, ProgrammeParts {
-  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'production'>
+  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'production' | 'cardOrders'>
 }
 
 export interface HttpServer {
@@ -40,6 +41,7 @@ export async function startHttpServer(parts: HttpServerParts): Promise<HttpServe
     next()
   })
   handleErrors(app, parts.log, config.http.bodyBytesMax)
+  limitArrival(app, config.http.requestMs)
   await protect(app, config.http.requestsPerMinutePerAddress)
   await apiDocs(app)
   guardRoutes(app, await tokenVerifier(config.access, clock), config.production)

@@ -15,7 +15,7 @@ import { holdsCardNumber } from '../idempotencyKey.ts'
 import { invalidRequest, namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem } from '../problem.ts'
 
 export interface ProgrammeParts {
-  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security' | 'http' | 'production'>
+  readonly config: Pick<Config, 'lookupKey' | 'programme' | 'security' | 'http' | 'production' | 'cardOrders'>
   readonly desk: Desk
   /** Card numbers, national IDs and mobiles are sealed by it. */
   readonly vault: DataVault
@@ -49,11 +49,8 @@ export async function answerCommand<T>(
   asked: Asked<T>,
   status: 200 | 201 | 202 = 200,
 ): Promise<FastifyReply> {
-  const key = String(request.headers['idempotency-key'] ?? '')
-  if (!WRITE_KEY.test(key) || holdsCardNumber(key, config.security.profiles)) {
-    sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: WRITE_KEY_EXPECTED }]))
-    return reply
-  }
+  const key = writeKeyOf(request, reply, { config })
+  if (key === undefined) return reply
   const idempotency = { key, fingerprint: fingerprintOf(request, config.lookupKey) }
   try {
     const outcome = await desk.run({ ...asked, actor: actorOf(request), idempotency })
@@ -66,6 +63,18 @@ export async function answerCommand<T>(
     sendTrouble(reply, error)
   }
   return reply
+}
+
+/** The Idempotency-Key of a request; undefined: there is none that is good, and that was answered. */
+export function writeKeyOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { config }: Pick<ProgrammeParts, 'config'>,
+): string | undefined {
+  const key = String(request.headers['idempotency-key'] ?? '')
+  if (WRITE_KEY.test(key) && !holdsCardNumber(key, config.security.profiles)) return key
+  sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: WRITE_KEY_EXPECTED }]))
+  return undefined
 }
 
 /** Looks something up for a request and answers it. */
