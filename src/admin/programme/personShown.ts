@@ -65,7 +65,7 @@ export const PersonSchema = Type.Object(
     age: Type.Integer({ description: 'in whole years' }),
     language: LanguageSchema,
     transactionNotices: Type.Boolean({ description: 'a message after each transaction' }),
-    cover: Type.Union([CoverSchema, Type.Null()]),
+    cover: Type.Union([Type.Object({ class: Type.String(), from: Type.String(), until: Type.String() }, closed), Type.Null()]),
     diedOn: DayOrNull,
     leftOn: DayOrNull,
     version: Type.Integer(),

@@ -22,18 +22,24 @@ export interface FamilyOptions {
   readonly birthDates?: readonly string[]
   readonly rationMembers?: number
   readonly breadMembers?: number
+  /** Absent: everybody has one. */
+  readonly mobiles?: boolean
 }
 
 const BIRTH_DATES = ['1980-05-17', '1984-11-02', '2016-01-31']
 
 export async function registerFamily(api: ProgrammeApi, options: FamilyOptions = {}): Promise<Family> {
-  const { governorate = 3, birthDates = BIRTH_DATES, ...counts } = options
+  const { governorate = 3, birthDates = BIRTH_DATES, mobiles = true, ...counts } = options
   const members = birthDates.map((birthDate, index) => ({
     nationalId: nationalIdOf(birthDate),
     mobile: `0101${String(serial).padStart(7, '0')}`,
     head: index === 0,
   }))
-  const answer = await api.as('supply-officer').post('/v1/households', { governorate, ...counts, members })
+  const answer = await api.as('supply-officer').post('/v1/households', {
+    governorate,
+    ...counts,
+    members: members.map(({ mobile, ...member }) => (mobiles ? { ...member, mobile } : member)),
+  })
   if (answer.status !== 201) throw new Error(answer.text)
   const shown = answer.json as unknown as { householdId: number; version: number; members: { personId: number }[] }
   return {
