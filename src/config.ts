@@ -279,6 +279,16 @@ const SettingsSchema = Type.Object(
       },
       closed,
     ),
+    /** Files of card orders: how many rows, how long one may be, how many are done in a SQL transaction, and how long a file may take to come. */
+    cardOrders: Type.Object(
+      {
+        rowsMax: count(1, 10_000_000),
+        rowBytesMax: count(64, 65_536),
+        chunkRows: count(1, 5000),
+        arrivesWithinMs: count(1000, 3_600_000),
+      },
+      closed,
+    ),
     drainMs: count(100, 600_000),
     logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   },

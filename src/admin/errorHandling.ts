@@ -27,7 +27,11 @@ export function answerFrameworkError(_error: FastifyError, _request: FastifyRequ
 /** What fails before there is a request: bytes that are not HTTP, or that come too slowly. */
 export const answerClientError: NonNullable<FastifyServerOptions['clientErrorHandler']> = (error, socket) => {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const status = CLIENT_ERROR_STATUS[error.code] ?? 400
+  answerAndClose(socket, CLIENT_ERROR_STATUS[error.code] ?? 400)
+}
+
+/** Beside the framework: there is no reply yet, or none that could be sent. */
+export function answerAndClose(socket: FastifyRequest['raw']['socket'], status: number): void {
   const problem = plainProblem(status)
   const body = JSON.stringify(problem)
   const head = `HTTP/1.1 ${status} ${problem.title}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${body.length}\r\nConnection: close`
@@ -47,7 +51,10 @@ function problemOf(error: FastifyError, bodyBytesMax: number): Problem {
     case 413:
       return plainProblem(413, `A body may have ${bodyBytesMax} bytes.`)
     case 415:
-      return plainProblem(415, 'POST /iso8583 takes application/octet-stream, POST /v1/authorizations takes application/json.')
+      return plainProblem(
+        415,
+        'POST /iso8583 takes application/octet-stream, POST /v1/card-orders text/csv or application/x-ndjson, all others application/json.',
+      )
     case 429:
       return plainProblem(429, 'Too many requests from this address; Retry-After says in how many seconds to go on.')
     default:

@@ -8,6 +8,7 @@ import { guardRoutes } from './access/guard.ts'
 import { accessLimits } from './access/limits.ts'
 import { tokenVerifier } from './access/tokens.ts'
 import { apiDocs } from './apiDocs.ts'
+import { limitArrival } from './arrival.ts'
 import { authorizationRoute } from './authorizationRoute.ts'
 import { answerClientError, answerFrameworkError, handleErrors } from './errorHandling.ts'
 import { healthRoutes, type HealthParts } from './healthRoutes.ts'
@@ -65,6 +66,7 @@ export async function startHttpServer(parts: HttpServerParts): Promise<HttpServe
 export async function addCalls(app: FastifyInstance, parts: HttpServerParts): Promise<void> {
   const { config, clock, log } = parts
   handleErrors(app, log, config.http.bodyBytesMax)
+  limitArrival(app, config.http.requestMs)
   await protect(app)
   const limits = await accessLimits(app, config.http)
   await apiDocs(app)

@@ -3,6 +3,7 @@
  * leaves to Egypt (9 and the country's number 818), so that none of them is a card of a scheme.
  */
 import { luhnCheckDigit, type CardState } from '../card.ts'
+import { GOVERNORATE_MAX } from './governorates.ts'
 
 const DEMO_IIN = '981801'
 const OLD_CARD_IIN = '981809'
@@ -43,7 +44,7 @@ export interface DemoCard {
 
 export const GOOD_UNTIL = '2912'
 
-export const GOVERNORATES = 27
+export const GOVERNORATES = GOVERNORATE_MAX
 /** Port Said, where the programme began. */
 export const PILOT_GOVERNORATE = 3
 /** Nothing has been announced there yet. */

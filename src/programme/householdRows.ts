@@ -69,6 +69,8 @@ export interface RowContext {
 const SHARD = 0
 const NUMBERS_EACH = 100
 const HOUSEHOLD_PURSES = 90
+/** A household may have so many persons, those who have moved on among them. */
+export const MEMBERS_MAX = HOUSEHOLD_PURSES - 1
 
 /** The id of a person; also that of the person's cash purse. */
 export function personIdOf(household: number, member: number): number {

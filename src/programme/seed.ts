@@ -9,6 +9,7 @@ import { demoPinReferences } from './demoVerification.ts'
 import type { DataVault } from '../security/dataVault.ts'
 import { demoTerminals, GOOD_UNTIL, GOVERNORATE_WITHOUT_SERVICES, GOVERNORATES } from './demo.ts'
 import { demoHousehold } from './demoHousehold.ts'
+import { demoPlaces } from './demoPlaces.ts'
 import { demoPersonalData } from './demoPersonalData.ts'
 import {
   HOUSEHOLD_TABLES,
@@ -113,6 +114,18 @@ function registryTables(): BulkTable[] {
           terminal.state,
           terminal.wallet ? 't' : 'f',
           OFFLINE_CLASSES.includes(terminal.class) ? 't' : 'f',
+        ]),
+    },
+    {
+      into: 'place (id, kind, governorate, name_ar, name_en, address)',
+      rows: () =>
+        demoPlaces().map(({ placeId, kind, governorate, nameAr, nameEn, address }) => [
+          placeId,
+          kind,
+          governorate,
+          nameAr,
+          nameEn,
+          address,
         ]),
     },
     {

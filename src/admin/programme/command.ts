@@ -56,11 +56,8 @@ export async function answerCommand<T>(
   asked: Asked<T>,
   status: 200 | 201 | 202 = 200,
 ): Promise<FastifyReply> {
-  const key = String(request.headers['idempotency-key'] ?? '')
-  if (!WRITE_KEY.test(key) || holdsCardNumber(key, config.security.profiles)) {
-    sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: WRITE_KEY_EXPECTED }]))
-    return reply
-  }
+  const key = writeKeyOf(request, reply, { config })
+  if (key === undefined) return reply
   const idempotency = { key, fingerprint: fingerprintOf(request, config.lookupKey) }
   try {
     const { shownOnce: _, ...command } = asked
@@ -75,6 +72,18 @@ export async function answerCommand<T>(
     sendTrouble(reply, error)
   }
   return reply
+}
+
+/** The Idempotency-Key of a request; undefined: there is none that is good, and that was answered. */
+export function writeKeyOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { config }: Pick<ProgrammeParts, 'config'>,
+): string | undefined {
+  const key = String(request.headers['idempotency-key'] ?? '')
+  if (WRITE_KEY.test(key) && !holdsCardNumber(key, config.security.profiles)) return key
+  sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: WRITE_KEY_EXPECTED }]))
+  return undefined
 }
 
 /** Looks something up for a request and answers it. */

@@ -3,15 +3,27 @@ import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
 import { bureauRoutes } from './bureauRoutes.ts'
 import { cardRoutes } from './cardRoutes.ts'
+import { collectionRoutes } from './collectionRoutes.ts'
 import { eventRoutes } from './eventRoutes.ts'
+import { householdRoutes } from './householdRoutes.ts'
 import { merchantRoutes } from './merchantRoutes.ts'
+import { moneyRoutes } from './moneyRoutes.ts'
 import { noticeRoutes } from './noticeRoutes.ts'
+import { orderRoutes } from './orderRoutes.ts'
+import { personRoutes } from './personRoutes.ts'
+import { placeRoutes } from './placeRoutes.ts'
 import { receiptRoutes } from './receiptRoutes.ts'
+import { regionRoutes } from './regionRoutes.ts'
 import { terminalRoutes } from './terminalRoutes.ts'
 import { versionRoutes } from './versionRoutes.ts'
 import { webhookRoutes } from './webhookRoutes.ts'
 
 export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
+  placeRoutes(app, parts)
+  regionRoutes(app, parts)
+  householdRoutes(app, parts)
+  personRoutes(app, parts)
+  orderRoutes(app, parts)
   cardRoutes(app, parts)
   eventRoutes(app, parts)
   webhookRoutes(app, parts)
@@ -21,4 +33,6 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   bureauRoutes(app, parts)
   noticeRoutes(app, parts)
   receiptRoutes(app, parts)
+  collectionRoutes(app, parts)
+  moneyRoutes(app, parts)
 }

@@ -18,7 +18,11 @@ SELECT shard, key_date, key, kind, leg, purse_id, purse_version, ordinal, debit_
     WHEN purse_kind <> 1 AND kind NOT IN (8, 10, 13, 16) THEN 'a kind that may not move an entitlement'
     WHEN purse_kind = 1 AND leg = 1 AND kind IN (13, 14, 16) THEN 'cash in the place of an entitlement'
     WHEN leg = 2 AND (purse_kind = 1) <> (kind <> 16) THEN 'a second purse that has no part in it'
-    WHEN leg = 2 AND household_id <> service_household THEN 'what is left becomes units of another household'
+    -- Cash goes along with a person who moves: then it was a purse of a household of theirs.
+    WHEN leg = 2 AND household_id <> service_household AND NOT EXISTS (
+      SELECT FROM person_move m
+      WHERE m.shard = paid.shard AND m.person_id = purse_person AND service_household IN (m.from_household, m.to_household)
+    ) THEN 'what is left becomes units of another household'
     WHEN outlet IS NOT NULL AND NOT CASE service_kind
       WHEN 1 THEN outlet IN (2215, 2220, 2225)
       WHEN 2 THEN outlet = 2200

@@ -122,6 +122,20 @@ export class SqlTransaction {
     assert(row !== undefined, 'an event has a number')
     return Number(row.number)
   }
+
+  /** The same for many at once, in their order. */
+  async emitAll(events: readonly ProgrammeEvent[]): Promise<void> {
+    if (events.length === 0) return
+    await this.row(ADD_EVENTS, [
+      new Date(this.nowMs).toISOString(),
+      this.shard,
+      events.map(({ kind }) => kind),
+      events.map(({ cardToken }) => cardToken ?? null),
+      events.map(({ personId }) => personId ?? null),
+      events.map(({ householdId }) => householdId ?? null),
+      events.map(({ data }) => JSON.stringify(data ?? {})),
+    ])
+  }
 }
 
 // The SQL transaction has an id before the number is taken: see event_number.
@@ -131,6 +145,16 @@ const ADD_EVENT: Statement = {
     INSERT INTO programme_event (number, at, kind, shard, card_token, person_id, household_id, data)
     SELECT nextval('event_number'), $1, $2, $3, $4, $5, $6, $7 FROM (SELECT pg_current_xact_id()) AS id
     RETURNING number`,
+}
+
+const ADD_EVENTS: Statement = {
+  name: 'add_programme_events',
+  text: `
+    INSERT INTO programme_event (number, at, kind, shard, card_token, person_id, household_id, data)
+    SELECT nextval('event_number'), $1, e.kind, $2, e.card_token, e.person_id, e.household_id, e.data::jsonb
+    FROM (SELECT pg_current_xact_id()) AS id, unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])
+      WITH ORDINALITY AS e(kind, card_token, person_id, household_id, data, ord)
+    ORDER BY e.ord`,
 }
 
 const APPEND_AUDIT: Statement = { name: 'append_audit', text: 'SELECT append_audit($1, $2, $3, $4, $5, $6, $7)' }
