@@ -63,6 +63,8 @@ const CHECKS: readonly Check[] = [
   { name: 'day_counters', sql: read('dayCounters') },
   { name: 'cycles', sql: read('cycles') },
   { name: 'retired_cards', sql: read('retiredCards') },
+  { name: 'card_lives', sql: read('cardLives') },
+  { name: 'audit_trail', sql: read('auditTrail') },
   { name: 'suspense', sql: read('suspense'), informs: true },
 ]
 

@@ -10,6 +10,7 @@ import {
   type LifeChange,
 } from '../ledger/programme/cards.ts'
 import { FINAL, stateAfter, statesFor, type CardEvent } from './cardLife.ts'
+import { settleFee } from './fees.ts'
 
 export interface CardEventRequest {
   readonly token: string
@@ -51,6 +52,7 @@ export async function changeCard(tx: SqlTransaction, request: CardEventRequest):
   const now = new Date(tx.nowMs).toISOString()
   const ended = FINAL.includes(state) ? { ended_at: now, next_day: null } : {}
   await writeCardLife(tx, token, { ...ended, ...request.life })
+  await settleFee(tx, card, state)
   await tx.emit({
     kind: `card.${event}`,
     cardToken: token,
@@ -61,7 +63,7 @@ export async function changeCard(tx: SqlTransaction, request: CardEventRequest):
   return done({ before: card, state, version })
 }
 
-function notInThisState(state: CardState, event: CardEvent): Outcome<never> {
+export function notInThisState(state: CardState, event: CardEvent): Outcome<never> {
   const ended = FINAL.includes(state) ? ' It has ended: nothing more can happen to it.' : ''
   return refused(
     'conflict',

@@ -1,7 +1,7 @@
 /** A card is ordered: it gets its number, which is sealed at once, and begins its life as ORDERED. */
 import { randomInt } from 'node:crypto'
 import { assert } from '../assert.ts'
-import { cardToken, luhnCheckDigit, maskPan, type CardToken } from '../card.ts'
+import { cardToken, luhnCheckDigit, maskPan, type CardState, type CardToken } from '../card.ts'
 import { cairoDay } from '../clock.ts'
 import type { CardReason } from '../ledger/programme/cards.ts'
 import { readCardsOfPerson, writeCardLife } from '../ledger/programme/cards.ts'
@@ -10,7 +10,7 @@ import { insertCard, readHolder } from '../ledger/programme/newCards.ts'
 import { parametersOn, type Programme } from '../programmeParameters.ts'
 import type { DataVault } from '../security/dataVault.ts'
 import { addMonths } from './calendar.ts'
-import { FINAL } from './cardLife.ts'
+import { FINAL, stateAfter } from './cardLife.ts'
 
 export interface OrderContext {
   readonly programme: Programme
@@ -52,7 +52,9 @@ export async function orderCard(
   if (holder === undefined) return refused('not-found', 'no-such-person', 'The programme has no such person.')
   if (holder.died) return refused('conflict', 'person-died', 'The person has died: no card is made.')
   const others = (await readCardsOfPerson(tx, order.personId)).filter(({ state }) => !FINAL.includes(state))
-  if (others.some(({ token }) => token !== order.replaces))
+  // What is stopped for good does not stand in the way of a card that takes another's place: both end when it is handed over.
+  const stopped = (state: CardState): boolean => order.replaces !== undefined && stateAfter(state, 'replaced') !== undefined
+  if (others.some(({ token, state }) => token !== order.replaces && !stopped(state)))
     return refused(
       'conflict',
       'has-a-card',

@@ -27,7 +27,7 @@ it('shows what is wrong, and exits 1', async () => {
   expect(stdout).toMatch(
     /\nFAILED {2}purse_balances +1 of 1 wrong\n +\{.*"wrong":"the balance is not the sum of the transfers".*\}\n/,
   )
-  expect(stdout).toMatch(/\n2 of 18 checks failed/)
+  expect(stdout).toMatch(/\n2 of 20 checks failed/)
   expect(code).toBe(1)
 })
 

@@ -35,7 +35,7 @@ export const WriteHeaders = Type.Object({
 })
 
 /** A command without what every one has from its request. */
-export type Asked<T> = Pick<Command<T>, 'action' | 'subject' | 'detail' | 'work' | 'audit'>
+export type Asked<T> = Pick<Command<T>, 'action' | 'subject' | 'detail' | 'before' | 'work' | 'afterRefusal' | 'audit'>
 
 /**
  * Runs a command for a request and answers it.
@@ -105,7 +105,8 @@ const STATUS: Readonly<Record<Refusal['kind'], number>> = {
   locked: 429,
 }
 
-export function sendRefusal(reply: FastifyReply, { kind, name, detail, field }: Refusal): void {
+export function sendRefusal(reply: FastifyReply, { kind, name, detail, field, retryAfterS }: Refusal): void {
+  if (retryAfterS !== undefined) void reply.header('retry-after', String(retryAfterS))
   sendProblem(
     reply,
     namedProblem(name, {
