@@ -179,10 +179,15 @@ describe('a card is handed over', () => {
     ]
     for (const [body, name, path] of refusals)
       expect((await handover(child, body, 'member')).json).toMatchObject({ type: `urn:sarf:problem:${name}`, errors: [{ path }] })
-    const { mobile: _none, ...withoutMobile } = own
-    expect((await handover(child, { ...withoutMobile, collectedBy: child.headPerson }, 'member')).json).toMatchObject({
+    expect((await handover(child, { ...own, mobile: undefined, collectedBy: child.headPerson }, 'member')).json).toMatchObject({
       state: 'ACTIVE',
     })
+  })
+
+  it('not before its fee was paid', async () => {
+    const family = await waiting()
+    await api.running.sql('UPDATE card_life SET fee = 30000 WHERE token = $1', [family.head.token])
+    expect((await handover(family, bodyFor(family))).json).toMatchObject({ status: 409, type: 'urn:sarf:problem:fee-not-paid' })
   })
 
   it('once for a key, however often it is sent', async () => {
