@@ -65,6 +65,8 @@ const CHECKS: readonly Check[] = [
   { name: 'retired_cards', sql: read('retiredCards') },
   { name: 'terminal_totals', sql: read('terminalTotals') },
   { name: 'shifts', sql: read('shifts') },
+  { name: 'card_lives', sql: read('cardLives') },
+  { name: 'audit_trail', sql: read('auditTrail') },
   { name: 'suspense', sql: read('suspense'), informs: true },
 ]
 

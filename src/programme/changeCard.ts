@@ -11,6 +11,7 @@ import {
 } from '../ledger/programme/cards.ts'
 import { FINAL, stateAfter, statesFor, type CardEvent } from './cardLife.ts'
 import { addNoticeOfEvent } from './notices/cardNotices.ts'
+import { settleFee } from './fees.ts'
 
 export interface CardEventRequest {
   readonly token: string
@@ -54,6 +55,7 @@ export async function changeCard(tx: SqlTransaction, request: CardEventRequest):
   const now = new Date(tx.nowMs).toISOString()
   const ended = FINAL.includes(state) ? { ended_at: now, next_day: null } : {}
   await writeCardLife(tx, token, { ...ended, ...request.life })
+  await settleFee(tx, card, state)
   await tx.emit({
     kind: `card.${event}`,
     cardToken: token,
@@ -65,7 +67,7 @@ export async function changeCard(tx: SqlTransaction, request: CardEventRequest):
   return done({ before: card, state, version })
 }
 
-function notInThisState(state: CardState, event: CardEvent): Outcome<never> {
+export function notInThisState(state: CardState, event: CardEvent): Outcome<never> {
   const ended = FINAL.includes(state) ? ' It has ended: nothing more can happen to it.' : ''
   return refused(
     'conflict',

@@ -5,11 +5,18 @@ import { cardToken, luhnCheckDigit, maskPan, type CardToken } from '../card.ts'
 import { cairoDay } from '../clock.ts'
 import type { CardReason } from '../ledger/programme/cards.ts'
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
-import { insertCards, lockHolders, readCardsOfPersons, type CardHolder, type NewCardRow } from '../ledger/programme/newCards.ts'
+import {
+  insertCards,
+  lockHolders,
+  readCardsOfPersons,
+  type CardHolder,
+  type CardOfPerson,
+  type NewCardRow,
+} from '../ledger/programme/newCards.ts'
 import { parametersOn, type CardRules, type Programme } from '../programmeParameters.ts'
 import type { DataVault } from '../security/dataVault.ts'
 import { addMonths } from './calendar.ts'
-import { FINAL } from './cardLife.ts'
+import { FINAL, stateAfter } from './cardLife.ts'
 import { addReplacementNotice } from './notices/cardNotices.ts'
 
 export interface OrderContext {
@@ -57,9 +64,9 @@ export async function orderCards(
 ): Promise<Outcome<OrderedCard>[]> {
   const persons = orders.map(({ personId }) => personId)
   const holders = await lockHolders(tx, persons)
-  const taken = new Map<number, Set<CardToken>>()
-  for (const { personId, token } of await readCardsOfPersons(tx, persons, FINAL))
-    taken.set(personId, (taken.get(personId) ?? new Set<CardToken>()).add(token))
+  const taken = new Map<number, CardOfPerson[]>()
+  for (const card of await readCardsOfPersons(tx, persons, FINAL))
+    taken.set(card.personId, [...(taken.get(card.personId) ?? []), card])
   const ordered = new Set<number>()
   const waiting: NewCardOrder[] = []
   const outcomes = orders.map((order, index): Outcome<OrderedCard> | undefined => {
@@ -111,8 +118,12 @@ function wrongHolder(holder: CardHolder | undefined): Outcome<never> | undefined
   return undefined
 }
 
-function wrongCards({ replaces }: CardOrder, others: ReadonlySet<CardToken> = new Set()): Outcome<never> | undefined {
-  return [...others].some((token) => token !== replaces) ? HAS_A_CARD : undefined
+/** What is stopped for good does not stand in the way of a card that takes another's place: both end when it is handed over. */
+function wrongCards({ replaces }: CardOrder, others: readonly CardOfPerson[] = []): Outcome<never> | undefined {
+  const inTheWay = others.some(
+    ({ token, state }) => token !== replaces && (replaces === undefined || stateAfter(state, 'replaced') === undefined),
+  )
+  return inTheWay ? HAS_A_CARD : undefined
 }
 
 type MadeCard = NewCardOrder & { readonly card: OrderedCard }

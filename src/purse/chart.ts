@@ -12,12 +12,19 @@ export const ACCOUNT_CODE = {
   cashHeld: 2001,
   governmentPayee: 2215,
   merchant: 2220,
+  deferredFees: 2300,
   suspense: 2900,
+  feeIncome: 4000,
   entitlementsIssued: 9000,
   entitlementsRedeemed: 9001,
 } as const
 
 export const bank: Account = { code: ACCOUNT_CODE.bank, owner: 0 }
+/** Fees that were paid for cards that are not handed over yet; and those that are earned. */
+export const deferredFees: Account = { code: ACCOUNT_CODE.deferredFees, owner: 0 }
+export const feeIncome: Account = { code: ACCOUNT_CODE.feeIncome, owner: 0 }
+
+export const entitlementsIssued: Account = { code: ACCOUNT_CODE.entitlementsIssued, owner: 0 }
 export const suspense: Account = { code: ACCOUNT_CODE.suspense, owner: 0 }
 
 export const entitlementsRedeemed: Account = { code: ACCOUNT_CODE.entitlementsRedeemed, owner: 0 }

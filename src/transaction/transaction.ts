@@ -32,6 +32,12 @@ export const KIND = {
   /** Refund of a co-pay: taken back from clinic and fund. */
   copayRefund: 17,
   pinChange: 18,
+  /** The fee of a card, by the desk: taken, given back, earned. */
+  fee: 19,
+  feeBack: 20,
+  feeEarned: 21,
+  /** An entitlement is put right, by the desk. */
+  adjustment: 22,
 } as const
 
 /** What makes a message the same message: see `identify` for how keys are made. */

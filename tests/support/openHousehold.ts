@@ -63,8 +63,11 @@ export interface HouseholdOptions {
   readonly cover?: Cover | null
   /** A day of the month that ration and bread are opened for; absent: this month. */
   readonly cycle?: string
-  /** The head's, kept where the place has a vault. */
+  /** The head's and the second person's, kept where the place has a vault. */
   readonly personalData?: PersonalData
+  readonly memberData?: PersonalData
+  /** The second person's. */
+  readonly memberBirthDate?: string
 }
 
 export interface HouseholdPlace {
@@ -101,7 +104,7 @@ export async function openCard(place: HouseholdPlace, options: CardOptions = {})
 
 export async function openHousehold(place: HouseholdPlace, options: HouseholdOptions = {}): Promise<TestHousehold> {
   const { members = 4, cash = 100_000, cover = STANDARD_COVER, governorate = 3, points = 0 } = options
-  const { rationMembers = members, breadMembers = members, oldCard = false, personalData } = options
+  const { rationMembers = members, breadMembers = members, oldCard = false, personalData, memberData } = options
   const { clock, config } = place
   const household = households++
   const month = monthOf(options.cycle ?? cairoDay(clock.now()))
@@ -115,7 +118,10 @@ export async function openHousehold(place: HouseholdPlace, options: HouseholdOpt
     governorate,
     rationMembers,
     breadMembers,
-    persons: [newPerson(1, cash, cover, personalData), newPerson(2, cash, cover)],
+    persons: [
+      newPerson(1, cash, cover, personalData),
+      { ...newPerson(2, cash, cover, memberData), birthDate: options.memberBirthDate ?? BIRTH_DATES[1] ?? '' },
+    ],
     purses: purses.map((purse) => ({ ...purse, balance: asked[purse.definition.name] ?? purse.balance })),
     cards: [head, member, ...(old === undefined ? [] : [old])],
   })

@@ -8,6 +8,7 @@ import { reportCard } from '../../programme/reportCard.ts'
 import { REPORTS } from '../../transaction/hotCardFile.ts'
 import { done } from '../../ledger/programme/desk.ts'
 import { readCardLife, type CardLife } from '../../ledger/programme/cards.ts'
+import { formatAmount } from '../../money.ts'
 import { jsonResponse } from '../problem.ts'
 import {
   answerCommand,
@@ -46,6 +47,10 @@ export const CardSchema = Type.Object(
     handedOverAt: Instant,
     replaces: Type.Union([CardIdSchema, Type.Null()]),
     reason: Type.Union([Type.String(), Type.Null()]),
+    fee: Type.String({ description: 'what it costs its holder, EGP' }),
+    feePaid: Type.Union([Type.Enum(['counter', 'cash']), Type.Null()], {
+      description: 'how that was paid; null: not, or nothing is to be paid',
+    }),
     dueDay: Day,
     endedAt: Instant,
     possibleEvents: Type.Array(Type.String(), { description: 'what can happen to it in this state' }),
@@ -72,6 +77,8 @@ export const CardSchema = Type.Object(
         handedOverAt: '2026-11-30T08:00:00.000Z',
         replaces: null,
         reason: 'new',
+        fee: '0.00',
+        feePaid: null,
         dueDay: null,
         endedAt: null,
         possibleEvents: [
@@ -110,6 +117,8 @@ export function shownCard(card: CardLife): Static<typeof CardSchema> {
     handedOverAt: instant(card.handedOverAtMs),
     replaces: card.replaces,
     reason: card.reason,
+    fee: formatAmount(card.fee),
+    feePaid: card.feePaid,
     dueDay: card.dueDay,
     endedAt: instant(card.endedAtMs),
     possibleEvents: eventsIn(card.state),

@@ -39,7 +39,10 @@ export const WriteHeaders = Type.Object({
 })
 
 /** A command without what every one has from its request. */
-export interface Asked<T> extends Pick<Command<T>, 'action' | 'subject' | 'detail' | 'work' | 'audit'> {
+export interface Asked<T> extends Pick<
+  Command<T>,
+  'action' | 'subject' | 'detail' | 'before' | 'work' | 'afterRefusal' | 'audit'
+> {
   /** Members that the first answer has besides and a repeat has not: what is kept nowhere in the clear. */
   readonly shownOnce?: () => Readonly<Record<string, unknown>>
 }
@@ -123,7 +126,8 @@ const STATUS: Readonly<Record<Refusal['kind'], number>> = {
   locked: 429,
 }
 
-export function sendRefusal(reply: FastifyReply, { kind, name, detail, field }: Refusal): void {
+export function sendRefusal(reply: FastifyReply, { kind, name, detail, field, retryAfterS }: Refusal): void {
+  if (retryAfterS !== undefined) void reply.header('retry-after', String(retryAfterS))
   sendProblem(
     reply,
     namedProblem(name, {

@@ -1,10 +1,13 @@
 /** All calls of the programme's API. */
 import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
+import { auditRoutes } from './auditRoutes.ts'
 import { bureauRoutes } from './bureauRoutes.ts'
 import { cardRoutes } from './cardRoutes.ts'
 import { collectionRoutes } from './collectionRoutes.ts'
+import { deathRoutes } from './deathRoutes.ts'
 import { eventRoutes } from './eventRoutes.ts'
+import { handoverRoutes } from './handoverRoutes.ts'
 import { householdRoutes } from './householdRoutes.ts'
 import { merchantRoutes } from './merchantRoutes.ts'
 import { moneyRoutes } from './moneyRoutes.ts'
@@ -12,8 +15,10 @@ import { noticeRoutes } from './noticeRoutes.ts'
 import { orderRoutes } from './orderRoutes.ts'
 import { personRoutes } from './personRoutes.ts'
 import { placeRoutes } from './placeRoutes.ts'
+import { proposalRoutes } from './proposalRoutes.ts'
 import { receiptRoutes } from './receiptRoutes.ts'
 import { regionRoutes } from './regionRoutes.ts'
+import { replacementRoutes } from './replacementRoutes.ts'
 import { terminalRoutes } from './terminalRoutes.ts'
 import { versionRoutes } from './versionRoutes.ts'
 import { webhookRoutes } from './webhookRoutes.ts'
@@ -35,4 +40,9 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   receiptRoutes(app, parts)
   collectionRoutes(app, parts)
   moneyRoutes(app, parts)
+  handoverRoutes(app, parts)
+  replacementRoutes(app, parts)
+  proposalRoutes(app, parts)
+  deathRoutes(app, parts)
+  auditRoutes(app, parts)
 }

@@ -5,7 +5,7 @@
 -- Result: a row a decision. No locks.
 SELECT shard, key_date, key, kind, response_code, requested, approved, purse_id, purse_version, second_purse_id, second_version,
   CASE
-    WHEN kind NOT BETWEEN 0 AND 18 THEN 'there is no such kind'
+    WHEN kind NOT BETWEEN 0 AND 22 THEN 'there is no such kind'
     WHEN kind = 0 AND response_code IN ('00', '10') THEN 'a tombstone approves'
     WHEN response_code NOT IN ('00', '10') AND (purse_version IS NOT NULL OR second_version IS NOT NULL OR approved <> 0 OR original_key IS NOT NULL)
       THEN 'a decline has posted'

@@ -33,7 +33,11 @@ rule (kind, leg, purse_kind, debit_code, credit_code, part, back) AS (
     (11, 1, 1, 2001, 2000, 'own', true),
     (12, 1, 1, 2215, 2000, 'own', true),
     (15, 1, 1, 2000, 2225, 'own', false), (15, 1, 1, 1220, 2225, 'payer', false),
-    (17, 1, 1, 2225, 2000, 'own', true), (17, 1, 1, 2225, 1220, 'payer', true)
+    (17, 1, 1, 2225, 2000, 'own', true), (17, 1, 1, 2225, 1220, 'payer', true),
+    -- What is paid at a counter, and what is earned, moves nothing of the purse that it is told on.
+    (19, 1, 1, 2000, 2300, 'own', false), (19, 1, 1, 1000, 2300, 'payer', false),
+    (20, 1, 1, 2300, 2000, 'own', true), (20, 1, 1, 2300, 1000, 'payer', true),
+    (21, 1, 1, 2300, 4000, 'payer', NULL)
   UNION ALL
   -- A dispense takes, a refund gives back, a reversal does either.
   SELECT k.kind, 1, s.purse_kind, m.debit_code, m.credit_code, m.part, m.back
@@ -61,6 +65,10 @@ rule (kind, leg, purse_kind, debit_code, credit_code, part, back) AS (
       (1, s.account, 9002, 'lapsed'), (1, s.account, 9003, 'lapsed'), (1, 9000, s.account, 'own'), (2, 9000, s.account, 'own')
     ) AS m (leg, debit_code, credit_code, part)
   WHERE m.part <> 'lapsed' OR m.credit_code = CASE s.purse_kind WHEN 2 THEN 9002 WHEN 3 THEN 9003 WHEN 9 THEN m.credit_code END
+  UNION ALL
+  -- An entitlement is put right, up or down.
+  SELECT 22, 1, s.purse_kind, m.debit_code, m.credit_code, 'own', m.back
+  FROM service s CROSS JOIN LATERAL (VALUES (9000, s.account, true), (s.account, 9000, false)) AS m (debit_code, credit_code, back)
 ),
 -- Account codes as the rules have them: those of later services by what they are.
 read_as (purse_kind, code, rule_code) AS NOT MATERIALIZED (
@@ -81,7 +89,8 @@ SELECT shard, key_date, purse_id, purse_version, key, kind, purse_kind, approved
     WHEN purse_kind = 1 AND own + lent <> coalesce(quantity, approved) THEN 'the holder''s part is not what was decided'
     WHEN purse_kind = 1 AND lent <> from_suspense THEN 'suspense was moved by something else than the decision says'
     WHEN kind = 16 AND own <> approved THEN 'what was issued is not what the month brings'
-    WHEN purse_kind = 1 OR kind = 16 THEN NULL
+    WHEN kind = 22 AND own <> approved THEN 'what was put right is not what was decided'
+    WHEN purse_kind = 1 OR kind IN (16, 22) THEN NULL
     WHEN valued AND NOT (quantity IS NULL OR quantity = 0 AND kind IN (8, 10)) THEN 'a quantity of units that are money'
     WHEN own <> units - from_suspense THEN 'the units do not come to what was approved'
     WHEN lapsed <> CASE WHEN quantity = 0 THEN own ELSE 0 END THEN 'what lapses is not what came back'

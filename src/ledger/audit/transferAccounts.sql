@@ -11,22 +11,22 @@ SELECT t.shard, t.purse_id, t.purse_version, t.ordinal, t.debit_code, t.debit_ow
     WHEN k.kind IS NULL THEN 'there is no such kind of purse'
     WHEN (t.debit_code IN (k.account, k.held_account) OR t.credit_code IN (k.account, k.held_account)) AND t.unit <> k.unit
       THEN 'the unit is not the purse''s'
-    WHEN t.unit <> 1 AND (t.debit_code IN (1000, 1010, 2900) OR t.debit_code BETWEEN 1200 AND 1299 OR t.debit_code BETWEEN 2200 AND 2299
-        OR t.credit_code IN (1000, 1010, 2900) OR t.credit_code BETWEEN 1200 AND 1299 OR t.credit_code BETWEEN 2200 AND 2299)
+    WHEN t.unit <> 1 AND (t.debit_code IN (1000, 1010, 2300, 2900, 4000) OR t.debit_code BETWEEN 1200 AND 1299 OR t.debit_code BETWEEN 2200 AND 2299
+        OR t.credit_code IN (1000, 1010, 2300, 2900, 4000) OR t.credit_code BETWEEN 1200 AND 1299 OR t.credit_code BETWEEN 2200 AND 2299)
       THEN 'money in another unit than EGP'
     WHEN t.unit = 1 AND (t.debit_code BETWEEN 9000 AND 9003 OR t.credit_code BETWEEN 9000 AND 9003) THEN 'entitlements in EGP'
     WHEN CASE
       WHEN t.debit_code IN (k.account, k.held_account) THEN t.debit_owner = t.purse_id
       WHEN t.debit_code BETWEEN 2200 AND 2299 THEN t.debit_owner IN (SELECT id FROM merchant)
       WHEN t.debit_code = 1010 THEN t.debit_owner IN (SELECT id FROM terminal)
-      WHEN t.debit_code IN (1000, 2900) OR t.debit_code BETWEEN 1200 AND 1299 OR t.debit_code BETWEEN 9000 AND 9003 THEN t.debit_owner = 0
+      WHEN t.debit_code IN (1000, 2300, 2900, 4000) OR t.debit_code BETWEEN 1200 AND 1299 OR t.debit_code BETWEEN 9000 AND 9003 THEN t.debit_owner = 0
       ELSE false
     END IS NOT TRUE THEN 'there is no such debit account'
     WHEN CASE
       WHEN t.credit_code IN (k.account, k.held_account) THEN t.credit_owner = t.purse_id
       WHEN t.credit_code BETWEEN 2200 AND 2299 THEN t.credit_owner IN (SELECT id FROM merchant)
       WHEN t.credit_code = 1010 THEN t.credit_owner IN (SELECT id FROM terminal)
-      WHEN t.credit_code IN (1000, 2900) OR t.credit_code BETWEEN 1200 AND 1299 OR t.credit_code BETWEEN 9000 AND 9003 THEN t.credit_owner = 0
+      WHEN t.credit_code IN (1000, 2300, 2900, 4000) OR t.credit_code BETWEEN 1200 AND 1299 OR t.credit_code BETWEEN 9000 AND 9003 THEN t.credit_owner = 0
       ELSE false
     END IS NOT TRUE THEN 'there is no such credit account'
   END AS wrong

@@ -7,7 +7,7 @@
 WITH account (code, of_purses) AS (
   SELECT account, true FROM purse_kind
   UNION SELECT held_account, true FROM purse_kind WHERE held_account IS NOT NULL
-  UNION SELECT code, false FROM (VALUES (1000), (1010), (2900), (9000), (9001), (9002), (9003)) AS single (code)
+  UNION SELECT code, false FROM (VALUES (1000), (1010), (2300), (2900), (4000), (9000), (9001), (9002), (9003)) AS single (code)
   UNION SELECT code, false FROM generate_series(1200, 1299) AS payer (code)
   UNION SELECT code, false FROM generate_series(2200, 2299) AS outlet (code)
 )

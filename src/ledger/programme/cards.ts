@@ -34,6 +34,8 @@ export interface CardLife {
   /** Piasters. */
   readonly fee: number
   readonly feePaid: 'counter' | 'cash' | null
+  /** The decision that took the fee, for as long as it is deferred. */
+  readonly feeKey: string | null
   readonly requestedAtMs: number | null
   readonly dueDay: string | null
   readonly endedAtMs: number | null
@@ -44,7 +46,7 @@ const COLUMNS = `
   h.governorate, c.pin_reference IS NOT NULL AS "pinSet", l.order_id AS "orderId", l.ordered_at AS "orderedAt", l.printed_at AS "printedAt",
   l.place_id AS "placeId", l.told_at AS "toldAt", l.named_place_until::text AS "namedPlaceUntil", l.diwan_until::text AS "diwanUntil",
   l.handed_over_at AS "handedOverAt", l.handed_over_place AS "handedOverPlace", l.replaces, l.reason, coalesce(l.fee, 0)::float8 AS fee,
-  l.fee_paid AS "feePaid", l.requested_at AS "requestedAt", l.due_day::text AS "dueDay", l.ended_at AS "endedAt"`
+  l.fee_paid AS "feePaid", l.fee_key AS "feeKey", l.requested_at AS "requestedAt", l.due_day::text AS "dueDay", l.ended_at AS "endedAt"`
 
 const FROM = `
   FROM card c JOIN household h ON h.shard = c.shard AND h.id = c.household_id LEFT JOIN card_life l ON l.shard = c.shard AND l.token = c.token`
@@ -61,6 +63,14 @@ type CardLifeRow = Omit<CardLife, 'orderedAtMs' | 'printedAtMs' | 'toldAtMs' | '
   Instants
 
 const LOCK_CARD: Statement = { name: 'lock_card', text: 'SELECT household_id FROM lock_card($1, $2)' }
+const LOCK_PURSES: Statement = {
+  name: 'lock_household_purses',
+  text: 'SELECT id::float8 FROM purse WHERE shard = $1 AND household_id = $2 ORDER BY shard, id FOR NO KEY UPDATE',
+}
+const LOCK_CARDS_OF_PERSON: Statement = {
+  name: 'lock_cards_of_person',
+  text: 'SELECT token FROM card WHERE shard = $1 AND person_id = $2 ORDER BY token FOR NO KEY UPDATE',
+}
 const READ_CARD_LIFE: Statement = {
   name: 'read_card_life',
   text: `SELECT ${COLUMNS} ${FROM} WHERE c.shard = $1 AND c.token = $2`,
@@ -78,6 +88,22 @@ const READ_CARDS_OF_HOUSEHOLD: Statement = {
 export async function lockCard(tx: SqlTransaction, token: string): Promise<CardLife | undefined> {
   const locked = await tx.row(LOCK_CARD, [tx.shard, token])
   return locked === undefined ? undefined : readCardLife(tx, token)
+}
+
+/**
+ * Locks all cards of a person: the household's purses, then the cards by token, as a decision's commit locks them. For whoever changes more than one.
+ *
+ * @returns them as they are under the lock
+ */
+export async function lockCardsOfPerson(tx: SqlTransaction, householdId: number, personId: number): Promise<CardLife[]> {
+  await lockPurses(tx, householdId)
+  await tx.rows(LOCK_CARDS_OF_PERSON, [tx.shard, personId])
+  return readCardsOfPerson(tx, personId)
+}
+
+/** The purses of a household, before any card of it. */
+export async function lockPurses(tx: SqlTransaction, householdId: number): Promise<void> {
+  await tx.rows(LOCK_PURSES, [tx.shard, householdId])
 }
 
 /** As it is at the moment, not locked. */
@@ -170,8 +196,8 @@ export interface LifeChange {
   readonly replaces?: string
   readonly reason?: CardReason
   readonly fee?: number
-  readonly fee_paid?: 'counter' | 'cash'
-  readonly fee_key?: string
+  readonly fee_paid?: 'counter' | 'cash' | null
+  readonly fee_key?: string | null
   readonly requested_at?: string
   readonly due_day?: string | null
   readonly ended_at?: string

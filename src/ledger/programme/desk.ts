@@ -42,6 +42,8 @@ export interface Refusal {
   readonly detail: string
   /** JSON pointer of what is wrong. */
   readonly field?: string
+  /** When it may be tried again. */
+  readonly retryAfterS?: number
 }
 
 export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal }
@@ -64,8 +66,12 @@ export interface Command<T> {
   readonly detail?: Readonly<Record<string, unknown>>
   /** The caller's key and what came with it; absent: it may be done again and again. */
   readonly idempotency?: { readonly key: string; readonly fingerprint: string }
+  /** Before the change; what it locks stays locked, and what it refuses is not done. */
+  readonly before?: (tx: SqlTransaction) => Promise<Outcome<unknown>>
   /** The change itself. What it throws, and what it refuses, leaves nothing behind. */
   readonly work: (tx: SqlTransaction) => Promise<Outcome<T>>
+  /** After a change that was refused: what it writes stays. */
+  readonly afterRefusal?: (tx: SqlTransaction, refusal: Refusal) => Promise<void>
   /** More for the audit trail, known when it is done: the subject of what was made. `nothing`: there was nothing to do, and none of it is on record. */
   readonly audit?: (value: T) => { readonly subject?: string; readonly detail?: Readonly<Record<string, unknown>> } | 'nothing'
 }
@@ -240,9 +246,7 @@ export class Desk {
           client.release()
           return earlier
         }
-        await client.query('SAVEPOINT work')
-        const outcome = await command.work(tx)
-        if (!outcome.ok) await client.query('ROLLBACK TO SAVEPOINT work')
+        const outcome = await workOf(client, tx, command)
         await finish(tx, command, outcome)
         committing = true
         await client.query('COMMIT')
@@ -301,6 +305,17 @@ function lost(error: unknown): unknown {
 
 function isConnectionError(error: Error): boolean {
   return 'code' in error || /timeout|terminated|closed|not queryable/i.test(error.message)
+}
+
+async function workOf<T>(client: PoolClient, tx: SqlTransaction, command: Command<T>): Promise<Outcome<T>> {
+  const allowed = await command.before?.(tx)
+  if (allowed?.ok === false) return allowed
+  await client.query('SAVEPOINT work')
+  const outcome = await command.work(tx)
+  if (outcome.ok) return outcome
+  await client.query('ROLLBACK TO SAVEPOINT work')
+  await command.afterRefusal?.(tx, outcome.refusal)
+  return outcome
 }
 
 /** @returns what an earlier request with this key was answered; undefined where this is the first */

@@ -116,13 +116,14 @@ export async function readHolder(tx: SqlTransaction, personId: number): Promise<
 const READ_CARDS_OF_PERSONS: Statement = {
   name: 'read_cards_of_persons',
   text: `
-    SELECT person_id::float8 AS "personId", token FROM card
+    SELECT person_id::float8 AS "personId", token, state FROM card
     WHERE shard = $1 AND person_id = ANY ($2::bigint[]) AND state <> ALL ($3::text[])`,
 }
 
 export interface CardOfPerson {
   readonly personId: number
   readonly token: CardToken
+  readonly state: CardState
 }
 
 /** Cards of these persons that are in none of these states. */

@@ -198,7 +198,7 @@ const DECISIONS: TamperCase[] = [
   {
     check: 'decisions',
     what: 'a kind is not known',
-    sql: () => `UPDATE "authorization" SET kind = 19 WHERE ${row('copay')}`,
+    sql: () => `UPDATE "authorization" SET kind = 99 WHERE ${row('copay')}`,
     wrong: /no such kind/,
   },
   {

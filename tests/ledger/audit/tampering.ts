@@ -19,7 +19,18 @@ export interface TamperCase {
   readonly wrong: RegExp
 }
 
-const TABLES = ['purse', 'card', 'hold', '"authorization"', 'transfer', 'merchant', 'terminal']
+const TABLES = [
+  'purse',
+  'card',
+  'hold',
+  '"authorization"',
+  'transfer',
+  'merchant',
+  'terminal',
+  'card_life',
+  'audit_record',
+  'audit_head',
+]
 
 /** Keeps a copy of the ledger as it is now. */
 export async function tamperingWith(ledger: TestLedger): Promise<Tampering> {
