@@ -34,7 +34,13 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
       tags: [
         { name: 'transactions', description: 'What moves money, and what asks for it' },
+        { name: 'places', description: 'Where cards are collected' },
+        { name: 'regions', description: 'Which services are there, and from when on' },
+        { name: 'households', description: 'Who lives together, and how many are counted' },
+        { name: 'persons', description: 'Holders of cards' },
+        { name: 'card orders', description: 'Cards that are asked for' },
         { name: 'cards', description: "A card's life" },
+        { name: 'money', description: 'Balances and statements' },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },
