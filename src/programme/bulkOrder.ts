@@ -96,38 +96,41 @@ async function takeLines(
   const { desk, orderId, limits, context } = bulk
   const before = await desk.read((tx) => readBulkOrder(tx, orderId))
   const skipped = before?.rows ?? 0
-  let hash = firstHash(context.lookupKey, header)
-  if (before !== undefined && skipped === 0 && !before.rowHash.equals(hash)) return ANOTHER_FILE
+  const hash = new RunningHash(context.lookupKey, header)
+  if (before !== undefined && skipped === 0 && !before.rowHash.equals(hash.soFar())) return ANOTHER_FILE
+  let hashBefore = hash.soFar()
   let row = 0
   let chunk: NumberedLine[] = []
-  let hashBefore = hash
   let tooMany = false
   for await (const line of lines) {
     tooMany = row === limits.rowsMax
     if (tooMany) break
     row++
-    hash = nextHash(context.lookupKey, hash, line)
+    hash.add(line)
     if (row <= skipped) {
-      if (row === skipped && before?.rowHash.equals(hash) !== true) return ANOTHER_FILE
-      hashBefore = hash
+      if (row < skipped) continue
+      hashBefore = hash.soFar()
+      if (before?.rowHash.equals(hashBefore) !== true) return ANOTHER_FILE
       continue
     }
     if (before !== undefined && before.completedAt !== null) return ANOTHER_FILE
     chunk.push({ row, line })
     if (chunk.length < limits.chunkRows) continue
-    const taken = await takeChunk(bulk, { lines: chunk, header, hashBefore, hashAfter: hash })
+    const hashAfter = hash.soFar()
+    const taken = await takeChunk(bulk, { lines: chunk, header, hashBefore, hashAfter })
     if (!taken.ok) return taken
     chunk = []
-    hashBefore = hash
+    hashBefore = hashAfter
   }
   if (row === 0) return EMPTY_FILE
   if (row < skipped) return ANOTHER_FILE
   if (before !== undefined && before.completedAt !== null) return tooMany ? ANOTHER_FILE : done(before)
+  const hashAfter = hash.soFar()
   if (chunk.length > 0) {
-    const taken = await takeChunk(bulk, { lines: chunk, header, hashBefore, hashAfter: hash })
+    const taken = await takeChunk(bulk, { lines: chunk, header, hashBefore, hashAfter })
     if (!taken.ok) return taken
   }
-  return tooMany ? tooManyRows(limits.rowsMax) : complete(bulk, hash)
+  return tooMany ? tooManyRows(limits.rowsMax) : complete(bulk, hashAfter)
 }
 
 interface NumberedLine {
@@ -278,17 +281,26 @@ function checkedRow(tx: SqlTransaction, context: OrderContext, row: number, aske
   return mobile.ok ? done({ row, nationalId: nationalId.value, token, placeId, mobile: mobile.value }) : mobile
 }
 
-/** Of a file of which no row is done. What its first line says counts too. */
-function firstHash(lookupKey: Uint8Array, header: CsvHeader | undefined): Buffer {
-  const columns = header === undefined ? 'ndjson' : `csv ${header.delimiter} ${header.columns.join(' ')}`
-  return createHmac('sha256', lookupKey).update(`card order: ${columns}`).digest()
-}
+/** Over the rows of a file in their order; what its first line says counts too. */
+class RunningHash {
+  readonly #lookupKey: Uint8Array
+  readonly #rows = createHash('sha256')
 
-/** Keyed: nobody who reads the database can try out national IDs. */
-function nextHash(lookupKey: Uint8Array, before: Uint8Array, { bytes, tooLong }: OrderLine): Buffer {
-  return createHmac('sha256', lookupKey)
-    .update(before)
-    .update(tooLong ? 'too long:' : 'row:')
-    .update(bytes)
-    .digest()
+  constructor(lookupKey: Uint8Array, header: CsvHeader | undefined) {
+    this.#lookupKey = lookupKey
+    this.#rows.update(header === undefined ? 'ndjson\n' : `csv ${header.delimiter} ${header.columns.join(' ')}\n`)
+  }
+
+  /** No line has a line feed in it. */
+  add({ bytes, tooLong }: OrderLine): void {
+    this.#rows
+      .update(tooLong ? 'too long:' : 'row:')
+      .update(bytes)
+      .update('\n')
+  }
+
+  /** Keyed: nobody who reads the database can try out national IDs. */
+  soFar(): Buffer {
+    return createHmac('sha256', this.#lookupKey).update('card order:').update(this.#rows.copy().digest()).digest()
+  }
 }

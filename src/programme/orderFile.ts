@@ -105,6 +105,8 @@ function csvRow(text: string, { delimiter, columns }: CsvHeader): Outcome<OrderR
 }
 
 function fieldsOf(text: string, delimiter: string): string[] | undefined {
+  // Most have no quotes; the parser takes some twenty times as long for a line.
+  if (!/["\r\n]/.test(text)) return text.split(delimiter).map((field) => field.trim())
   try {
     const records: string[][] = parse(text, { delimiter, trim: true, relax_column_count: true })
     return records.length === 1 ? records[0] : undefined

@@ -92,19 +92,25 @@ export interface CardHolder {
   readonly left: boolean
 }
 
-// Two who order a card for the same person wait for each other, so that the second sees the first one's.
+// Two who order a card for the same person wait for each other, so that the second sees the first one's. In a statement of its own: what is read with it would be of
+// before the wait.
 const LOCK_HOLDERS: Statement = {
   name: 'lock_card_holders',
+  text: 'SELECT id FROM person WHERE shard = $1 AND id = ANY ($2::bigint[]) ORDER BY id FOR NO KEY UPDATE',
+}
+const READ_HOLDERS: Statement = {
+  name: 'read_card_holders',
   text: `
     SELECT p.id::float8 AS "personId", p.household_id::float8 AS "householdId", h.governorate, p.head, p.birth_date::text AS "birthDate",
       p.died_on IS NOT NULL AS died, p.left_on IS NOT NULL AS left
     FROM person p JOIN household h ON h.shard = p.shard AND h.id = p.household_id
-    WHERE p.shard = $1 AND p.id = ANY ($2::bigint[]) ORDER BY p.id FOR NO KEY UPDATE OF p`,
+    WHERE p.shard = $1 AND p.id = ANY ($2::bigint[])`,
 }
 
 /** By id; those that are not there are absent. The rows are locked against another order and a change of whom they belong to. */
 export async function lockHolders(tx: SqlTransaction, personIds: readonly number[]): Promise<Map<number, CardHolder>> {
-  const rows = await tx.rows<CardHolder>(LOCK_HOLDERS, [tx.shard, personIds])
+  await tx.rows(LOCK_HOLDERS, [tx.shard, personIds])
+  const rows = await tx.rows<CardHolder>(READ_HOLDERS, [tx.shard, personIds])
   return new Map(rows.map((row) => [row.personId, row]))
 }
 

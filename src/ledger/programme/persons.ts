@@ -46,7 +46,10 @@ const SELECT = `
   FROM person p LEFT JOIN person_secret s ON s.shard = p.shard AND s.person_id = p.id`
 
 const READ_PERSON: Statement = { name: 'read_person', text: `${SELECT} WHERE p.shard = $1 AND p.id = $2` }
-const LOCK_PERSON: Statement = { name: 'lock_person', text: `${SELECT} WHERE p.shard = $1 AND p.id = $2 FOR NO KEY UPDATE OF p` }
+const LOCK_PERSON: Statement = {
+  name: 'lock_person',
+  text: 'SELECT id FROM person WHERE shard = $1 AND id = $2 FOR NO KEY UPDATE',
+}
 const READ_MEMBERS: Statement = {
   name: 'read_members',
   text: `${SELECT} WHERE p.shard = $1 AND p.household_id = $2 AND p.left_on IS NULL ORDER BY p.head DESC, p.id`,
@@ -65,10 +68,10 @@ export async function readPerson(tx: SqlTransaction, personId: number): Promise<
   return row === undefined ? undefined : personOf(row)
 }
 
-/** Locked: after the household, its purses and cards, where those are locked too. */
+/** Locked, then read: after the household, its purses and cards, where those are locked too. */
 export async function lockPerson(tx: SqlTransaction, personId: number): Promise<Person | undefined> {
-  const row = await tx.row<PersonRow>(LOCK_PERSON, [tx.shard, personId])
-  return row === undefined ? undefined : personOf(row)
+  await tx.row(LOCK_PERSON, [tx.shard, personId])
+  return readPerson(tx, personId)
 }
 
 /** Those of a household who have not left, the head first. */
