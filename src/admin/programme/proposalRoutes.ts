@@ -24,8 +24,9 @@ import { FingerprintReferenceSchema, PlaceIdSchema, wordsSchema } from './identi
 import { limitOf, pageOf, pageQuery, pageSchema, readCursor } from './paging.ts'
 
 const closed = { additionalProperties: false }
+const PROPOSAL_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const ProposalIdSchema = Type.String({
-  pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+  pattern: PROPOSAL_ID.source,
   description: 'the id of a proposal',
   examples: ['0f3a1c52-6c1e-4b9e-9a50-2f1d7a0e6b11'],
 })
@@ -219,8 +220,7 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
       answerRead(parts, reply, async (tx) => {
         const { state, kind, subject, cursor } = request.query
         const limit = limitOf(request.query)
-        const [madeAtMs, id] = readCursor(cursor) ?? []
-        const after = Number.isSafeInteger(madeAtMs) && typeof id === 'string' ? { madeAtMs: Number(madeAtMs), id } : undefined
+        const after = afterCursor(cursor)
         const proposals = await listProposals(tx, { state, kind, subject, after, limit: limit + 1 })
         return done(pageOf(proposals, limit, (one) => [one.madeAtMs, one.id], shownProposal))
       }),
@@ -279,6 +279,19 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
       })
     },
   )
+}
+
+const LATEST_MS = Date.parse('9999-12-31T00:00:00Z')
+
+function afterCursor(cursor: string | undefined): { readonly madeAtMs: number; readonly id: string } | undefined {
+  const [madeAtMs, id] = readCursor(cursor) ?? []
+  return typeof madeAtMs === 'number' && Number.isInteger(madeAtMs) && madeAtMs > 0 && madeAtMs < LATEST_MS && isProposalId(id)
+    ? { madeAtMs, id }
+    : undefined
+}
+
+function isProposalId(id: unknown): id is string {
+  return typeof id === 'string' && PROPOSAL_ID.test(id)
 }
 
 function shown(proposal: Outcome<Proposal>): Outcome<ReturnType<typeof shownProposal>> {
