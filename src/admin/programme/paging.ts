@@ -22,11 +22,15 @@ export function limitOf({ limit }: { readonly limit?: string | undefined }): num
   return Math.min(limit === undefined ? LIMIT_DEFAULT : Number(limit), LIMIT_MAX)
 }
 
-export function pageSchema(item: TSchema): TSchema {
-  return Type.Object({
-    items: Type.Array(item),
-    next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page; null: this is the last' }),
-  })
+/** @param item with an example, which becomes that of the page */
+export function pageSchema(item: TSchema & { readonly examples?: readonly unknown[] }): TSchema {
+  return Type.Object(
+    {
+      items: Type.Array(item),
+      next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page; null: this is the last' }),
+    },
+    { examples: [{ items: item.examples ?? [], next: null }] },
+  )
 }
 
 /** @returns undefined where it is none of ours: a page from the beginning */
