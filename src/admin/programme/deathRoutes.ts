@@ -47,7 +47,10 @@ const DeathRecordedSchema = Type.Object(
     }),
     cards: Type.Array(CardSchema, { description: "the person's cards as they are now" }),
   },
-  closed,
+  {
+    ...closed,
+    examples: [{ personId: 10000000101, householdId: 100000001, diedOn: '2026-11-20', head: 10000000102, cards: [] }],
+  },
 )
 
 export function deathRoutes(app: FastifyInstance, parts: ProgrammeParts): void {

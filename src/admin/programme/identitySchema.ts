@@ -53,7 +53,7 @@ export const pinMembers = {
 /** Words of people: no run of digits in it as long as an ID, a mobile or a card number. */
 export function wordsSchema(description: string, example: string): ReturnType<typeof Type.String> {
   return Type.String({
-    pattern: '^(?!.*[0-9\u0660-\u0669]{8})[^\u0000-\u001f]{1,200}$',
+    pattern: '^(?![^\\u0000-\\u001f]*[0-9\\u0660-\\u0669]{8})[^\\u0000-\\u001f\\ud800-\\udfff]{1,200}$',
     description: `${description}, 1 to 200 characters, no number of 8 digits or more`,
     examples: [example],
   })

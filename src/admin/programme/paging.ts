@@ -54,9 +54,13 @@ export function pageOf<T>(
   return { items, next: more ? Buffer.from(keyOf(last), 'utf8').toString('base64url') : null }
 }
 
-export function pageSchema(item: TSchema): TSchema {
+/** @param item with an example, which becomes that of the page */
+export function pageSchema(item: TSchema & { readonly examples?: readonly unknown[] }): TSchema {
   return Type.Object(
-    { items: Type.Array(item), next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page' }) },
-    { additionalProperties: false },
+    {
+      items: Type.Array(item),
+      next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page; null: this is the last' }),
+    },
+    { additionalProperties: false, examples: [{ items: item.examples ?? [], next: null }] },
   )
 }

@@ -24,8 +24,9 @@ import { FingerprintReferenceSchema, PlaceIdSchema, wordsSchema } from './identi
 import { PageQuery, pageOf, pageSchema, pageStart } from './paging.ts'
 
 const closed = { additionalProperties: false }
+const PROPOSAL_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const ProposalIdSchema = Type.String({
-  pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+  pattern: PROPOSAL_ID.source,
   description: 'the id of a proposal',
   examples: ['0f3a1c52-6c1e-4b9e-9a50-2f1d7a0e6b11'],
 })
@@ -220,7 +221,7 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
         const { state, kind, subject, ...paging } = request.query
         const page = pageStart(paging)
         const [madeAt = '', id = ''] = page.after.split(' ')
-        const after = /^\d{1,15}$/.test(madeAt) ? { madeAtMs: Number(madeAt), id } : undefined
+        const after = /^\d{1,15}$/.test(madeAt) && PROPOSAL_ID.test(id) ? { madeAtMs: Number(madeAt), id } : undefined
         const proposals = await listProposals(tx, { state, kind, subject, after, limit: page.look })
         const { items, next } = pageOf(proposals, page, (one) => `${String(one.madeAtMs)} ${one.id}`)
         return done({ items: items.map(shownProposal), next })
@@ -280,6 +281,12 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
       })
     },
   )
+}
+
+const LATEST_MS = Date.parse('9999-12-31T00:00:00Z')
+
+function isProposalId(id: unknown): id is string {
+  return typeof id === 'string' && PROPOSAL_ID.test(id)
 }
 
 function shown(proposal: Outcome<Proposal>): Outcome<ReturnType<typeof shownProposal>> {

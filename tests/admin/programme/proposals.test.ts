@@ -61,6 +61,8 @@ describe('an adjustment of an entitlement', () => {
     await decide(await proposed(await adjust(family, 'ration', '10')), 'approve', 'officer-2')
     expect(await buy()).toBe('00')
     expect(await balanceOf(family.purses.ration)).toBe(0)
+    // That Redis follows also where no message comes is found by the audit at the end.
+    await decide(await proposed(await adjust(family, 'ration', '1')), 'approve', 'officer-2')
   })
 
   it('never takes more than there is: it stays open, and can be withdrawn', async () => {
@@ -96,6 +98,13 @@ describe('an adjustment of an entitlement', () => {
     expect((await adjust(await openFamily(api), purse, amount)).json).toMatchObject({ status, errors: [{ path }] })
   })
 
+  it.each(['\ud800', '\u0000', 'a\nb', '٢٨٠٠٥١٧٠١١٢٣٤٥', 'x\u202828005170112345', '', 'x'.repeat(201)])(
+    'is refused with %j as its reason',
+    async (reason) => {
+      expect((await adjust(await openFamily(api), 'ration', '1', reason)).json).toMatchObject({ status: 400 })
+    },
+  )
+
   it('is refused for a household that there is not, and with a national ID in its reason', async () => {
     const family = await openFamily(api)
     expect(
@@ -129,11 +138,14 @@ describe('a proposal', () => {
     })
   })
 
-  it('is decided by one of two who try at once', async () => {
+  it('is decided by one of several who try at once', async () => {
     const family = await openFamily(api, { ration: 0 })
     const id = await proposed(await adjust(family, 'ration', '1'))
-    const answers = await Promise.all([decide(id, 'approve', 'officer-2'), decide(id, 'approve', 'officer-3')])
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409])
+    // All connections of the desk are there, so that the attempts really overlap.
+    await Promise.all(Array.from({ length: 4 }, () => api.as('auditor').get(`/v1/proposals/${id}`)))
+    const checkers = ['officer-2', 'officer-3', 'officer-4', 'officer-5']
+    const answers = await Promise.all(checkers.map((name) => decide(id, 'approve', name)))
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409, 409, 409])
     expect(await balanceOf(family.purses.ration)).toBe(100)
   })
 
@@ -150,7 +162,11 @@ describe('a proposal', () => {
     expect(ids.toSorted()).toEqual(made.toSorted())
     expect(next.json['next']).toBeNull()
     expect((await api.as('auditor').get('/v1/proposals?limit=1000')).status).toBe(400)
-    expect((await api.as('auditor').get('/v1/proposals?cursor=eyJhIjoxfQ')).status).toBe(200)
+    for (const forged of [{ a: 1 }, [1e16, 'x'], [1, '\u0000'], [-1, made[0]], 'x', [null]])
+      for (const list of ['proposals', 'audit-records']) {
+        const cursor = Buffer.from(JSON.stringify(forged)).toString('base64url')
+        expect((await api.as('auditor').get(`/v1/${list}?cursor=${cursor}`)).status).toBe(200)
+      }
     expect((await api.as('auditor').get('/v1/proposals/0f3a1c52-6c1e-4b9e-9a50-2f1d7a0e6b11')).status).toBe(404)
   })
 })

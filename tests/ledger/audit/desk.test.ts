@@ -97,6 +97,21 @@ it('proves what the desk posted, and what it wrote', async () => {
   expect(await ledger.sql('SELECT balance::int FROM purse ORDER BY id')).toEqual([{ balance: 99_000 }, { balance: 300 }])
 })
 
+it('what becomes of a fee follows from what becomes of its card', async () => {
+  const rows = await ledger.sql<{ posted: string }>(
+    `SELECT a.card_token || ': ' || string_agg(t.debit_code || ' ' || t.credit_code, ', ' ORDER BY a.purse_version) AS posted
+    FROM "authorization" a JOIN transfer t ON t.key_date = a.key_date AND t.purse_id = a.purse_id AND t.purse_version = a.purse_version
+    WHERE a.kind BETWEEN 19 AND 21 GROUP BY a.card_token ORDER BY 1`,
+  )
+  expect(rows.map(({ posted: each }) => each)).toEqual([
+    'collected: 2000 2300, 2300 4000',
+    'destroyed: 1000 2300, 2300 4000',
+    'given-back: 2000 2300, 2300 2000',
+    'on-the-way: 1000 2300',
+    'withdrawn: 1000 2300, 2300 1000',
+  ])
+})
+
 const CASES: readonly TamperCase[] = [
   {
     check: 'follow_ups',
