@@ -1,9 +1,11 @@
-/** A client of `GET /v1/events`. */
+/** A client of `GET /v1/events`, with a connection of its own. */
+import { once } from 'node:events'
+import { get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { ToldEvent } from '../../src/programme/toldEvents.ts'
 
 export interface StreamClient {
   readonly status: number
-  readonly headers: Headers
+  readonly headers: IncomingHttpHeaders
   /** All that came so far. */
   readonly events: readonly ToldEvent[]
   /** The bytes as they came. */
@@ -14,15 +16,14 @@ export interface StreamClient {
 }
 
 export async function openStream(url: string, headers: Record<string, string>): Promise<StreamClient> {
-  const abort = new AbortController()
-  const response = await fetch(url, { headers, signal: abort.signal })
+  const request = get(url, { headers, agent: false })
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  request.on('error', () => undefined)
   const events: ToldEvent[] = []
   let text = ''
   const read = async (): Promise<void> => {
-    const decoder = new TextDecoder()
     let rest = ''
-    for await (const bytes of response.body ?? []) {
-      const piece = decoder.decode(bytes as Uint8Array, { stream: true })
+    for await (const piece of response.setEncoding('utf8') as AsyncIterable<string>) {
       text += piece
       const blocks = (rest + piece).split('\n\n')
       rest = blocks.pop() ?? ''
@@ -40,13 +41,13 @@ export async function openStream(url: string, headers: Record<string, string>): 
     }
   }
   return {
-    status: response.status,
+    status: response.statusCode ?? 0,
     headers: response.headers,
     events,
     text: () => text,
     ended: read().catch(() => undefined),
     close() {
-      abort.abort()
+      request.destroy()
     },
   }
 }

@@ -59,7 +59,7 @@ describe('the stream of events', () => {
   it('tells decisions and changes of a card in their order, and no card number', async () => {
     const card = await api.running.openCard({ balance: 1000 })
     const stream = await listen(`?cardId=${card.token}`)
-    expect(stream.headers.get('content-type')).toBe('text/event-stream')
+    expect(stream.headers['content-type']).toBe('text/event-stream')
     await purchase(card)
     await purchase(card, 900_000)
     await report(card, 'pin-lost')
