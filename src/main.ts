@@ -176,7 +176,11 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     for (const listener of listeners) listener.stopReading()
     const httpClosed = http?.close(config.drainMs)
     const jobsStopped = jobs?.stop()
-    const eventsStopped = Promise.all([events.stop(), follower.stop(), webhooks.stop()])
+    // A request to a webhook may take longer: its events are sent again by the next process.
+    const eventsStopped = Promise.race([
+      Promise.all([events.stop(), follower.stop(), webhooks.stop()]),
+      elapsed(clock, config.drainMs),
+    ])
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()

@@ -19,10 +19,16 @@ beforeAll(() => {
 
 const environment = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere', REDIS_URL: 'redis://127.0.0.1:1' }
 
+interface ShippedSettings {
+  readonly links: object[]
+  readonly events: { readonly webhooks: { leaseMs: number; readonly deadlineMs: number } }
+}
+
 /** `config/sarf.json` in a folder of its own, with something added to its first link. */
-function configured(added: object): Config {
-  const settings = JSON.parse(readFileSync(new URL('../config/sarf.json', import.meta.url), 'utf8')) as { links: object[] }
+function configured(added: object, change: (settings: ShippedSettings) => void = () => undefined): Config {
+  const settings = JSON.parse(readFileSync(new URL('../config/sarf.json', import.meta.url), 'utf8')) as ShippedSettings
   settings.links[0] = { ...settings.links[0], ...added }
+  change(settings)
   const file = join(folder, 'sarf.json')
   writeFileSync(file, JSON.stringify(settings))
   return loadConfig({ ...environment, SARF_CONFIG: file })
@@ -36,6 +42,13 @@ const written = (name: string, text: string): string => {
   return join(folder, name)
 }
 const firstLink = ({ links }: Config): LinkConfig => links[0]!
+
+it('a lease of a webhook must outlive a request that is begun under it', () => {
+  const asLong = ({ events: { webhooks } }: ShippedSettings): void => {
+    webhooks.leaseMs = webhooks.deadlineMs
+  }
+  expect(() => configured({}, asLong)).toThrow('events.webhooks.leaseMs must be more than deadlineMs')
+})
 
 describe('TLS of a link', () => {
   it('is off unless it is asked for', () => {

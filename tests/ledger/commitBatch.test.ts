@@ -318,3 +318,19 @@ it('after all of this the auditor finds nothing wrong', async () => {
   const report = await audit({ databaseUrl: ledger.url, holdGraceMs: 0, reservationAgeMs: 0, clock: systemClock })
   expect(report.checks.filter((check) => !check.ok)).toEqual([])
 })
+
+describe('event numbers', () => {
+  it('ascend with the postings of a purse; declines have one too, tombstones and openings none', async () => {
+    const id = await ledger.openPurse(1000)
+    const items = [purchase(id, 100), purchase(id, 200), decline(), tombstone()]
+    for (const item of items) expect(await ledger.commit([item])).toEqual([WON])
+    const rows = await ledger.sql<{ number: number | null }>(
+      `SELECT event_number::int AS number FROM unnest($1::text[]) WITH ORDINALITY AS i(key, ord) JOIN "authorization" a ON a.key = i.key ORDER BY i.ord`,
+      [items.map(({ key }) => key)],
+    )
+    const numbers = rows.map(({ number }) => number)
+    expect(numbers[3]).toBeNull()
+    expect(numbers.slice(0, 3)).toEqual(numbers.slice(0, 3).toSorted((one, other) => Number(one) - Number(other)))
+    expect(new Set(numbers).size).toBe(4)
+  })
+})

@@ -108,6 +108,25 @@ describe('rotating the data key', () => {
       expect(looked - (progress[index - 1]?.looked ?? 0)).toBeLessThanOrEqual(7)
   })
 
+  it('seals the secrets of webhooks again too', async () => {
+    const url = await createDatabase()
+    const client = await connected(url)
+    const place = { field: 'webhook-secret', shard: 0, owner: 'one' } as const
+    await client.query(
+      `INSERT INTO webhook (shard, id, url, kinds, key_id, secret, made_by, made_at, told_until) VALUES (0, 'one', '', '{card}', 'data.1', $1, '', now(), 0)`,
+      [dataVault(keys, 'data.1').seal(place, 'a secret of thirty-two characters')],
+    )
+    expect(await dataKeyUse(url)).toEqual([{ keyId: 'data.1', rows: 1 }])
+    expect(await rotateDataKey({ databaseUrl: url, keys, to: 'data.2', batch: 10 })).toEqual({
+      rotated: 1,
+      unreadable: 0,
+      behind: 0,
+    })
+    const { rows } = await client.query<{ secret: Buffer }>('SELECT secret FROM webhook')
+    expect(dataVault(store(2), 'data.2').unseal('data.2', place, rows[0]!.secret)).toBe('a secret of thirty-two characters')
+    await client.end()
+  })
+
   it('does nothing where it is done already', async () => {
     const { url, client } = await seeded()
     const before = (await client.query('SELECT * FROM card_secret ORDER BY token')).rows

@@ -123,11 +123,15 @@ export function eventRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
       body.destroy()
       stream.end()
     })
-    return reply
-      .header('content-type', 'text/event-stream')
-      .header('cache-control', 'no-store')
-      .header('x-accel-buffering', 'no')
-      .send(body)
+    return (
+      reply
+        .header('content-type', 'text/event-stream')
+        .header('cache-control', 'no-store')
+        .header('x-accel-buffering', 'no')
+        // Kept alive after its end it would hold up a drain.
+        .header('connection', 'close')
+        .send(body)
+    )
   }
 }
 

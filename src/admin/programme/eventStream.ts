@@ -73,11 +73,12 @@ export function eventStream(options: EventStreamOptions): EventStream {
       yield* taken(`retry: ${String(settings.reconnectMs)}\n\n`)
       while (!isOver()) {
         const page = await hub.read(after, interest)
+        const isFurther = page.until > after
         after = page.until
         if (page.events.length > 0) {
           onTold(page.events.length)
           yield* taken(page.events.map(written).join(''))
-        } else if (after >= hub.final && !(await awaitNews()) && !isOver()) yield* taken(': nothing new\n\n')
+        } else if (!isFurther && !(await awaitNews()) && !isOver()) yield* taken(': nothing new\n\n')
       }
     } finally {
       stopListening()

@@ -221,7 +221,7 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
         const { state, kind, subject, ...paging } = request.query
         const page = pageStart(paging)
         const [madeAt = '', id = ''] = page.after.split(' ')
-        const after = /^\d{1,15}$/.test(madeAt) && PROPOSAL_ID.test(id) ? { madeAtMs: Number(madeAt), id } : undefined
+        const after = /^\d{1,14}$/.test(madeAt) && PROPOSAL_ID.test(id) ? { madeAtMs: Number(madeAt), id } : undefined
         const proposals = await listProposals(tx, { state, kind, subject, after, limit: page.look })
         const { items, next } = pageOf(proposals, page, (one) => `${String(one.madeAtMs)} ${one.id}`)
         return done({ items: items.map(shownProposal), next })
@@ -281,12 +281,6 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
       })
     },
   )
-}
-
-const LATEST_MS = Date.parse('9999-12-31T00:00:00Z')
-
-function isProposalId(id: unknown): id is string {
-  return typeof id === 'string' && PROPOSAL_ID.test(id)
 }
 
 function shown(proposal: Outcome<Proposal>): Outcome<ReturnType<typeof shownProposal>> {
