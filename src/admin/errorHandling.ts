@@ -47,7 +47,10 @@ function problemOf(error: FastifyError, bodyBytesMax: number): Problem {
     case 413:
       return plainProblem(413, `A body may have ${bodyBytesMax} bytes.`)
     case 415:
-      return plainProblem(415, 'POST /iso8583 takes application/octet-stream, POST /v1/authorizations takes application/json.')
+      return plainProblem(
+        415,
+        'POST /iso8583 takes application/octet-stream, other calls application/json, unless /docs says otherwise.',
+      )
     case 429:
       return plainProblem(429, 'Too many requests from this address; Retry-After says in how many seconds to go on.')
     default:

@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { DECLINE_REASONS } from '../../src/decision/decision.ts'
-import { APPROVED, CODE_OF_REASON, FILE_CODE_OF_REASON, MEANING_OF_CODE, PARTIALLY_APPROVED } from '../../src/response/responseCodes.ts'
+import {
+  APPROVED,
+  CODE_OF_REASON,
+  FILE_CODE_OF_REASON,
+  MEANING_OF_CODE,
+  PARTIALLY_APPROVED,
+} from '../../src/response/responseCodes.ts'
 
 const document = readFileSync(new URL('../../spec/response-codes.md', import.meta.url), 'utf8')
 
