@@ -107,6 +107,17 @@ it('a clinic learns the cover and bills the holder the part of the class', async
   })
 })
 
+it('the hotline puts a card on the file, asks for it, and its next purchase is declined', async () => {
+  const { pan } = await target.openCard({ balance: 10_000 })
+  const hotcard = (...more: string[]): Promise<Sent> => sentOn('secure', 'hotcard', '--card', pan, ...more)
+  expect((await hotcard()).responseCode).toBe('25')
+  expect(await hotcard('--what', 'lost', '--reference', 'CALL-118')).toMatchObject({ responseCode: '00', checks: { mac: 'right' } })
+  expect((await hotcard('--repeat')).responseCode).toBe('00')
+  expect((await hotcard()).responseCode).toBe('00')
+  expect((await sent('purchase', '--amount', '1', '--card', pan)).responseCode).toBe('41')
+  expect((await hotcard('--what', 'stolen')).outcome.reason).toBe('file_not_updated')
+})
+
 describe('the virtual chip', () => {
   // Which version of cryptogram a card has follows from the digit before the check digit.
   it.each([() => demoPan(21), () => demoPan(22), () => demoPan(23), () => mchip])(

@@ -175,6 +175,8 @@ export function writeProblems(more: Readonly<Record<number, string>> = {}): Reco
     403: 'The token has no role for this',
     409: 'It cannot be done as things are, or the Idempotency-Key came before with another request',
     412: 'If-Match: it was changed meanwhile',
+    413: 'The body is too large',
+    415: 'The body is of another content type than this call takes',
     422: 'What was given is wrong: which member, and why',
     429: 'Too many requests, or too many wrong identities',
     503: 'The ledger cannot be reached: nothing was done',

@@ -1,0 +1,248 @@
+/** Commands that call the API of a running switch. Calls that a switch of this test could not answer well are made to a stand-in that says what it was asked. */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { CommanderError, type Command } from 'commander'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { cardCommand } from '../../src/cli/card.ts'
+import { householdCommand } from '../../src/cli/household.ts'
+import { tokenCommand } from '../../src/cli/token.ts'
+import { demoKeys } from '../../src/programme/demoVerification.ts'
+import { enterPin } from '../../src/security/virtualPinPad.ts'
+import { startProgrammeApi, type ProgrammeApi } from '../support/programmeApi.ts'
+import { runSarf } from './runSarf.ts'
+
+let api: ProgrammeApi
+let standIn: Server
+let standInUrl: string
+let asked: { path: string; key: string | undefined; subject: string; body: Record<string, unknown> }[] = []
+let answers: Record<string, object> = {}
+
+beforeAll(async () => {
+  api = await startProgrammeApi()
+  standIn = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const text = Buffer.concat(chunks).toString('utf8')
+      const payload = Buffer.from(request.headers.authorization?.split('.')[1] ?? '', 'base64url').toString('utf8')
+      asked.push({
+        path: `${request.method ?? ''} ${request.url ?? ''}`,
+        key: request.headers['idempotency-key']?.toString(),
+        subject: payload,
+        body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>),
+      })
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify(answers[`${request.method ?? ''} ${request.url ?? ''}`] ?? {}))
+    })
+  }).listen(0, '127.0.0.1')
+  await new Promise((resolve) => standIn.once('listening', resolve))
+  standInUrl = `http://127.0.0.1:${String((standIn.address() as AddressInfo).port)}`
+})
+
+afterAll(() => {
+  standIn.close()
+  vi.unstubAllEnvs()
+})
+
+interface Ran {
+  readonly code: number
+  readonly output: string
+  readonly error: string
+}
+
+async function run(command: Command, ...given: string[]): Promise<Ran> {
+  let output = ''
+  let error = ''
+  const quiet = {
+    writeOut: (text: string) => {
+      output += text
+    },
+    writeErr: (text: string) => {
+      error += text
+    },
+  }
+  command.exitOverride()
+  for (const one of [command, ...command.commands]) one.configureOutput(quiet)
+  try {
+    await command.parseAsync(given, { from: 'user' })
+    return { code: Number(process.exitCode ?? 0), output, error }
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) throw thrown
+    return { code: thrown.exitCode === 1 ? 2 : thrown.exitCode, output, error }
+  } finally {
+    process.exitCode = 0
+  }
+}
+
+const card = (...given: string[]): Promise<Ran> => run(cardCommand(), ...given, '--url', api.url)
+
+async function toStandIn(command: Command, ...given: string[]): Promise<Ran> {
+  asked = []
+  return run(command, ...given, '--url', standInUrl)
+}
+
+describe('sarf card', () => {
+  it('shows a card of the running switch, and stops it', async () => {
+    const { token } = await api.running.openCard()
+    const shown = await card('show', token)
+    expect([shown.code, shown.error]).toEqual([0, ''])
+    expect(shown.output).toMatch(new RegExp(`^card +${token}\nnumber +981802\\*{6}\\d{4}\nstate +ACTIVE\n`))
+    const blocked = await card('block', token, '--what', 'stolen', '--reference', 'CALL-7', '--json')
+    expect(JSON.parse(blocked.output)).toMatchObject({ cardId: token, state: 'STOLEN' })
+    expect(await api.running.sql('SELECT actor, detail FROM audit_record WHERE subject = $1', [`card ${token}`])).toEqual([
+      { actor: 'sarf-cli', detail: '{"what":"stolen","reference":"CALL-7"}' },
+    ])
+  })
+
+  it('says in one line why the switch refuses, and exits 1', async () => {
+    const { token } = await api.running.openCard({ state: 'CLOSED' })
+    expect(await card('block', token, '--what', 'lost')).toEqual({
+      code: 1,
+      output: '',
+      error: expect.stringMatching(/^error: A card that is CLOSED cannot be reported lost; [^\n]+\n$/) as string,
+    })
+    expect(await card('show', 'pW3bq0kJx7T1u5mYc2Zr8A')).toMatchObject({
+      code: 1,
+      error: 'error: The programme has no such card\n',
+    })
+  })
+
+  it('repeats with --key what it did before', async () => {
+    const { token } = await api.running.openCard()
+    const first = await card('block', token, '--what', 'lost', '--key', 'call-9')
+    expect(await card('block', token, '--what', 'lost', '--key', 'call-9')).toEqual(first)
+    expect((await card('block', token, '--what', 'lost')).code).toBe(1)
+  })
+
+  it('takes a token that it is given, and the one of SARF_TOKEN', async () => {
+    const { token } = await api.running.openCard()
+    const auditor = (await run(tokenCommand(), '--role', 'auditor', '--name', 'nadia')).output.trim()
+    expect((await card('show', token, '--token', auditor)).code).toBe(0)
+    vi.stubEnv('SARF_TOKEN', auditor)
+    expect(await card('block', token, '--what', 'lost')).toMatchObject({
+      code: 1,
+      error: 'error: None of your roles may do this: it needs card:report\n',
+    })
+    vi.stubEnv('SARF_TOKEN', 'nonsense')
+    expect((await card('show', token)).error).toContain('bearer token')
+    vi.unstubAllEnvs()
+  })
+
+  it.each([
+    ['a card number where a card id belongs', ['show', '9818010000000010']],
+    ['a report that there is not', ['block', 'pW3bq0kJx7T1u5mYc2Zr8A', '--what', 'eaten']],
+    ['no report', ['block', 'pW3bq0kJx7T1u5mYc2Zr8A']],
+    ['no place', ['order', '10000000101']],
+    ['a person by name', ['order', 'nadia', '--place', 'post-port-said-1']],
+    ['a national ID of 13 digits', ['find', '--national-id', '2800517030001']],
+  ])('%s is wrong usage', async (_, given) => {
+    expect((await card(...given)).code).toBe(2)
+  })
+
+  it('where nothing listens it exits 3, and tells how to ask again', async () => {
+    const given = ['block', 'pW3bq0kJx7T1u5mYc2Zr8A', '--what', 'lost', '--key', 'call-1', '--url', 'http://127.0.0.1:1']
+    expect(await run(cardCommand(), ...given)).toMatchObject({
+      code: 3,
+      error: expect.stringContaining('--key call-1') as string,
+    })
+  })
+
+  it('hands over with the PIN block that the counter would make, and never sends the PIN', async () => {
+    const pan = '9818020000000018'
+    const ran = await toStandIn(
+      cardCommand(),
+      ...['handover', 'pW3bq0kJx7T1u5mYc2Zr8A', '--place', 'post-port-said-1', '--number', pan, '--mobile', '01012345678'],
+      ...['--national-id', '28005170300015', '--pin', '2468'],
+    )
+    expect(ran.code).toBe(0)
+    const pinBlock = enterPin(demoKeys().find('zpk.http', 'P0'), 0, pan, '2468').toString('hex').toUpperCase()
+    expect(asked).toMatchObject([
+      {
+        path: 'POST /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/handover',
+        key: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
+        body: { nationalId: '28005170300015', mobile: '01012345678', placeId: 'post-port-said-1', pinBlock, pinFormat: 0 },
+      },
+    ])
+    expect(JSON.parse(asked[0]!.subject)).toMatchObject({ sub: 'sarf-cli', roles: ['post-clerk'], place: 'post-port-said-1' })
+    expect(JSON.stringify(asked[0]!.body)).not.toMatch(/2468|9818020000000018/)
+  })
+
+  it('orders, prints and replaces', async () => {
+    answers = { 'GET /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/embossing': { number: '9818020000000018' } }
+    await toStandIn(cardCommand(), 'order', '10000000101', '--place', 'post-port-said-1')
+    expect(asked).toMatchObject([{ path: 'POST /v1/persons/10000000101/cards', body: { placeId: 'post-port-said-1' } }])
+    expect((await toStandIn(cardCommand(), 'print', 'pW3bq0kJx7T1u5mYc2Zr8A')).output).toContain('9818020000000018')
+    expect(asked.map(({ path }) => path)).toEqual([
+      'GET /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/embossing',
+      'POST /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/printed',
+    ])
+    await toStandIn(cardCommand(), 'replace', 'pW3bq0kJx7T1u5mYc2Zr8A', '--place', 'post-port-said-1', '--payment', 'cash')
+    expect(asked).toMatchObject([
+      { path: 'POST /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/replacement', body: { placeId: 'post-port-said-1', payment: 'cash' } },
+    ])
+  })
+
+  it('finds by a national ID that it is told on standard input, not in its arguments', async () => {
+    answers = {
+      'POST /v1/persons/find': { personId: 10000000101, householdId: 100000001 },
+      'GET /v1/persons/10000000101/cards': { items: [{ cardId: 'pW3bq0kJx7T1u5mYc2Zr8A', state: 'ACTIVE' }], next: null },
+    }
+    asked = []
+    const ran = await runSarf(['card', 'find', '--url', standInUrl], {}, '28005170300015\n')
+    expect([ran.code, ran.stderr]).toEqual([0, ''])
+    expect(asked[0]).toMatchObject({ path: 'POST /v1/persons/find', body: { nationalId: '28005170300015' } })
+    expect(ran.stdout).toContain('pW3bq0kJx7T1u5mYc2Zr8A')
+  })
+})
+
+describe('sarf household', () => {
+  it('shows members and cards', async () => {
+    answers = {
+      'GET /v1/households/100000001': {
+        householdId: 100000001,
+        governorate: 3,
+        members: [{ personId: 10000000101, head: true, age: 46, nationalId: '**********0015' }],
+      },
+      'GET /v1/households/100000001/cards': {
+        items: [{ cardId: 'pW3bq0kJx7T1u5mYc2Zr8A', personId: 10000000101, state: 'ACTIVE' }],
+      },
+    }
+    const { code, output } = await toStandIn(householdCommand(), 'show', '100000001')
+    expect(code).toBe(0)
+    expect(output).toMatch(/household +100000001\n/)
+    expect(output).toMatch(/10000000101 +true +46 +\*{10}0015/)
+    expect(output).toMatch(/pW3bq0kJx7T1u5mYc2Zr8A +10000000101 +- +ACTIVE/)
+    expect((await toStandIn(householdCommand(), 'show', 'ours')).code).toBe(2)
+  })
+})
+
+describe('sarf token', () => {
+  it('prints one that the switch takes, with the roles, name and place that were asked for', async () => {
+    const { code, output } = await run(
+      tokenCommand(),
+      '--role',
+      'post-clerk',
+      '--role',
+      'auditor',
+      '--name',
+      'nadia',
+      '--place',
+      'post-port-said-1',
+      '--hours',
+      '2',
+    )
+    expect(code).toBe(0)
+    const claims = JSON.parse(Buffer.from(output.split('.')[1] ?? '', 'base64url').toString()) as { exp: number; iat: number }
+    expect(claims).toMatchObject({ sub: 'nadia', roles: ['post-clerk', 'auditor'], place: 'post-port-said-1' })
+    expect(claims.exp - claims.iat).toBe(7200)
+    expect((await api.with(`Bearer ${output.trim()}`).get('/v1/programme')).status).toBe(200)
+  })
+
+  it('makes none for a role that there is not, nor in production', async () => {
+    expect((await run(tokenCommand(), '--role', 'emperor')).code).toBe(2)
+    expect((await run(tokenCommand())).code).toBe(2)
+    vi.stubEnv('NODE_ENV', 'production')
+    expect((await run(tokenCommand(), '--role', 'auditor')).code).toBe(2)
+    vi.unstubAllEnvs()
+  })
+})
