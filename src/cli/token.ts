@@ -20,7 +20,7 @@ export function tokenCommand(): Command {
     )
     .requiredOption('--role <role>', 'what its holder may do; may be given several times', roles)
     .option('--name <name>', 'who it is, as the audit trail names it (default: sarf-cli)', subject)
-    .option('--place <placeId>', 'where its holder works: post-port-said-1', place)
+    .option('--place <placeId>', 'where its holder works: post-03-1', place)
     .option('--hours <hours>', 'how long it is good', hours, 8)
     .addHelpText('after', '\nExit codes: 0 printed, 2 wrong usage.')
   command.action(async ({ role, name, place: at, hours: good }: TokenOptions) => {
@@ -48,7 +48,7 @@ function subject(value: string): string {
 }
 
 function place(value: string): string {
-  if (!/^[a-z0-9][a-z0-9-]{1,39}$/.test(value)) throw new InvalidArgumentError('The id of a place: post-port-said-1.')
+  if (!/^[a-z0-9][a-z0-9-]{1,39}$/.test(value)) throw new InvalidArgumentError('The id of a place: post-03-1.')
   return value
 }
 

@@ -6,7 +6,7 @@ import { assert } from '../assert.ts'
 import { cairoDay } from '../clock.ts'
 import { lockCardsOfPerson, readCardLife, type CardLife } from '../ledger/programme/cards.ts'
 import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
-import { readDiwan, readPlace } from '../ledger/programme/holders.ts'
+import { readDiwan, readPlace } from '../ledger/programme/places.ts'
 import { cashPurseOf } from '../ledger/programme/postings.ts'
 import { changeCard, NO_SUCH_CARD } from './changeCard.ts'
 import { choosePin, type ChosenPin, type EnteredPin, type PinContext } from './choosePin.ts'
@@ -158,14 +158,14 @@ async function guardPlace(tx: SqlTransaction, card: CardLife, placeId: string): 
           '/placeId',
         )
   const diwan = await readDiwan(tx, card.governorate)
-  return diwan?.id === placeId
+  return diwan?.placeId === placeId
     ? done(null)
     : refused(
         'invalid',
         'wrong-place',
         diwan === undefined
           ? 'It is handed over at the Diwan of the governorate only, and none is registered.'
-          : `It is handed over at ${diwan.id} only, until ${diwanUntil}.`,
+          : `It is handed over at ${diwan.placeId} only, until ${diwanUntil}.`,
         '/placeId',
       )
 }

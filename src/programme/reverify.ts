@@ -1,7 +1,7 @@
 /** A suspension after wrong fingerprints is lifted: one officer has looked at the holder's fingers, another agrees. */
 import { readCardLife } from '../ledger/programme/cards.ts'
 import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
-import { readPlace } from '../ledger/programme/holders.ts'
+import { readPlace } from '../ledger/programme/places.ts'
 import type { Proposal } from '../ledger/programme/proposals.ts'
 import { changeCard, notInThisState, NO_SUCH_CARD } from './changeCard.ts'
 import { stateAfter } from './cardLife.ts'

@@ -133,7 +133,7 @@ describe('sarf card', () => {
     ['a report that there is not', ['block', 'pW3bq0kJx7T1u5mYc2Zr8A', '--what', 'eaten']],
     ['no report', ['block', 'pW3bq0kJx7T1u5mYc2Zr8A']],
     ['no place', ['order', '10000000101']],
-    ['a person by name', ['order', 'nadia', '--place', 'post-port-said-1']],
+    ['a person by name', ['order', 'nadia', '--place', 'post-03-1']],
     ['a national ID of 13 digits', ['find', '--national-id', '2800517030001']],
   ])('%s is wrong usage', async (_, given) => {
     expect((await card(...given)).code).toBe(2)
@@ -151,7 +151,7 @@ describe('sarf card', () => {
     const pan = '9818020000000018'
     const ran = await toStandIn(
       cardCommand(),
-      ...['handover', 'pW3bq0kJx7T1u5mYc2Zr8A', '--place', 'post-port-said-1', '--number', pan, '--mobile', '01012345678'],
+      ...['handover', 'pW3bq0kJx7T1u5mYc2Zr8A', '--place', 'post-03-1', '--number', pan, '--mobile', '01012345678'],
       ...['--national-id', '28005170300015', '--pin', '2468'],
     )
     expect(ran.code).toBe(0)
@@ -160,25 +160,25 @@ describe('sarf card', () => {
       {
         path: 'POST /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/handover',
         key: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
-        body: { nationalId: '28005170300015', mobile: '01012345678', placeId: 'post-port-said-1', pinBlock, pinFormat: 0 },
+        body: { nationalId: '28005170300015', mobile: '01012345678', placeId: 'post-03-1', pinBlock, pinFormat: 0 },
       },
     ])
-    expect(JSON.parse(asked[0]!.subject)).toMatchObject({ sub: 'sarf-cli', roles: ['post-clerk'], place: 'post-port-said-1' })
+    expect(JSON.parse(asked[0]!.subject)).toMatchObject({ sub: 'sarf-cli', roles: ['post-clerk'], place: 'post-03-1' })
     expect(JSON.stringify(asked[0]!.body)).not.toMatch(/2468|9818020000000018/)
   })
 
   it('orders, prints and replaces', async () => {
     answers = { 'GET /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/embossing': { number: '9818020000000018' } }
-    await toStandIn(cardCommand(), 'order', '10000000101', '--place', 'post-port-said-1')
-    expect(asked).toMatchObject([{ path: 'POST /v1/persons/10000000101/cards', body: { placeId: 'post-port-said-1' } }])
+    await toStandIn(cardCommand(), 'order', '10000000101', '--place', 'post-03-1')
+    expect(asked).toMatchObject([{ path: 'POST /v1/persons/10000000101/cards', body: { placeId: 'post-03-1' } }])
     expect((await toStandIn(cardCommand(), 'print', 'pW3bq0kJx7T1u5mYc2Zr8A')).output).toContain('9818020000000018')
     expect(asked.map(({ path }) => path)).toEqual([
       'GET /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/embossing',
       'POST /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/printed',
     ])
-    await toStandIn(cardCommand(), 'replace', 'pW3bq0kJx7T1u5mYc2Zr8A', '--place', 'post-port-said-1', '--payment', 'cash')
+    await toStandIn(cardCommand(), 'replace', 'pW3bq0kJx7T1u5mYc2Zr8A', '--place', 'post-03-1', '--payment', 'cash')
     expect(asked).toMatchObject([
-      { path: 'POST /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/replacement', body: { placeId: 'post-port-said-1', payment: 'cash' } },
+      { path: 'POST /v1/cards/pW3bq0kJx7T1u5mYc2Zr8A/replacement', body: { placeId: 'post-03-1', payment: 'cash' } },
     ])
   })
 
@@ -227,13 +227,13 @@ describe('sarf token', () => {
       '--name',
       'nadia',
       '--place',
-      'post-port-said-1',
+      'post-03-1',
       '--hours',
       '2',
     )
     expect(code).toBe(0)
     const claims = JSON.parse(Buffer.from(output.split('.')[1] ?? '', 'base64url').toString()) as { exp: number; iat: number }
-    expect(claims).toMatchObject({ sub: 'nadia', roles: ['post-clerk', 'auditor'], place: 'post-port-said-1' })
+    expect(claims).toMatchObject({ sub: 'nadia', roles: ['post-clerk', 'auditor'], place: 'post-03-1' })
     expect(claims.exp - claims.iat).toBe(7200)
     expect((await api.with(`Bearer ${output.trim()}`).get('/v1/programme')).status).toBe(200)
   })

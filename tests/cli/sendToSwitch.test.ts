@@ -111,7 +111,10 @@ it('the hotline puts a card on the file, asks for it, and its next purchase is d
   const { pan } = await target.openCard({ balance: 10_000 })
   const hotcard = (...more: string[]): Promise<Sent> => sentOn('secure', 'hotcard', '--card', pan, ...more)
   expect((await hotcard()).responseCode).toBe('25')
-  expect(await hotcard('--what', 'lost', '--reference', 'CALL-118')).toMatchObject({ responseCode: '00', checks: { mac: 'right' } })
+  expect(await hotcard('--what', 'lost', '--reference', 'CALL-118')).toMatchObject({
+    responseCode: '00',
+    checks: { mac: 'right' },
+  })
   expect((await hotcard('--repeat')).responseCode).toBe('00')
   expect((await hotcard()).responseCode).toBe('00')
   expect((await sent('purchase', '--amount', '1', '--card', pan)).responseCode).toBe('41')

@@ -322,7 +322,7 @@ it('after all of this the auditor finds nothing wrong', async () => {
 describe('event numbers', () => {
   it('ascend with the postings of a purse; declines have one too, tombstones and openings none', async () => {
     const id = await ledger.openPurse(1000)
-    const items = [purchase(id, 100), purchase(id, 200), decline(), tombstone()]
+    const items = [purchase(id, 100), purchase(id, 200), decline(), tombstone('void|events')]
     for (const item of items) expect(await ledger.commit([item])).toEqual([WON])
     const rows = await ledger.sql<{ number: number | null }>(
       `SELECT event_number::int AS number FROM unnest($1::text[]) WITH ORDINALITY AS i(key, ord) JOIN "authorization" a ON a.key = i.key ORDER BY i.ord`,

@@ -8,8 +8,8 @@ import { audit } from '../../src/ledger/audit.ts'
 import type { HouseholdOptions, TestHousehold } from './openHousehold.ts'
 import type { ProgrammeApi } from './programmeApi.ts'
 
-export const NAMED = 'post-port-said-1'
-export const DIWAN = 'diwan-port-said'
+export const NAMED = 'post-03-1'
+export const DIWAN = 'diwan-03'
 
 export interface Person {
   readonly nationalId: string
@@ -19,14 +19,6 @@ export interface Person {
 export interface Family extends TestHousehold {
   readonly headPerson: Person
   readonly memberPerson: Person
-}
-
-/** Places of Port Said (3) and of another governorate. */
-export async function openPlaces({ running }: ProgrammeApi): Promise<void> {
-  await running.sql(`
-    INSERT INTO place (id, kind, governorate, name_ar, name_en) VALUES
-      ('${NAMED}', 'post-office', 3, 'بريد', 'Post'), ('${DIWAN}', 'diwan', 3, 'ديوان', 'Diwan'), ('diwan-cairo', 'diwan', 1, 'ديوان', 'Diwan'),
-      ('uhi-port-said', 'uhi-centre', 3, 'تأمين', 'UHI')`)
 }
 
 let serial = randomInt(50_000)

@@ -78,7 +78,7 @@ export function personalData(number: number, mobile: string | null): PersonalDat
   return { nationalId, mobile: mobile === null ? null : (Mobile.parse(mobile) ?? null) }
 }
 
-export const POST_OFFICE = 'post-port-said-1'
+export const POST_OFFICE = 'post-03-1'
 
 /** A post office and the Diwan of governorate 3. */
 export async function addPlaces({ sql }: TestSwitch): Promise<void> {

@@ -68,7 +68,7 @@ export const CardSchema = Type.Object(
         householdId: 100000001,
         personId: 10000000101,
         pinSet: true,
-        placeId: 'post-port-said-1',
+        placeId: 'post-03-1',
         orderedAt: '2026-11-22T08:00:00.000Z',
         printedAt: '2026-11-24T08:00:00.000Z',
         noticeReceivedAt: '2026-11-25T08:00:00.000Z',

@@ -17,7 +17,7 @@ const CardParams = Type.Object({ cardId: CardIdSchema }, closed)
 const example = {
   nationalId: '28005170101234',
   mobile: '01012345678',
-  placeId: 'post-port-said-1',
+  placeId: 'post-03-1',
   pinBlock: '0412AC89ABCDEF67',
 }
 

@@ -17,7 +17,7 @@ const mobile = Type.String({
 export const PlaceIdSchema = Type.String({
   pattern: '^[a-z0-9][a-z0-9-]{1,39}$',
   description: 'the id of a place, as GET /v1/places has it',
-  examples: ['post-port-said-1'],
+  examples: ['post-03-1'],
 })
 
 export const FingerprintReferenceSchema = Type.String({

@@ -77,7 +77,7 @@ function shownProposal(proposal: Proposal): Static<typeof ProposalSchema> {
 
 const ReverificationSchema = Type.Object(
   { placeId: PlaceIdSchema, fingerprintReference: FingerprintReferenceSchema },
-  { ...closed, examples: [{ placeId: 'post-port-said-1', fingerprintReference: 'enr-2026-000118' }] },
+  { ...closed, examples: [{ placeId: 'post-03-1', fingerprintReference: 'enr-2026-000118' }] },
 )
 
 const AdjustmentSchema = Type.Object(

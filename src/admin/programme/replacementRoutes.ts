@@ -24,14 +24,14 @@ const ReplacementSchema = Type.Object(
   { placeId: PlaceIdSchema, payment },
   {
     ...closed,
-    examples: [{ placeId: 'post-port-said-1', payment: 'cash' }],
+    examples: [{ placeId: 'post-03-1', payment: 'cash' }],
   },
 )
 const RenewalSchema = Type.Object(
   { placeId: PlaceIdSchema, payment: Type.Optional(payment) },
   {
     ...closed,
-    examples: [{ placeId: 'post-port-said-1', payment: 'counter' }],
+    examples: [{ placeId: 'post-03-1', payment: 'counter' }],
   },
 )
 const WithdrawalSchema = Type.Object({}, { ...closed, examples: [{}] })

@@ -31,26 +31,6 @@ export async function readHead(tx: SqlTransaction, householdId: number): Promise
   return tx.row<Identity>(READ_HEAD, [tx.shard, householdId])
 }
 
-export interface CollectionPlace {
-  readonly id: string
-  readonly kind: string
-  readonly governorate: number
-}
-
-const READ_PLACE: Statement = { name: 'read_collection_place', text: 'SELECT id, kind, governorate FROM place WHERE id = $1' }
-const READ_DIWAN: Statement = {
-  name: 'read_diwan',
-  text: `SELECT id, kind, governorate FROM place WHERE kind = 'diwan' AND governorate = $1`,
-}
-
-export async function readPlace(tx: SqlTransaction, id: string): Promise<CollectionPlace | undefined> {
-  return tx.row<CollectionPlace>(READ_PLACE, [id])
-}
-
-export async function readDiwan(tx: SqlTransaction, governorate: number): Promise<CollectionPlace | undefined> {
-  return tx.row<CollectionPlace>(READ_DIWAN, [governorate])
-}
-
 export interface SealedNumber {
   readonly keyId: string
   readonly pan: Buffer

@@ -141,7 +141,14 @@ describe('every call under /v1', () => {
   it('lets nobody in with a development token in production', async () => {
     const closed = partsOver(
       () => undefined,
-      ({ config }) => ({ config: { ...config, production: true, access: { kind: 'closed' } } }),
+      ({ config }) => ({
+        config: {
+          ...config,
+          http: { ...config.http, failedTokensPerMinutePerAddress: 0 },
+          production: true,
+          access: { kind: 'closed' },
+        },
+      }),
     )
     const server = createApp(closed.config.http)
     await addCalls(server, closed)

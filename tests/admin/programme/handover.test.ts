@@ -1,14 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import {
-  awaitCollection,
-  complaintsOf,
-  DIWAN,
-  NAMED,
-  openFamily,
-  openPlaces,
-  padBlock,
-  type Family,
-} from '../../support/counter.ts'
+import { awaitCollection, complaintsOf, DIWAN, NAMED, openFamily, padBlock, type Family } from '../../support/counter.ts'
 import { startProgrammeApi, type ApiAnswer, type ApiCaller, type ProgrammeApi } from '../../support/programmeApi.ts'
 import { at, type TestLink } from '../../support/switch.ts'
 import { demoPinBlock } from '../../../src/programme/demoVerification.ts'
@@ -20,7 +11,6 @@ let clerks = 0
 beforeAll(async () => {
   api = await startProgrammeApi({ at: '2026-12-10T09:00:00Z' })
   atm = await api.running.connect('atm')
-  await openPlaces(api)
 })
 
 /** One who has not been wrong yet. */
@@ -76,7 +66,7 @@ describe('a card is handed over', () => {
   })
 
   it.each<[string, (family: Family) => object, number, string, string | undefined]>([
-    ['another place', () => ({ placeId: 'uhi-port-said' }), 422, 'wrong-place', '/placeId'],
+    ['another place', () => ({ placeId: 'uhi-03-1' }), 422, 'wrong-place', '/placeId'],
     ['the Diwan within the first month', () => ({ placeId: DIWAN }), 422, 'wrong-place', '/placeId'],
     ['a place that there is not', () => ({ placeId: 'nowhere' }), 422, 'wrong-place', '/placeId'],
     ["somebody else's ID", () => ({ nationalId: '28005170112345' }), 422, 'wrong-identity', '/nationalId'],
@@ -137,7 +127,7 @@ describe('a card is handed over', () => {
     }
     expect(await day('2026-12-01', '2027-01-01T21:59:00Z', NAMED)).toBe('ACTIVE')
     expect(await day('2026-12-01', '2027-01-01T22:01:00Z', NAMED)).toBe('wrong-place')
-    expect(await day('2026-12-01', '2027-01-01T22:01:00Z', 'diwan-cairo')).toBe('wrong-place')
+    expect(await day('2026-12-01', '2027-01-01T22:01:00Z', 'diwan-01')).toBe('wrong-place')
     expect(await day('2026-12-01', '2027-01-01T22:01:00Z', DIWAN)).toBe('ACTIVE')
     expect(await day('2026-12-01', '2027-02-01T21:59:00Z', DIWAN)).toBe('ACTIVE')
     expect(await day('2026-12-01', '2027-02-01T22:01:00Z', DIWAN)).toBe('collection-period-over')

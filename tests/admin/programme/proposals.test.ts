@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Role } from '../../../src/admin/access/roles.ts'
-import { awaitCollection, complaintsOf, DIWAN, NAMED, openFamily, openPlaces, type Family } from '../../support/counter.ts'
+import { awaitCollection, complaintsOf, DIWAN, NAMED, openFamily, type Family } from '../../support/counter.ts'
 import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../../support/programmeApi.ts'
 import { at, type TestLink } from '../../support/switch.ts'
 
@@ -10,7 +10,6 @@ let pos: TestLink
 beforeAll(async () => {
   api = await startProgrammeApi({ at: '2026-12-10T09:00:00Z' })
   pos = await api.running.connect('pos')
-  await openPlaces(api)
 })
 
 const officer = (name = 'officer-1') => api.as('supply-officer', { name })
@@ -193,7 +192,7 @@ describe('a suspension after wrong fingerprints', () => {
   it('stays where the card was reported stolen meanwhile, and the proposal is open', async () => {
     const { token } = (await openFamily(api)).head
     await api.running.sql(`UPDATE card SET state = 'SUSPENDED_BIOMETRIC' WHERE token = $1`, [token])
-    const body = { placeId: 'uhi-port-said', fingerprintReference: 'enr-9' }
+    const body = { placeId: 'uhi-03-1', fingerprintReference: 'enr-9' }
     const id = await proposed(await api.as('health-officer', { name: 'doctor' }).post(`/v1/cards/${token}/reverification`, body))
     await api.as('hotline-agent').post(`/v1/cards/${token}/reports`, { what: 'stolen' })
     expect((await decide(id, 'approve', 'clerk-2', 'post-clerk')).json).toMatchObject({

@@ -1,14 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import {
-  awaitCollection,
-  complaintsOf,
-  NAMED,
-  numberOf,
-  openFamily,
-  openPlaces,
-  padBlock,
-  type Family,
-} from '../../support/counter.ts'
+import { awaitCollection, complaintsOf, NAMED, numberOf, openFamily, padBlock, type Family } from '../../support/counter.ts'
 import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../../support/programmeApi.ts'
 import { at, until, type TestLink } from '../../support/switch.ts'
 import { demoPinBlock } from '../../../src/programme/demoVerification.ts'
@@ -20,7 +11,6 @@ beforeAll(async () => {
   // A Thursday; the next three days with business are Sunday to Tuesday.
   api = await startProgrammeApi({ at: '2026-12-10T09:00:00Z' })
   atm = await api.running.connect('atm')
-  await openPlaces(api)
 })
 
 const clerk = () => api.as('post-clerk')
