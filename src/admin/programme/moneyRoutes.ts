@@ -75,12 +75,15 @@ const StatementQuery = Type.Object(
   },
   closed,
 )
+const COLUMNS = ['instant', 'kind', 'terminal', 'merchant', 'amount', 'available', 'rrn', 'response_code']
+const CSV_EXAMPLE = `${COLUMNS.join(',')}\r\n2026-11-22T08:00:00.000Z,purchase,POS00001,Shop 1,-12.50,987.50,632608000001,00\r\n`
+
 const statementAnswer = {
   200: {
     description: 'Postings in their order. As text/csv all of the period, else page by page',
     content: {
       'application/json': { schema: pageSchema(LineSchema) },
-      'text/csv': { schema: Type.String() },
+      'text/csv': { schema: Type.String({ examples: [CSV_EXAMPLE] }) },
     },
   },
   ...readProblems({ 422: 'No such purse, or a period that ends before it begins' }),
@@ -176,7 +179,6 @@ async function answerStatement(
   return reply
 }
 
-const COLUMNS = ['instant', 'kind', 'terminal', 'merchant', 'amount', 'available', 'rrn', 'response_code']
 const LINES_A_READ = 1000
 
 /** RFC 4180. Read as it is sent, so that a long period takes no memory. */

@@ -80,7 +80,7 @@ const NoticeQuery = Type.Object(
 )
 
 const NoticeParams = Type.Object(
-  { noticeId: Type.String({ pattern: '^[1-9]\\d{0,14}$', description: 'a number of a notice' }) },
+  { noticeId: Type.String({ pattern: '^[1-9]\\d{0,14}$', description: 'a number of a notice', examples: ['118'] }) },
   closed,
 )
 

@@ -76,7 +76,11 @@ const BulkRowSchema = Type.Object(
   },
 )
 
-const OrderIdSchema = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description: 'an order id, 22 characters' })
+const OrderIdSchema = Type.String({
+  pattern: '^[A-Za-z0-9_-]{22}$',
+  description: 'an order id, 22 characters',
+  examples: ['b7Jx2Qv0kT1u5mYc2Zr8AW'],
+})
 const OrderParams = Type.Object({ orderId: OrderIdSchema }, closed)
 const NO_SUCH_ORDER = refused('not-found', 'no-such-order', 'There is no such order.')
 

@@ -24,8 +24,12 @@ const ActivationSchema = Type.Object({ activeFrom: DaySchema }, { ...closed, exa
 
 const RegionParams = Type.Object(
   {
-    governorate: Type.String({ pattern: '^\\d{1,3}$', description: 'a number' }),
-    service: Type.String({ pattern: '^[a-z][a-z-]{0,19}$', description: 'a service: small letters and hyphens' }),
+    governorate: Type.String({ pattern: '^\\d{1,3}$', description: 'a number', examples: ['3'] }),
+    service: Type.String({
+      pattern: '^[a-z][a-z-]{0,19}$',
+      description: 'a service: small letters and hyphens',
+      examples: ['bread'],
+    }),
   },
   closed,
 )

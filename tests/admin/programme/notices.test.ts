@@ -105,7 +105,7 @@ describe('a card that is printed', () => {
     expect(provider.taken.map(({ to, language, template }) => [to.reveal(), language, template])).toEqual([
       ['+201012345678', 'ar', 'collection'],
     ])
-    expect(provider.taken[0]?.text).toContain('مكتب بريد بورسعيد')
+    expect(provider.taken[0]?.text).toContain('مكتب بريد 1 بورسعيد')
     const list = await api.as('hotline-agent').get(`/v1/notices?personId=${String(head)}`)
     expect(list.json).toMatchObject({ items: [{ template: 'collection', state: 'sent', cardId: card }], next: null })
     expect(list.text).not.toContain(MOBILE.slice(1))
@@ -128,7 +128,7 @@ describe('a card that is printed', () => {
     const card = await order(desk, api.running, { personId: member, placeId: POST_OFFICE, reason: 'new' })
     await api.as('card-bureau').post(`/v1/cards/${card}/printed`, undefined)
     await sender.round()
-    expect(provider.taken[0]?.text).toMatch(/^The services card ending \d{4} is ready\. Collect it at Port Said post office/)
+    expect(provider.taken[0]?.text).toMatch(/^The services card ending \d{4} is ready\. Collect it at Post office 1, Port Said/)
   })
 })
 
