@@ -16,7 +16,10 @@ import type { ProgrammeParts } from './programme/command.ts'
 import { programmeRoutes } from './programme/routes.ts'
 
 export interface HttpServerParts extends MessageParts, HealthParts, ProgrammeParts {
-  readonly config: Pick<Config, 'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'notices' | 'noticeDelivery' | 'production'>
+  readonly config: Pick<
+    Config,
+    'host' | 'http' | 'lookupKey' | 'programme' | 'security' | 'access' | 'notices' | 'noticeDelivery' | 'production'
+  >
 }
 
 export interface HttpServer {

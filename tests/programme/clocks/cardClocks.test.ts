@@ -1,7 +1,7 @@
 import { Client } from 'pg'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { planAnnouncement } from '../../../src/ledger/programme/announcements.ts'
-import { done, type Desk } from '../../../src/ledger/programme/desk.ts'
+import { done, type Desk, type Outcome, type SqlTransaction } from '../../../src/ledger/programme/desk.ts'
 import { startOfDay } from '../../../src/programme/calendar.ts'
 import { personIdOf } from '../../../src/programme/householdRows.ts'
 import { receiveReceipt } from '../../../src/programme/notices/receipts.ts'
@@ -252,6 +252,11 @@ describe('the end of a card', () => {
 })
 
 describe('besides', () => {
+  const planned = async (tx: SqlTransaction): Promise<Outcome<object>> => {
+    await planAnnouncement(tx, { service: 'bread', governorate: 77, activeFrom: '2027-02-01' })
+    return done({})
+  }
+
   it('a service is announced once to the heads of its region, from its day on, in their languages', async () => {
     const [one, two, elsewhere] = [
       await running.openHousehold(),
@@ -260,9 +265,7 @@ describe('besides', () => {
     ]
     await running.sql(`UPDATE person SET language = 'en' WHERE household_id = $1`, [two.household])
     await running.sql('UPDATE household SET governorate = 77 WHERE id = ANY($1)', [[one.household, two.household]])
-    await change(desk, async (tx) =>
-      done(await planAnnouncement(tx, { service: 'bread', governorate: 77, activeFrom: '2027-02-01' })),
-    )
+    await change(desk, planned)
     const announced = () =>
       running.sql(`SELECT person_id::int8::text AS id, language FROM notice WHERE template = 'service-active' ORDER BY id`)
     await clockOn(noon('2027-01-31'))
@@ -276,9 +279,7 @@ describe('besides', () => {
       { id: String(personIdOf(two.household, 1)), language: 'en' },
     ])
     expect(elsewhere.household).toBeGreaterThan(0)
-    await change(desk, async (tx) =>
-      done(await planAnnouncement(tx, { service: 'bread', governorate: 77, activeFrom: '2027-02-01' })),
-    )
+    await change(desk, planned)
     await clockOn(noon('2027-02-02'))
     expect(await announced()).toHaveLength(2)
   })
