@@ -166,7 +166,7 @@ const NoticesSchema = Type.Object(
     unansweredHours: count(1, 720),
     /** How old a delivery report may be when it comes, and how far ahead. */
     receiptWindowMs: count(1000, 86_400_000),
-    /** What was delivered is forgotten after so long. */
+    /** What people were told is forgotten after so long. */
     keepDays: count(1, 3660),
   },
   closed,

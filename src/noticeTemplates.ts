@@ -141,7 +141,7 @@ const GSM_EXTENSION = '^{}\\[~]|€'
 
 /** How many messages the network makes of a text: 160 septets or 70 UCS-2 characters in one, 153 or 67 in each of several (3GPP TS 23.040, 9.2.3.24.1). */
 export function messagesOf(text: string): number {
-  const characters = [...text]
+  const characters = Array.from(text)
   const isGsm = characters.every((character) => GSM.includes(character) || GSM_EXTENSION.includes(character))
   const length = isGsm ? characters.reduce((sum, character) => sum + (GSM_EXTENSION.includes(character) ? 2 : 1), 0) : text.length
   const [alone, each] = isGsm ? [160, 153] : [70, 67]

@@ -81,8 +81,8 @@ export function personalData(number: number, mobile: string | null): PersonalDat
 export const POST_OFFICE = 'post-03-1'
 
 /** A post office and the Diwan of governorate 3. */
-export async function addPlaces({ sql }: TestSwitch): Promise<void> {
-  await sql(
+export async function addPlaces(running: TestSwitch): Promise<void> {
+  await running.sql(
     `INSERT INTO place (id, kind, governorate, name_ar, name_en) VALUES
      ($1, 'post-office', 3, 'مكتب بريد بورسعيد', 'Port Said post office'), ('diwan-3', 'diwan', 3, 'ديوان بورسعيد', 'Port Said Diwan')
      ON CONFLICT DO NOTHING`,

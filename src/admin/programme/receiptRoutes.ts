@@ -32,7 +32,7 @@ export function receiptRoutes(app: FastifyInstance, parts: ProgrammeParts): void
     scope.removeContentTypeParser('application/json')
     scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, parsed) => {
       bodies.set(request, body)
-      parse(request, body.toString('utf8'), parsed)
+      void parse(request, body.toString('utf8'), parsed)
     })
     receiptRoute(scope, parts)
     ready()

@@ -129,17 +129,17 @@ export async function failUnanswered(
   return rows.length
 }
 
-const FORGET_DELIVERED: Statement = {
-  name: 'forget_delivered_notices',
+const FORGET_TOLD: Statement = {
+  name: 'forget_told_notices',
   text: `
     DELETE FROM notice WHERE id IN (
-      SELECT id FROM notice WHERE state = 'delivered' AND delivered_at < $1 ORDER BY delivered_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+      SELECT id FROM notice WHERE state = 'delivered' AND delivered_at < $1 OR state = 'sent' AND sent_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING id`,
 }
 
-/** @returns how many */
-export async function forgetDelivered(tx: SqlTransaction, beforeMs: number, chunk: number): Promise<number> {
-  return (await tx.rows(FORGET_DELIVERED, [instant(beforeMs), chunk])).length
+/** Forgets what people were told long ago; whoever could not be told stays on the list. @returns how many */
+export async function forgetTold(tx: SqlTransaction, beforeMs: number, chunk: number): Promise<number> {
+  return (await tx.rows(FORGET_TOLD, [instant(beforeMs), chunk])).length
 }
 
 function instant(ms: number): string {

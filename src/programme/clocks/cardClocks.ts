@@ -7,7 +7,7 @@ import type { Config } from '../../config.ts'
 import { announceChunk } from '../../ledger/programme/announcements.ts'
 import { dueCards, forgetRequests, type DueCard } from '../../ledger/programme/clocks.ts'
 import type { Desk, Outcome, SqlTransaction } from '../../ledger/programme/desk.ts'
-import { failUnanswered, forgetDelivered } from '../../ledger/programme/noticeQueue.ts'
+import { failUnanswered, forgetTold } from '../../ledger/programme/noticeQueue.ts'
 import { errorText, type Logger } from '../../log.ts'
 import { parametersOn } from '../../programmeParameters.ts'
 import { lookAtCard, type ClockWork } from './collectionClock.ts'
@@ -84,6 +84,6 @@ async function tidy({ desk, config }: CardClockParts, day: string, nowMs: number
   const sentBeforeMs = nowMs - unansweredHours * HOUR_MS
   // Only this one has something waiting for its receipt.
   await whole(async (tx) => (await failUnanswered(tx, 'collection', sentBeforeMs, roundsMax, chunk)) === chunk)
-  await whole(async (tx) => (await forgetDelivered(tx, nowMs - keepDays * DAY_MS, chunk)) === chunk)
+  await whole(async (tx) => (await forgetTold(tx, nowMs - keepDays * DAY_MS, chunk)) === chunk)
   await whole(async (tx) => (await forgetRequests(tx, nowMs - requestKeepDays * DAY_MS, chunk)) === chunk)
 }

@@ -67,7 +67,8 @@ function retryAfterMs(header: string | null, nowMs: number): number | undefined 
 async function start(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of response.body ?? []) {
+  const stream: AsyncIterable<Uint8Array> | readonly Uint8Array[] = response.body ?? []
+  for await (const chunk of stream) {
     bytes += chunk.length
     if (bytes > ANSWER_BYTES_MAX) return ''
     chunks.push(chunk)

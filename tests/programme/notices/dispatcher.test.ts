@@ -106,7 +106,7 @@ describe('notices', () => {
       else outcome = { kind: 'failed', reason: 'http-503' }
       expect(await sender.round()).toBe(1)
       const [notice] = await notices()
-      if (notice?.nextAttemptAt == null) break
+      if (notice === undefined || notice.nextAttemptAt === null) break
       waits.push(notice.nextAttemptAt.getTime() - nowMs)
       nowMs = notice.nextAttemptAt.getTime()
       running.clock.moveTo(nowMs)
