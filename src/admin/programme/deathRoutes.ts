@@ -7,6 +7,7 @@ import { recordDeathOf } from '../../programme/recordDeath.ts'
 import { jsonResponse } from '../problem.ts'
 import { CardSchema, shownCard } from './cardRoutes.ts'
 import { answerCommand, writeProblems, WriteHeaders, type ProgrammeParts } from './command.ts'
+import { PersonParams } from './personShown.ts'
 
 const closed = { additionalProperties: false }
 
@@ -66,10 +67,7 @@ export function deathRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
         description:
           'A household whose head has died draws again when it has a new head: name one with newHead, now or by sending the same again with it. The cards of the new head carry the household at once.',
         tags: ['persons'],
-        params: Type.Object(
-          { personId: Type.String({ pattern: '^[1-9]\\d{0,14}$', description: 'the number of a person' }) },
-          closed,
-        ),
+        params: PersonParams,
         headers: WriteHeaders,
         body: DeathSchema,
         response: {

@@ -72,7 +72,10 @@ const MoveSchema = Type.Object(
   },
 )
 
-const CoverBody = Type.Union([CoverSchema, Type.Null()], { description: 'a class with its first and last day, or null for none' })
+const CoverBody = Type.Union([CoverSchema, Type.Null()], {
+  description: 'a class with its first and last day, or null for none',
+  examples: [{ class: 'STANDARD', from: '2026-12-01', until: '2027-11-30' }],
+})
 
 export function personRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()

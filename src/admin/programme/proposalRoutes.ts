@@ -21,6 +21,7 @@ import {
   type ProgrammeParts,
 } from './command.ts'
 import { FingerprintReferenceSchema, PlaceIdSchema, wordsSchema } from './identitySchema.ts'
+import { HouseholdParams } from './personShown.ts'
 import { PageQuery, pageOf, pageSchema, pageStart } from './paging.ts'
 
 const closed = { additionalProperties: false }
@@ -114,11 +115,6 @@ const ListQuery = Type.Object(
       Type.String({ pattern: '^[a-z]{1,20} [A-Za-z0-9_-]{1,40}$', description: 'what it is about: household 12' }),
     ),
   },
-  closed,
-)
-
-const HouseholdParams = Type.Object(
-  { householdId: Type.String({ pattern: '^[1-9]\\d{0,14}$', description: 'the number of a household' }) },
   closed,
 )
 
