@@ -1,7 +1,8 @@
 /** `npm run -s bench`: the load generator. See --help. */
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
-import { loadConfig, type LinkConfig } from '../src/config.ts'
+import { loadConfig } from '../src/config.ts'
+import type { LinkConfig } from '../src/settings.ts'
 import { messageSpec } from '../src/iso8583/messageSpec.ts'
 import { StartError } from '../src/local/startError.ts'
 import { Interrupted, listenForStop, type StopRequest } from '../src/local/stopRequest.ts'

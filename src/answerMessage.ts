@@ -1,7 +1,8 @@
 /** One message's bytes in, its answer's bytes out: what every link and `POST /iso8583` end in. */
 import type { Authorizer } from './authorize.ts'
 import { cairoDay, type Clock } from './clock.ts'
-import type { Config, MessageLink } from './config.ts'
+import type { Config } from './config.ts'
+import type { MessageLink } from './settings.ts'
 import type { DeclineReason } from './decision/decision.ts'
 import type { HotCards } from './hotCards.ts'
 import { decode, type DecodeError } from './iso8583/decode.ts'

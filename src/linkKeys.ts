@@ -4,7 +4,7 @@
  * does not fit. The one before it stays good for a while, for messages in flight; an answer is authenticated with the key of its question.
  */
 import type { Clock } from './clock.ts'
-import type { MessageLink } from './config.ts'
+import type { MessageLink } from './settings.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import type { SessionKey } from './ledger/sessionKeys.ts'
 import { errorText, type Logger } from './log.ts'

@@ -1,5 +1,5 @@
 /** Messages of links that demand a MAC: verified before anything else is made of them, and their answers authenticated, a batch a call. */
-import type { MessageLink } from './config.ts'
+import type { MessageLink } from './settings.ts'
 import type { Message } from './iso8583/message.ts'
 import type { MessageSpec } from './iso8583/messageSpec.ts'
 import { keyOf, type LinkKeys } from './linkKeys.ts'

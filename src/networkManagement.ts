@@ -1,5 +1,5 @@
 /** Messages of class 8: sign on, sign off, echo, and a new key from the peer (ISO 8583-1:1987 DE 70). */
-import type { MessageLink } from './config.ts'
+import type { MessageLink } from './settings.ts'
 import type { Message } from './iso8583/message.ts'
 import { parsePrivateData, privateDatum } from './iso8583/privateData.ts'
 import type { LinkKeys } from './linkKeys.ts'

@@ -1,5 +1,6 @@
 /** Closes shifts of terminals and acquirers (0500, 0520): adds up the ledger to what was answered before the message, compares, and cuts. */
-import type { Config, MessageLink } from './config.ts'
+import type { Config } from './config.ts'
+import type { MessageLink } from './settings.ts'
 import type { Clock } from './clock.ts'
 import type { DeclineReason } from './decision/decision.ts'
 import type { Message } from './iso8583/message.ts'

@@ -1,5 +1,5 @@
 /** How much of a card and its holder messages show, and what the switch that is measured is told to demand. */
-import type { Settings } from '../../src/config.ts'
+import type { Settings } from '../../src/settings.ts'
 import { demoTerminals } from '../../src/programme/demo.ts'
 
 export const SECURITY_NAMES = ['none', 'pin', 'full'] as const

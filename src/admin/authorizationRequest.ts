@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox'
 import { cardToken } from '../card.ts'
 import { EGP, minorUnits, parseAmount } from '../money.ts'
-import type { MessageLink } from '../config.ts'
+import type { MessageLink } from '../settings.ts'
 import { profileOf, type SecurityParameters } from '../securityParameters.ts'
 import { credentialsOf, type Shown } from '../transaction/credentials.ts'
 import { bodyFingerprint } from '../transaction/identity.ts'

@@ -1,4 +1,4 @@
-import type { Settings } from '../config.ts'
+import type { Settings } from '../settings.ts'
 
 /** `http` of config/sarf.json. */
 export type HttpSettings = Settings['http']

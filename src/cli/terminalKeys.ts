@@ -1,6 +1,6 @@
 /** The keys that a virtual terminal shares with the switch: development keys, and in the place of some those that it has sent since. */
 import { randomBytes } from 'node:crypto'
-import type { MessageLink } from '../config.ts'
+import type { MessageLink } from '../settings.ts'
 import { keyOf } from '../linkKeys.ts'
 import { developmentKeys } from '../security/developmentKeys.ts'
 import { withOddParity } from '../security/keyComponents.ts'

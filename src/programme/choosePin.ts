@@ -1,6 +1,6 @@
 /** A holder chooses a PIN at a clerk's PIN pad: the block becomes what the PIN is verified against. The PIN itself is seen in the HSM only. */
 import { assert } from '../assert.ts'
-import type { MessageLink } from '../config.ts'
+import type { MessageLink } from '../settings.ts'
 import type { CardLife } from '../ledger/programme/cards.ts'
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import { readSealedNumber } from '../ledger/programme/holders.ts'

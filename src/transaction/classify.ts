@@ -2,7 +2,7 @@
  * Turns an ISO 8583 message into a typed transaction (domain: transactions). The only reader of data elements on the way in.
  */
 import { cardToken } from '../card.ts'
-import type { MessageLink } from '../config.ts'
+import type { MessageLink } from '../settings.ts'
 import type { Message } from '../iso8583/message.ts'
 import { parseMti, type Mti } from '../iso8583/mti.ts'
 import { parseOriginalData } from '../iso8583/originalData.ts'

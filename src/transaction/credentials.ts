@@ -3,7 +3,7 @@
  * overwritten as soon as it has been verified.
  */
 import { Pan } from '../card.ts'
-import type { MessageLink } from '../config.ts'
+import type { MessageLink } from '../settings.ts'
 import type { Message } from '../iso8583/message.ts'
 import { privateDatum, type PrivateDatum } from '../iso8583/privateData.ts'
 import { readChipData, type ChipField } from '../security/chipData.ts'

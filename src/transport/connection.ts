@@ -13,7 +13,7 @@
  * All waits are ended by `sweep`, which the listener calls from its one timer.
  */
 import type { Socket } from 'node:net'
-import type { LinkConfig, TransportLimits } from '../config.ts'
+import type { LinkConfig, TransportLimits } from '../settings.ts'
 import type { Exchange, Peer } from './exchange.ts'
 import { answerTpdu, frameBytes, type FrameLayout, FrameReader, writeFrame } from './framing.ts'
 import type { Logger } from './logger.ts'

@@ -1,4 +1,4 @@
-import type { LinkConfig } from '../config.ts'
+import type { LinkConfig } from '../settings.ts'
 
 /** Who is at the other end, as far as it has proven it. */
 export interface Peer {

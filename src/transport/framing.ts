@@ -12,7 +12,7 @@
  * a terminal that wants that sends an 0800 echo, and an endless stream of nothing is not worth a connection.
  */
 import { assert } from '../assert.ts'
-import type { LinkConfig } from '../config.ts'
+import type { LinkConfig } from '../settings.ts'
 
 export type Framing = LinkConfig['framing']
 

@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import type { Certificates, LinkConfig, TransportLimits } from '../config.ts'
+import type { Certificates } from '../config.ts'
+import type { LinkConfig, TransportLimits } from '../settings.ts'
 import { Connection, type ConnectionContext } from './connection.ts'
 import type { Exchange, Peer } from './exchange.ts'
 import { frameLayout } from './framing.ts'

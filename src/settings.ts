@@ -1,0 +1,293 @@
+/**
+ * What `config/sarf.json` may hold: every port, link, limit, queue and wait, with its unit in its name and its range. Read and checked by config.ts.
+ */
+import Type, { type Static } from 'typebox'
+
+const count = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum })
+const closed = { additionalProperties: false }
+
+const linkKey = Type.String({ pattern: '^[a-z0-9][a-z0-9.-]{0,38}(\\{terminal\\})?$' })
+
+/** How PIN blocks come by a link; absent: a message with one is refused. */
+const PinSchema = Type.Object(
+  {
+    /** ISO 9564-1 format of a block whose message does not say. */
+    format: Type.Union([Type.Literal(0), Type.Literal(3), Type.Literal(4)]),
+    /** `zone`: PIN keys of the link, or of each terminal where the name has {terminal} (P0). `dukpt`: base keys (B0). */
+    management: Type.Union([Type.Literal('zone'), Type.Literal('dukpt')]),
+    /** For formats 0 and 3, and for 4; under DUKPT for key serial numbers of 10 and of 12 bytes. Absent: not taken. */
+    tdesKey: Type.Optional(linkKey),
+    aesKey: Type.Optional(linkKey),
+  },
+  closed,
+)
+
+/** PEM files; a relative name is looked for beside the file that holds the setting. */
+const TlsSchema = Type.Object(
+  {
+    /** The switch's own certificate, and those between it and its CA. */
+    certFile: Type.String({ minLength: 1 }),
+    keyFile: Type.String({ minLength: 1 }),
+    /** The CAs whose certificates let a client in: those of this link's acquirers, never a public one. */
+    clientCaFile: Type.String({ minLength: 1 }),
+    minVersion: Type.Optional(Type.Enum(['TLSv1.2', 'TLSv1.3'])),
+  },
+  closed,
+)
+
+const LinkSchema = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z][a-z0-9-]{0,10}$' }),
+    /** 0 lets the system choose: for tests. */
+    port: count(0, 65535),
+    spec: Type.Union([Type.Literal('ascii'), Type.Literal('bcd'), Type.Literal('hex')]),
+    framing: Type.Union([Type.Literal('length2'), Type.Literal('length2-tpdu'), Type.Literal('length4')]),
+    /** Which time of the message belongs to its idempotency key: DE 7, or DE 13 + DE 12 where repeats refresh DE 7. */
+    keyTime: Type.Union([Type.Literal('transmission'), Type.Literal('local')]),
+    /** Purses by account type of DE 3, where this acquirer's differ from the programme's. */
+    accountTypes: Type.Optional(Type.Record(Type.String({ pattern: '^\\d{2}$' }), Type.String())),
+    pin: Type.Optional(PinSchema),
+    /** Every message carries a MAC in DE 64 or 128, both ways; absent: none is looked at. */
+    mac: Type.Optional(
+      Type.Object(
+        {
+          /** M3 retail MAC, M6 CMAC; of the link, or of each terminal where its name has {terminal}. */
+          key: linkKey,
+        },
+        closed,
+      ),
+    ),
+    /** Key encryption key (K0, K1) under which this peer sends new keys (0800, DE 70 161); absent: it may send none. */
+    transportKey: Type.Optional(linkKey),
+    /** Absent: the link is plain TCP. */
+    tls: Type.Optional(TlsSchema),
+    /** Only terminals that the registry binds to the client's certificate may use this link. */
+    bindTerminals: Type.Optional(Type.Boolean()),
+    /** It is a hotline's: it may send updates of the hot card file (0302). */
+    hotCards: Type.Optional(Type.Boolean()),
+  },
+  closed,
+)
+
+const TransportSchema = Type.Object(
+  {
+    frameBytesMax: count(64, 65535),
+    partialFrameMs: count(10, 600_000),
+    /** A TLS handshake that is not over by then ends its connection. */
+    handshakeMs: count(10, 600_000),
+    idleMs: count(10, 86_400_000),
+    connectionsPerAddressMax: count(1, 100_000),
+    inFlightPerConnectionMax: count(1, 100_000),
+    /** A peer that does not read its answers is paused above this many unsent bytes. */
+    unsentBytesMax: count(1024, 100_000_000),
+  },
+  closed,
+)
+
+/** What is told to others: `GET /v1/events` and webhooks (spec/events.md). */
+const EventsSchema = Type.Object(
+  {
+    /** How often a process looks for what is new: for those it tells, and for the cards that other processes changed. */
+    pollMs: count(10, 60_000),
+    /** Event numbers a reading. */
+    pageMax: count(1, 10_000),
+    /** Events that a process keeps for streams that are up with it; who is behind reads them from Postgres. */
+    recentMax: count(1, 1_000_000),
+    /** Events before its start whose cards a process tells Redis again. */
+    lookBackMax: count(0, 1_000_000),
+    streams: Type.Object(
+      {
+        max: count(0, 100_000),
+        perCallerMax: count(0, 100_000),
+        /** A comment is sent when there was nothing for so long. */
+        heartbeatMs: count(10, 600_000),
+        /** What a client is told to wait before it connects again. */
+        reconnectMs: count(0, 600_000),
+        /** Who takes nothing for so long is disconnected. */
+        stalledMs: count(100, 3_600_000),
+      },
+      closed,
+    ),
+    webhooks: Type.Object(
+      {
+        max: count(0, 10_000),
+        /** Events a request. */
+        batchMax: count(1, 10_000),
+        /** For the whole of a request and its answer. */
+        deadlineMs: count(10, 600_000),
+        /** Requests with the same events; after the last one they are given up. */
+        attemptsMax: count(1, 1000),
+        /** Wait after the first failure; doubled after each one more. */
+        retryMs: count(1, 3_600_000),
+        retryMaxMs: count(1, 86_400_000),
+        /** A process that is not heard of for so long loses a webhook to another one; more than `deadlineMs`. */
+        leaseMs: count(20, 3_600_000),
+        /** In production: requests may also go to loopback, link-local and private addresses. */
+        privateAddresses: Type.Boolean(),
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+
+const NoticesSchema = Type.Object(
+  {
+    /** Off, this process sends none; they wait for another. */
+    enabled: Type.Boolean(),
+    /** Where nothing is really sent: a line of JSON for each, with the mobile; absent: a line in the log, without. SARF_NOTICE_FILE wins. */
+    file: Type.Optional(Type.String({ minLength: 1 })),
+    /** What went to that file or the log counts as delivered. */
+    deliversAtOnce: Type.Boolean(),
+    /** How often a queue that is empty is looked at, how many are sent at once. */
+    everyMs: count(10, 600_000),
+    batchMax: count(1, 1000),
+    /** A notice whose process has not marked it by then is sent by another; more than a sending takes. */
+    leaseMs: count(1000, 3_600_000),
+    /** For one call to the provider. */
+    deadlineMs: count(100, 600_000),
+    /** A notice that failed is tried again after `backoffMs`, then twice as long each time; after the last attempt it is dead. */
+    attemptsMax: count(1, 100),
+    backoffMs: count(10, 3_600_000),
+    backoffMaxMs: count(10, 86_400_000),
+    /** What did not arrive is sent again after `undeliveredMs`, so often in all. */
+    roundsMax: count(1, 20),
+    undeliveredMs: count(1000, 604_800_000),
+    /** A notice that names a place, of which no report came for so long, did not arrive. */
+    unansweredHours: count(1, 720),
+    /** How old a delivery report may be when it comes, and how far ahead. */
+    receiptWindowMs: count(1000, 86_400_000),
+    /** What people were told is forgotten after so long. */
+    keepDays: count(1, 3660),
+  },
+  closed,
+)
+
+export const SettingsSchema = Type.Object(
+  {
+    host: Type.String({ minLength: 1 }),
+    http: Type.Object(
+      {
+        port: count(0, 65535),
+        /** 0 switches the limit off (load tests). */
+        requestsPerMinutePerAddress: count(0, 10_000_000),
+        /** The same of whoever a token names, transactions excepted: how many of those are under way is bounded by itself. */
+        requestsPerMinutePerCaller: count(0, 10_000_000),
+        /** Tokens that are not good, of one address; 0: as many as come. Whoever shows a good one is not held up by a neighbour. */
+        failedTokensPerMinutePerAddress: count(0, 10_000_000),
+        bodyBytesMax: count(1024, 1_048_576),
+        requestMs: count(100, 600_000),
+        pin: Type.Optional(PinSchema),
+      },
+      closed,
+    ),
+    links: Type.Array(LinkSchema, { minItems: 1, maxItems: 64 }),
+    transport: TransportSchema,
+    authorization: Type.Object(
+      {
+        /** After this a submitted message that is still unknown stays unanswered, so that the terminal reverses. */
+        deadlineMs: count(100, 60_000),
+        /** Messages under way in this process; above it the answer is 91 at once. */
+        queueMax: count(1, 1_000_000),
+        /** How often a message may be decided again before it is answered 91. */
+        attemptsMax: count(1, 100),
+        /** Requests whose key time is further away than this are refused; partitions are kept for it. */
+        retentionDays: count(1, 60),
+      },
+      closed,
+    ),
+    redis: Type.Object(
+      {
+        /** Items of a batch; Lua's stack bounds it. */
+        batchMax: count(1, 1000),
+        callsInFlightMax: count(1, 64),
+        callMs: count(10, 60_000),
+        reconnectMs: count(10, 60_000),
+        /** Cards that are loaded into a Redis that is new or has lost everything; how long a start waits for it before it listens. */
+        preloadMax: count(0, 100_000_000),
+        preloadMs: count(0, 600_000),
+      },
+      closed,
+    ),
+    ledger: Type.Object(
+      {
+        batchMax: count(1, 10_000),
+        /** Connections that carry group commits; one is also kept for look-ups. */
+        connections: count(1, 32),
+        statementMs: count(100, 600_000),
+        reconnectMs: count(10, 60_000),
+        partitionsAheadMonths: count(1, 24),
+      },
+      closed,
+    ),
+    sweeper: Type.Object(
+      { everyMs: count(10, 3_600_000), reservationAgeMs: count(10, 86_400_000), batchMax: count(1, 1000) },
+      closed,
+    ),
+    /** Keys that peers send: how long the one before stays good, and how old what is known of them may be. */
+    sessionKeys: Type.Object({ overlapMs: count(0, 86_400_000), freshMs: count(0, 3_600_000) }, closed),
+    /** Terminals and merchants are cached in the process and read again when older than `freshMs`. */
+    registry: Type.Object({ freshMs: count(0, 3_600_000), terminalsMax: count(1, 10_000_000) }, closed),
+    /** Work that is not a message: the opening of purses for a month. Off, only the first use of a card opens its purses. */
+    jobs: Type.Object(
+      {
+        enabled: Type.Boolean(),
+        /** Purses a SQL transaction. */
+        chunk: count(1, 1000),
+        /** Share of the time it works; it pauses for the rest, so that authorizations go on. */
+        busyPercent: count(1, 100),
+        statementMs: count(100, 600_000),
+        /** A failed run is tried again so often, after `retryDelayS` and then later and later. */
+        retries: count(0, 1000),
+        retryDelayS: count(1, 3600),
+        /** A run whose process has not been heard of for so long is tried again. */
+        heartbeatS: count(10, 3600),
+        /** What time does to cards: how often it is looked at, rows a SQL statement, how long answers to Idempotency-Keys are kept. */
+        cardClocks: Type.Object({ everyMinutes: count(1, 59), chunk: count(1, 10_000), requestKeepDays: count(1, 366) }, closed),
+      },
+      closed,
+    ),
+    events: EventsSchema,
+    notices: NoticesSchema,
+    /** Changes of the programme that people and systems ask for over HTTP. */
+    desk: Type.Object(
+      {
+        connections: count(1, 32),
+        statementMs: count(100, 600_000),
+        /** File updates by message (0302) that are under way at once; above it the answer is 91. */
+        fileUpdatesMax: count(1, 100_000),
+      },
+      closed,
+    ),
+    settlement: Type.Object(
+      {
+        /** How often terminals are added up; closing a shift adds up the rest. */
+        addUpEveryMs: count(100, 3_600_000),
+        /** Shifts that are being closed in this process; above it the answer is 91. */
+        shiftsWaitingMax: count(1, 10_000),
+        /** How long closing a shift waits for commits that began before it. */
+        patienceMs: count(100, 60_000),
+      },
+      closed,
+    ),
+    /** Files of card orders: how many rows, how long one may be, how many are done in a SQL transaction, and how long a file may take to come. */
+    cardOrders: Type.Object(
+      {
+        rowsMax: count(1, 10_000_000),
+        rowBytesMax: count(64, 65_536),
+        chunkRows: count(1, 5000),
+        arrivesWithinMs: count(1000, 3_600_000),
+      },
+      closed,
+    ),
+    drainMs: count(100, 600_000),
+    logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+  },
+  closed,
+)
+
+export type LinkConfig = Static<typeof LinkSchema>
+/** What messages need to know of the link they came by; HTTP has one too. */
+export type MessageLink = Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes' | 'pin' | 'mac' | 'transportKey' | 'hotCards'>
+export type TransportLimits = Static<typeof TransportSchema>
+export type Settings = Static<typeof SettingsSchema>
