@@ -35,6 +35,7 @@ import { EventHub } from './programme/eventHub.ts'
 import { cardClockJob } from './programme/cardClockJob.ts'
 import { startJobs, type Jobs } from './programme/jobs.ts'
 import { NoticeDispatcher } from './programme/notices/dispatcher.ts'
+import { EventNotices } from './programme/notices/eventNotices.ts'
 import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
@@ -165,6 +166,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const webhooks = new WebhookDelivery({ desk, hub: events, vault, settings: webhookSettings, production, metrics, clock, log })
   const provider = config.notices.enabled ? openNoticeProvider(config, clock, log) : undefined
   const dispatcher = provider === undefined ? undefined : new NoticeDispatcher({ config, desk, vault, provider, clock, log })
+  const eventNotices = new EventNotices({ config, desk, final: () => events.final, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
   watchEvents(metrics, events, follower)
@@ -190,7 +192,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     linkKeys.stop()
     reconciler.stop()
     await sweeper.stop()
-    await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop()])
+    await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
     await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
   try {
@@ -211,6 +213,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   follower.start()
   webhooks.start()
   dispatcher?.start()
+  if (config.notices.enabled) eventNotices.start()
   try {
     const due = [openingJob({ config, shard: SHARD, clock, log }), cardClockJob({ config, desk, clock, log })]
     if (config.jobs.enabled) jobs = await startJobs({ config, log, jobs: due })

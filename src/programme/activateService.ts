@@ -1,5 +1,6 @@
 /** A service is announced for a region: from its day on every household and person there has it, whatever card they hold. */
 import { cairoDay } from '../clock.ts'
+import { planAnnouncement } from '../ledger/programme/announcements.ts'
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import { lockRegionService, writeRegionService, type RegionService } from '../ledger/programme/regionServices.ts'
 import { HEALTH, parametersOn, type Programme } from '../programmeParameters.ts'
@@ -27,6 +28,7 @@ export async function activateService(
   if (activeFrom < today) return refused('invalid', 'day-has-passed', 'A service begins today or on a later day.', '/activeFrom')
   const written = await writeRegionService(tx, asked, today)
   if (written === undefined) return hasBegun(asked)
+  await planAnnouncement(tx, written)
   await tx.emit({ kind: 'service.activated', data: { service, governorate, activeFrom } })
   return done(written)
 }

@@ -26,7 +26,7 @@ import { readEvents, type EventPage, type ToldEvent } from './toldEvents.ts'
 import { signature, SIGNATURE_HEADER } from './webhookSignature.ts'
 
 export interface WebhookDeliveryOptions {
-  readonly desk: Pick<Desk, 'read' | 'note' | 'shard'>
+  readonly desk: Pick<Desk, 'read' | 'upkeep' | 'shard'>
   readonly hub: EventHub
   readonly vault: DataVault
   readonly settings: Config['events']['webhooks'] & Pick<Config['events'], 'pollMs'>
@@ -75,7 +75,7 @@ export class WebhookDelivery {
     await Promise.all(this.#working.values())
     if (this.#held.size === 0) return
     // Else the lease runs out.
-    await this.#options.desk.note((tx) => releaseWebhooks(tx, this.#holder)).catch(() => undefined)
+    await this.#options.desk.upkeep((tx) => releaseWebhooks(tx, this.#holder)).catch(() => undefined)
   }
 
   async #look(): Promise<void> {
@@ -135,7 +135,7 @@ export class WebhookDelivery {
     const leasedAt = performance.now()
     const holding = { id, holder: this.#holder, version: known?.webhook.version ?? version }
     const lease = { leaseMs: settings.leaseMs, looked: known?.looked ?? 0 }
-    const webhook = await desk.note((tx) => leaseWebhook(tx, holding, lease))
+    const webhook = await desk.upkeep((tx) => leaseWebhook(tx, holding, lease))
     if (webhook === undefined) return undefined
     const secret = vault.unseal(webhook.keyId, { field: 'webhook-secret', shard: desk.shard, owner: id }, webhook.secret)
     const held = { webhook, secret, leasedAt, looked: webhook.toldUntil }
@@ -152,13 +152,13 @@ export class WebhookDelivery {
     if (failure === undefined) {
       metrics.delivered('taken')
       metrics.told('webhook', page.events.length)
-      return this.#written(held, page, await desk.note((tx) => webhookTook(tx, holding, page.until)))
+      return this.#written(held, page, await desk.upkeep((tx) => webhookTook(tx, holding, page.until)))
     }
     const attempts = webhook.attempts + 1
     if (attempts < settings.attemptsMax) {
       metrics.delivered('failed')
       const failed = { until: page.until, failure, waitMs: waitMs(settings, attempts) }
-      await desk.note((tx) => webhookFailed(tx, holding, failed))
+      await desk.upkeep((tx) => webhookFailed(tx, holding, failed))
       // What is tried next, and when, is read with the next lease.
       this.#held.delete(webhook.id)
       return false
@@ -169,7 +169,7 @@ export class WebhookDelivery {
       'events are given up; see its deliveries',
     )
     const given = { until: page.until, failure, attempts, events: page.events }
-    return this.#written(held, page, await desk.note((tx) => webhookGivenUp(tx, holding, given)))
+    return this.#written(held, page, await desk.upkeep((tx) => webhookGivenUp(tx, holding, given)))
   }
 
   /** What was tried before is of the past, and what another has changed is not known: both are read with the next lease. */

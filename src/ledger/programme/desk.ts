@@ -223,11 +223,6 @@ export class Desk {
     }
   }
 
-  /** Bookkeeping of the switch itself, which nobody asked for and no audit record tells: each statement by itself. @throws like `read` */
-  note<T>(work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
-    return this.read(work)
-  }
-
   /**
    * Does a command once. A repeat with the same key and fingerprint gets what was answered the first time, so its value has to be JSON.
    *
