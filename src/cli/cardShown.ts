@@ -47,6 +47,8 @@ export interface ShownOptions {
   readonly pin?: string | false
   readonly pinFormat?: PinFormat
   readonly plain?: true
+  /** YYMM, where it is no card of the demo programme. */
+  readonly expires?: string
 }
 
 interface Showing {
@@ -103,6 +105,8 @@ export interface Holder {
   readonly profile: CardProfile | undefined
   readonly pin: string
   readonly newPin: string | undefined
+  /** YYMM of the card; undefined: as the demo programme has it. */
+  readonly expires?: string | undefined
   /** The link's own format: where the block has another one the message says so. */
   readonly pinFormat: PinFormat
   readonly pinKey: (format: PinFormat) => KeyHandle
@@ -114,7 +118,7 @@ export function showCard(
   shown: Shown,
   holder: Holder,
 ): { readonly message: OutgoingMessage; readonly chip: VirtualChip | undefined } {
-  const { profile } = holder
+  const { profile, expires } = holder
   const fields = [...message.fields]
   const pan = fields[2] ?? ''
   const { entry, atc = 0 } = shown
@@ -126,19 +130,19 @@ export function showCard(
       case 'chip':
       case 'contactless':
         fields[23] = DEMO_PSN.padStart(3, '0')
-        chip = demoChip(profile, pan, atc - 1)
+        chip = demoChip(profile, pan, atc - 1, expires)
         fields[55] = chip === undefined ? undefined : hex(cryptogramOf(chip, message, shown))
         break
       case 'stripe':
-        fields[35] = demoStripe(profile, pan)
+        fields[35] = demoStripe(profile, pan, expires)
         break
       case 'contactless-stripe':
         fields[23] = DEMO_PSN.padStart(3, '0')
-        fields[35] = demoContactlessStripe(profile, pan, atc)
+        fields[35] = demoContactlessStripe(profile, pan, atc, expires)
         break
       case 'manual': {
-        fields[14] = demoExpiry(pan)
-        const printed = demoPrintedValue(profile, pan)
+        fields[14] = expires ?? demoExpiry(pan)
+        const printed = demoPrintedValue(profile, pan, expires)
         if (printed !== undefined) data.push({ tag: 'C2', value: printed })
       }
     }

@@ -26,6 +26,7 @@ import {
   basket,
   checkOptions,
   digits,
+  expires,
   FRAMINGS,
   localTime,
   originalReference,
@@ -98,6 +99,7 @@ export function sendCommand(): Command {
     .option('--local-time <time>', 'DE 13 and DE 12, MMDDhhmmss in Cairo: when it was approved offline (default: now)', localTime)
     .addOption(new Option('--entry <way>', 'how the card is read (default: chip, where it has one)').choices(ENTRIES))
     .option('--no-chip', 'the card number alone is keyed in')
+    .option('--expires <MM/YY>', 'as it is embossed on a card that is none of the demo programme', expires)
     .option('--atc <number>', 'transaction counter of the chip (default: the next one)', whole('transactions', 1, 65_535))
     .option('--pin <digits>', 'the PIN (default: that of the demo card, where one is asked for)', digits('a PIN', 4, 12))
     .option('--no-pin', 'no PIN, even where one is asked for')
@@ -256,6 +258,7 @@ function prepare(kind: SendKind, options: SendOptions, config: Config, link: Lin
     profile,
     pin: typeof options.pin === 'string' ? options.pin : demoPin(pan),
     newPin: options.newPin,
+    expires: options.expires,
     pinFormat,
     pinKey: (format) => keys.pin(format),
   })

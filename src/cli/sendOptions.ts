@@ -171,6 +171,13 @@ export function reference(value: string): string {
   return value
 }
 
+/** @returns YYMM, as DE 14 has it */
+export function expires(value: string): string {
+  const [, month, year] = /^(0[1-9]|1[0-2])\/(\d\d)$/.exec(value) ?? []
+  if (month === undefined || year === undefined) throw new InvalidArgumentError('Month and year as on the card: 11/29.')
+  return year + month
+}
+
 export function originalReference(value: string): { stan: string; transmissionTime: string } {
   const [, stan, transmissionTime] = /^(\d{1,6}),(\d{10})$/.exec(value) ?? []
   if (stan === undefined || transmissionTime === undefined) {

@@ -20,14 +20,14 @@ const SERVICE_CODE = '201'
  * Which of the profile's cryptogram versions a card has follows from its number, so that all of them are met.
  *
  * @param atc the transaction counter that was used last; 0 of a new card
+ * @param expiry YYMM; absent: that of a card of the demo programme
  * @returns undefined where cards of this profile have no chip
  * @throws KeyRefused where the profile's keys are not development keys
  */
-export function demoChip(profile: CardProfile, pan: string, atc: number): VirtualChip | undefined {
+export function demoChip(profile: CardProfile, pan: string, atc: number, expiry = demoExpiry(pan)): VirtualChip | undefined {
   const { chip, cardValue } = profile
   if (chip === undefined) return undefined
   const version = chip.cryptogramVersions[Number(pan.at(-2)) % chip.cryptogramVersions.length] ?? '0A'
-  const expiry = demoExpiry(pan)
   return virtualChip({
     scheme: chip.scheme,
     cvn: CVN[version],
@@ -52,16 +52,14 @@ const CVN: Readonly<Record<NonNullable<CardProfile['chip']>['cryptogramVersions'
 }
 
 /** DE 35 of a swiped card, with its CVV. */
-export function demoStripe(profile: CardProfile, pan: string): string {
-  const expiry = demoExpiry(pan)
+export function demoStripe(profile: CardProfile, pan: string, expiry = demoExpiry(pan)): string {
   const { cardValue } = profile
   const cvv = cardValue === undefined ? '' : valueOf(pan, { kind: 'cvv', key: cardValue.key, expiry, serviceCode: SERVICE_CODE })
   return track(profile, pan, expiry, cvv)
 }
 
 /** DE 35 of a card that was tapped where only the stripe is understood: its dCVV is good for this counter alone. */
-export function demoContactlessStripe(profile: CardProfile, pan: string, atc: number): string {
-  const expiry = demoExpiry(pan)
+export function demoContactlessStripe(profile: CardProfile, pan: string, atc: number, expiry = demoExpiry(pan)): string {
   const counter = String(atc % 10_000).padStart(4, '0')
   const value =
     profile.chip === undefined
@@ -71,9 +69,9 @@ export function demoContactlessStripe(profile: CardProfile, pan: string, atc: nu
 }
 
 /** The value on the back of the card, DE 48 C2; undefined where there is none. */
-export function demoPrintedValue(profile: CardProfile, pan: string): string | undefined {
+export function demoPrintedValue(profile: CardProfile, pan: string, expiry = demoExpiry(pan)): string | undefined {
   const { cardValue } = profile
-  return cardValue === undefined ? undefined : valueOf(pan, { kind: 'cvv2', key: cardValue.key, expiry: demoExpiry(pan) })
+  return cardValue === undefined ? undefined : valueOf(pan, { kind: 'cvv2', key: cardValue.key, expiry })
 }
 
 function track({ cardValue }: CardProfile, pan: string, expiry: string, value: string): string {
