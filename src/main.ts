@@ -144,11 +144,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     shard: SHARD,
     clock,
     log,
-    onCardsChanged: (tokens) => {
-      tellCards(ledger, hotState, tokens).catch((error: unknown) => {
-        log.warn({ error: errorText(error), count: tokens.length }, 'Redis is told of changed cards a little later')
-      })
-    },
+    onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
   })
   const { production } = config
   const events = new EventHub({ desk, settings: config.events, clock, log })

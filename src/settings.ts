@@ -254,6 +254,8 @@ export const SettingsSchema = Type.Object(
       {
         connections: count(1, 32),
         statementMs: count(100, 600_000),
+        /** A command is answered when Redis knows the cards that it changed, or after so long. */
+        tellMs: count(1, 60_000),
         /** File updates by message (0302) that are under way at once; above it the answer is 91. */
         fileUpdatesMax: count(1, 100_000),
       },

@@ -112,7 +112,7 @@ describe('Redis follows', () => {
   it('what was changed while Redis was away, and what changed before the process was there', async () => {
     const card = await known(await running.openCard())
     const told: string[] = []
-    let epoch: number | undefined
+    const hot: { epoch?: number } = {}
     const follower = new CardFollower({
       desk,
       ledger: {
@@ -121,7 +121,7 @@ describe('Redis follows', () => {
       },
       hotState: {
         get epoch() {
-          return epoch
+          return hot.epoch
         },
         put: async (_epoch, cards) => {
           if (told.length === 0) {
@@ -140,7 +140,7 @@ describe('Redis follows', () => {
     await lose(card)
     follower.start()
     expect(told).toEqual([])
-    epoch = 1
+    hot.epoch = 1
     await until(() => told.includes(card.token))
     expect(told[0]).toBe('lost')
     await follower.stop()

@@ -1,6 +1,6 @@
 /** Calls to the API of a running switch, for commands: where it is, whose token is shown, and what an answer means. */
 import { randomUUID } from 'node:crypto'
-import { Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { ROLES, type Role } from '../admin/access/roles.ts'
 import { developmentToken } from '../admin/access/tokens.ts'
 import { ConfigError } from '../config.ts'
@@ -47,6 +47,7 @@ const TIMEOUT_MS = 30_000
 const CALLER = 'sarf-cli'
 
 /** Adds a subcommand that calls the API. `work` gives what is printed: a text, or with --json the answer itself. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the options that callers add afterwards
 export function apiCommand<Options extends ApiOptions>(
   parent: Command,
   usage: string,
@@ -153,7 +154,7 @@ function problemText(status: number, answer: Answer | undefined): string {
   const members = errors
     .filter(({ expected }) => expected !== detail)
     .map(({ path, expected }) => `${String(path)} has to be: ${String(expected)}`)
-  return [`${detail.replace(/\.$/, '')}`, ...members].join('; ')
+  return [detail.replace(/\.$/, ''), ...members].join('; ')
 }
 
 function httpUrl(value: string): string {
@@ -174,15 +175,19 @@ export function lines(answer: Answer, names: readonly (readonly [name: string, m
   const shown = names.flatMap(([name, member]) => {
     const value = answer[member]
     if (value === null || value === undefined) return []
-    return [[name, Array.isArray(value) ? value.join(', ') : String(value as string)] as const]
+    return [[name, Array.isArray(value) ? value.join(', ') : textOf(value)] as const]
   })
   const width = Math.max(0, ...shown.map(([name]) => name.length))
   return shown.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('')
 }
 
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
 /** Rows under a head, as wide as what is in them. */
 export function table(items: readonly Answer[], columns: readonly (readonly [name: string, member: string])[]): string {
-  const cell = (value: unknown): string => (value === null || value === undefined ? '-' : String(value as string))
+  const cell = (value: unknown): string => (value === null || value === undefined ? '-' : textOf(value))
   const rows = [columns.map(([name]) => name), ...items.map((item) => columns.map(([, member]) => cell(item[member])))]
   const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows

@@ -79,7 +79,7 @@ export function headerOf(line: OrderLine): Outcome<CsvHeader> {
   if (text === undefined) return wrong
   const delimiter = text.includes(';') ? ';' : ','
   const names = fieldsOf(text, delimiter)?.map((name) => name.toLowerCase())
-  const columns = ORDER_COLUMNS.filter((column) => names?.includes(column))
+  const columns = ORDER_COLUMNS.filter((column) => names?.includes(column) === true)
   const isWhole = columns.includes('national_id') && columns.includes('place_id')
   // Neither one that there is not nor one that is there twice.
   if (names === undefined || !isWhole || names.length !== columns.length) return wrong

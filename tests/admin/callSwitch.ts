@@ -11,7 +11,6 @@ import type { HotCards } from '../../src/hotCards.ts'
 import type { MacGate } from '../../src/macGate.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { EventHub } from '../../src/programme/eventHub.ts'
-import type { NetworkManagement } from '../../src/networkManagement.ts'
 import type { Reconciler } from '../../src/reconciler.ts'
 import { dataVault } from '../../src/security/dataVault.ts'
 import { developmentKeys } from '../../src/security/developmentKeys.ts'
@@ -61,7 +60,7 @@ export function partsOver(
       answer: (_link: unknown, _message: unknown, _code: unknown, done: (result: { responseCode: string }) => void) => {
         done({ responseCode: '00' })
       },
-    } as unknown as NetworkManagement,
+    },
     hotCards: {} as unknown as HotCards,
     reconciler: {} as unknown as Reconciler,
     ledger: { available: true },

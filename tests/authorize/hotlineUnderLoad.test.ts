@@ -33,15 +33,15 @@ afterAll(async () => {
 it('a card that the hotline stops while it buys as fast as it can, over two processes: each message sent after the answer gets 41', async () => {
   const card = await api.running.openCard({ balance: 100_000_00 })
   let answered = 0
-  let stoppedAt: number | undefined
+  const stop: { at?: number } = {}
   let sentAfter = 0
   const codesBefore = new Set<string | undefined>()
   const codesAfter = links.map(() => [] as (string | undefined)[])
   const ready = Promise.withResolvers<undefined>()
 
   const buy = async (process: number): Promise<void> => {
-    while (stoppedAt === undefined || sentAfter < AFTER) {
-      const isAfter = stoppedAt !== undefined
+    while (stop.at === undefined || sentAfter < AFTER) {
+      const isAfter = stop.at !== undefined
       if (isAfter) sentAfter++
       const code = (await links[process]!.ask('0200', { 2: card.pan, 4: amount(1) })).text(39)
       answered++
@@ -53,7 +53,7 @@ it('a card that the hotline stops while it buys as fast as it can, over two proc
   const buyers = Array.from({ length: UNDER_WAY_MOST }, (_, index) => buy(index % links.length))
   await ready.promise
   const report = await api.as('hotline-agent').post(`/v1/cards/${card.token}/reports`, { what: 'lost' })
-  stoppedAt = answered
+  stop.at = answered
   expect(report.status).toBe(200)
   await Promise.all(buyers)
 

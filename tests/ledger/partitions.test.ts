@@ -26,14 +26,15 @@ describe('partitions', () => {
     expect(created.toSorted()).toEqual([0, 0, 4])
   })
 
-  it('have the unique key and the index of the whole table', async () => {
+  it('have the unique key and the indexes of the whole table', async () => {
     const ledger = await createLedger()
     const name = `authorization_${TODAY.slice(0, 4)}${TODAY.slice(5, 7)}`
     const rows = await ledger.sql('SELECT indexdef FROM pg_indexes WHERE tablename = $1', [name])
     const definitions = rows.map((row) => String(row['indexdef'])).toSorted()
-    expect(definitions).toHaveLength(2)
-    expect(definitions[0]).toMatch(/^CREATE INDEX .*\(purse_id\) WHERE/)
-    expect(definitions[1]).toMatch(/^CREATE UNIQUE INDEX .*\(shard, key_date, key\)$/)
+    expect(definitions).toHaveLength(3)
+    expect(definitions[0]).toMatch(/^CREATE INDEX .*\(event_number\) WHERE/)
+    expect(definitions[1]).toMatch(/^CREATE INDEX .*\(purse_id\) WHERE/)
+    expect(definitions[2]).toMatch(/^CREATE UNIQUE INDEX .*\(shard, key_date, key\)$/)
   })
 
   it('are made while somebody reads the whole ledger, and commits go on meanwhile', async () => {

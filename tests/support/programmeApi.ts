@@ -74,7 +74,8 @@ function caller(url: string, authorization: () => Promise<string | undefined>): 
     })
     const text = await response.text()
     const isJson =
-      /json/.test(response.headers.get('content-type') ?? '') && !/ndjson/.test(response.headers.get('content-type') ?? '')
+      (response.headers.get('content-type') ?? '').includes('json') &&
+      !(response.headers.get('content-type') ?? '').includes('ndjson')
     return {
       status: response.status,
       headers: response.headers,

@@ -94,8 +94,9 @@ describe('MTI and processing code say what is asked', () => {
     ['0200', '090000', 'unsupported'],
     ['0100', '010000', 'unsupported'],
     ['0120', '000000', 'unsupported'],
-    ['0302', '000000', 'unsupported'],
-    ['0500', '000000', 'unsupported'],
+    ['0302', '000000', 'file-update'],
+    ['0500', '000000', 'reconciliation'],
+    ['0520', '000000', 'reconciliation'],
     ['0900', '000000', 'unsupported'],
     ['1200', '000000', 'unsupported'],
   ])('%s %s is %s', (mti, processingCode, kind, more = {}) => {

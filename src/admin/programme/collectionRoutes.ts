@@ -91,7 +91,7 @@ export function collectionRoutes(app: FastifyInstance, parts: ProgrammeParts): v
         body: FindSchema,
         response: {
           200: jsonResponse('Cards on their way', pageSchema(CollectionSchema)),
-          ...readProblems({ 422: 'No national ID' }),
+          ...readProblems({ 413: 'The body is too large', 415: 'Not application/json', 422: 'No national ID' }),
         },
       },
     },

@@ -63,8 +63,7 @@ export async function answerCommand<T>(
   if (key === undefined) return reply
   const idempotency = { key, fingerprint: fingerprintOf(request, config.lookupKey) }
   try {
-    const { shownOnce: _, ...command } = asked
-    const outcome = await desk.run({ ...command, actor: actorOf(request), idempotency })
+    const outcome = await desk.run({ ...asked, actor: actorOf(request), idempotency })
     if (!outcome.ok) sendRefusal(reply, outcome.refusal)
     else {
       if (outcome.replayed === true) void reply.header('idempotency-replayed', 'true')

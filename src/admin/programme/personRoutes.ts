@@ -95,7 +95,7 @@ export function personRoutes(app: FastifyInstance, parts: ProgrammeParts): void 
         body: FindSchema,
         response: {
           200: jsonResponse('The person; ETag is the version', PersonSchema),
-          ...readProblems({ 422: 'No national ID' }),
+          ...readProblems({ 413: 'The body is too large', 415: 'Not application/json', 422: 'No national ID' }),
         },
       },
     },

@@ -17,8 +17,8 @@ export interface DeskOptions {
   readonly statementMs: number
   readonly clock: Clock
   readonly log: Logger
-  /** Called after a commit with the cards that it changed. */
-  readonly onCardsChanged?: (tokens: readonly string[]) => void
+  /** Called after a commit with the cards that it changed. A command is answered when that has ended, or after so long. */
+  readonly onCardsChanged?: { readonly tell: (tokens: readonly string[]) => Promise<void>; readonly withinMs: number }
 }
 
 /** Who asks. */
@@ -246,7 +246,7 @@ export class Desk {
         committing = true
         await client.query('COMMIT')
         client.release()
-        if (outcome.ok && tx.changedCards.size > 0) this.#options.onCardsChanged?.([...tx.changedCards])
+        if (outcome.ok && tx.changedCards.size > 0) await this.#tell([...tx.changedCards])
         return outcome
       } catch (error) {
         client.release(true)
@@ -276,6 +276,21 @@ export class Desk {
       client.release(true)
       throw committing ? new OutcomeUnknown(errorText(error), { cause: error }) : lost(error)
     }
+  }
+
+  /** The next message of a card is to find it as it is now; where that takes too long it is told a little later. Does not reject. */
+  async #tell(tokens: readonly string[]): Promise<void> {
+    const { onCardsChanged, clock, log } = this.#options
+    if (onCardsChanged === undefined) return
+    const { promise: patience, resolve } = Promise.withResolvers<undefined>()
+    const cancel = clock.after(onCardsChanged.withinMs, () => {
+      resolve(undefined)
+    })
+    const told = onCardsChanged.tell(tokens).catch((error: unknown) => {
+      log.warn({ error: errorText(error), count: tokens.length }, 'Redis is told of changed cards a little later')
+    })
+    await Promise.race([told, patience])
+    cancel()
   }
 
   async close(): Promise<void> {

@@ -114,11 +114,6 @@ export async function lockHolders(tx: SqlTransaction, personIds: readonly number
   return new Map(rows.map((row) => [row.personId, row]))
 }
 
-/** @returns undefined where there is no such person; else the row is locked as lockHolders does it */
-export async function readHolder(tx: SqlTransaction, personId: number): Promise<CardHolder | undefined> {
-  return (await lockHolders(tx, [personId])).get(personId)
-}
-
 const READ_CARDS_OF_PERSONS: Statement = {
   name: 'read_cards_of_persons',
   text: `

@@ -226,10 +226,10 @@ describe('a file of orders', () => {
     const answer = await upload(`national_id,place_id\n${nationalIds.map((id) => `${id},post-03-1`).join('\n')}`)
     const path = `/v1/card-orders/${String(answer.json['orderId'])}/rows?limit=2`
     const seen: unknown[] = []
-    for (let next: unknown = ''; next !== null;) {
-      const page = await administrator().get(next === '' ? path : `${path}&cursor=${String(next)}`)
+    for (let next: string | null = ''; next !== null;) {
+      const page = await administrator().get(next === '' ? path : `${path}&cursor=${next}`)
       seen.push(...(page.json['items'] as { row: number }[]).map(({ row }) => row))
-      next = page.json['next']
+      next = page.json['next'] as string | null
     }
     expect(seen).toEqual([1, 2, 3, 4, 5])
     expect((await administrator().get(`${path}&outcome=refused`)).json).toEqual({ items: [], next: null })

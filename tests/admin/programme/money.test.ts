@@ -185,5 +185,6 @@ async function activated(personId: number): Promise<string> {
     token,
     demoPinReferences(api.running.config.security)(pan),
   ])
+  await api.running.sql('UPDATE card_life SET handed_over_at = now() WHERE token = $1', [token])
   return pan
 }

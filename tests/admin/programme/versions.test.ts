@@ -27,7 +27,7 @@ beforeAll(async () => {
 })
 
 async function shown(): Promise<Shown[]> {
-  return (await api.as('auditor').get('/v1/programme')).json['items'] as unknown as Shown[]
+  return (await api.as('auditor').get('/v1/programme')).json['items'] as Shown[]
 }
 
 const store = (more: object, headers?: Record<string, string>): Promise<ApiAnswer> =>

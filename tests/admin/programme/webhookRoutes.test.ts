@@ -197,7 +197,7 @@ describe('the secret', () => {
     expect(repeat.json).toEqual(Object.fromEntries(Object.entries(first.json).filter(([name]) => name !== 'secret')))
     expect((await operator.get(`/v1/webhooks/${id}`)).text).not.toContain(secret)
     const [row] = await api.running.sql<{ text: string }>(
-      `SELECT concat((SELECT string_agg(w::text, ' ') FROM webhook w), (SELECT string_agg(convert_from(secret, 'LATIN1'), ' ') FROM webhook),
+      `SELECT concat((SELECT string_agg(w::text, ' ') FROM webhook w), (SELECT string_agg(encode(secret, 'escape'), ' ') FROM webhook),
         (SELECT string_agg(r::text, ' ') FROM api_request r), (SELECT string_agg(a::text, ' ') FROM audit_record a)) AS text`,
     )
     expect(row?.text).toContain(id)
