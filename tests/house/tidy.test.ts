@@ -80,6 +80,16 @@ describe('the tree', () => {
     expect(matching(['package-lock.json'], /"resolved":/)).toEqual([])
   })
 
+  it('names no two statements alike, which one connection would take for one', () => {
+    const names = source
+      .filter((file) => file.startsWith('src/ledger/'))
+      .flatMap((file) =>
+        [...read(file).matchAll(/^\s*(?:const [A-Z_]+: Statement = \{ )?name: '([a-z_ ]+)',/gm)].map(([, name]) => name),
+      )
+    expect(names.length).toBeGreaterThan(50)
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
+  })
+
   it('ends every text file with a line break, and no line with a blank', () => {
     const text = written.filter((file) => /\.(ts|mjs|json|sql|lua|yaml|md)$/.test(file))
     expect(text.filter((file) => read(file) !== '' && !read(file).endsWith('\n'))).toEqual([])

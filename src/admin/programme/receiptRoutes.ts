@@ -64,6 +64,8 @@ function receiptRoute(scope: FastifyInstance, parts: ProgrammeParts): void {
             400: 'The request is not what this call takes: which member, and what was expected',
             401: 'The signature is not good, or too old',
             404: 'No notice has this reference (yet): send the report again later',
+            413: 'The body is too large',
+            415: 'Not application/json',
             422: 'The time cannot be right',
             429: 'Too many requests',
             503: 'The ledger cannot be reached: send the report again',

@@ -64,7 +64,7 @@ type CardLifeRow = Omit<CardLife, 'orderedAtMs' | 'printedAtMs' | 'toldAtMs' | '
 
 const LOCK_CARD: Statement = { name: 'lock_card', text: 'SELECT household_id FROM lock_card($1, $2)' }
 const LOCK_PURSES: Statement = {
-  name: 'lock_household_purses',
+  name: 'lock_purses_of_household',
   text: 'SELECT id::float8 FROM purse WHERE shard = $1 AND household_id = $2 ORDER BY shard, id FOR NO KEY UPDATE',
 }
 const LOCK_CARDS_OF_PERSON: Statement = {

@@ -16,7 +16,7 @@ const MEMBER = `
     left_on::text AS "leftOn"
   FROM person`
 const READ_MEMBER: Statement = { name: 'read_member', text: `${MEMBER} WHERE shard = $1 AND id = $2` }
-const READ_MEMBERS: Statement = { name: 'read_members', text: `${MEMBER} WHERE shard = $1 AND household_id = $2 ORDER BY id` }
+const READ_MEMBERS: Statement = { name: 'read_living_members', text: `${MEMBER} WHERE shard = $1 AND household_id = $2 ORDER BY id` }
 
 export async function readMember(tx: SqlTransaction, personId: number): Promise<MemberRow | undefined> {
   return tx.row<MemberRow>(READ_MEMBER, [tx.shard, personId])
@@ -54,7 +54,7 @@ const MAKE_HEADS_CARDS: Statement = {
     RETURNING token`,
 }
 const RAISE_HOUSEHOLD: Statement = {
-  name: 'raise_household_gates',
+  name: 'raise_gates_of_household',
   text: 'UPDATE purse SET gate = gate + 1 WHERE shard = $1 AND household_id = $2',
 }
 
