@@ -51,6 +51,7 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
         { name: 'programme', description: "The programme's parameters, by the day from which they hold" },
         { name: 'notices', description: 'What people are told by SMS, and what the provider reports' },
         { name: 'proposals', description: 'What one officer proposes and another agrees to' },
+        { name: 'keys', description: 'Keys of the HSM' },
         { name: 'audit', description: 'Who did what' },
         { name: 'money', description: 'Balances and statements' },
         { name: 'operation', description: 'For whoever runs the switch' },

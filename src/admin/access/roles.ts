@@ -51,6 +51,9 @@ export const PERMISSIONS = {
   'programme:write': ['administrator'],
   'programme:propose': ['administrator', 'operator'],
   'entitlement:adjust': ['supply-officer'],
+  /** Loading a key: one proposes, another agrees. */
+  'key:load': ['operator', 'administrator'],
+  'key:read': ['auditor', 'operator', 'administrator'],
   'proposal:read': ['post-clerk', 'supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
   /** Which proposals somebody may agree to besides says the permission of its kind. */
   'proposal:decide': ['post-clerk', 'supply-officer', 'health-officer', 'operator', 'administrator'],

@@ -1,10 +1,11 @@
 /** Maker and checker: what one person proposes and another decides. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import Type, { type Static } from 'typebox'
+import Type from 'typebox'
 import { done, type Outcome, type SqlTransaction } from '../../ledger/programme/desk.ts'
 import { listProposals, readProposal, type Proposal } from '../../ledger/programme/proposals.ts'
 import { adjustmentKind, checkAdjustment } from '../../programme/adjustments.ts'
+import { keyLoading } from '../../programme/loadKey.ts'
 import { decideProposal, NO_SUCH_PROPOSAL, propose, type ProposalKind } from '../../programme/proposals.ts'
 import { proposeReverification, REVERIFICATION } from '../../programme/reverify.ts'
 import { actorOf } from '../access/guard.ts'
@@ -22,60 +23,10 @@ import {
 } from './command.ts'
 import { FingerprintReferenceSchema, PlaceIdSchema, wordsSchema } from './identitySchema.ts'
 import { HouseholdParams } from './personShown.ts'
+import { PROPOSAL_ID, ProposalIdSchema, ProposalSchema, shownProposal } from './proposalShown.ts'
 import { PageQuery, pageOf, pageSchema, pageStart } from './paging.ts'
 
 const closed = { additionalProperties: false }
-const PROPOSAL_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-const ProposalIdSchema = Type.String({
-  pattern: PROPOSAL_ID.source,
-  description: 'the id of a proposal',
-  examples: ['0f3a1c52-6c1e-4b9e-9a50-2f1d7a0e6b11'],
-})
-
-const ProposalSchema = Type.Object(
-  {
-    proposalId: ProposalIdSchema,
-    kind: Type.String(),
-    subject: Type.String({ description: 'what it is about: card <cardId>, household <householdId>' }),
-    body: Type.Object({}, { additionalProperties: true, description: 'what is proposed' }),
-    maker: Type.String(),
-    madeAt: Type.String({ description: 'RFC 3339, UTC' }),
-    state: Type.Enum(['open', 'approved', 'refused', 'withdrawn']),
-    checker: Type.Union([Type.String(), Type.Null()]),
-    checkedAt: Type.Union([Type.String(), Type.Null()]),
-    note: Type.Union([Type.String(), Type.Null()]),
-    result: Type.Union([Type.Object({}, { additionalProperties: true }), Type.Null()], { description: 'what came of it' }),
-  },
-  {
-    ...closed,
-    examples: [
-      {
-        proposalId: '0f3a1c52-6c1e-4b9e-9a50-2f1d7a0e6b11',
-        kind: 'adjustment',
-        subject: 'household 100000001',
-        body: { householdId: 100000001, purse: 'ration', amount: '12.50', units: 1250, reason: 'A newborn was entered too late' },
-        maker: 'officer-1',
-        madeAt: '2026-11-22T08:00:00.000Z',
-        state: 'open',
-        checker: null,
-        checkedAt: null,
-        note: null,
-        result: null,
-      },
-    ],
-  },
-)
-
-function shownProposal(proposal: Proposal): Static<typeof ProposalSchema> {
-  const { id, madeAtMs, checkedAtMs, ...same } = proposal
-  return {
-    ...same,
-    proposalId: id,
-    madeAt: new Date(madeAtMs).toISOString(),
-    checkedAt: checkedAtMs === null ? null : new Date(checkedAtMs).toISOString(),
-  }
-}
-
 const ReverificationSchema = Type.Object(
   { placeId: PlaceIdSchema, fingerprintReference: FingerprintReferenceSchema },
   { ...closed, examples: [{ placeId: 'post-03-1', fingerprintReference: 'enr-2026-000118' }] },
@@ -112,7 +63,7 @@ const ListQuery = Type.Object(
     ),
     kind: Type.Optional(Type.String({ pattern: '^[a-z][a-z-]{0,39}$', description: 'a kind of proposal' })),
     subject: Type.Optional(
-      Type.String({ pattern: '^[a-z]{1,20} [A-Za-z0-9_-]{1,40}$', description: 'what it is about: household 12' }),
+      Type.String({ pattern: '^[a-z]{1,20} [A-Za-z0-9_.-]{1,40}$', description: 'what it is about: household 12' }),
     ),
   },
   closed,
@@ -122,7 +73,7 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const { programme } = parts.config
   const adjustments = adjustmentKind(programme)
-  const kinds: readonly ProposalKind[] = [REVERIFICATION, adjustments]
+  const kinds: readonly ProposalKind[] = [REVERIFICATION, adjustments, keyLoading(parts.hsm)]
 
   routes.post(
     '/v1/cards/:cardId/reverification',

@@ -8,6 +8,7 @@ import { collectionRoutes } from './collectionRoutes.ts'
 import { deathRoutes } from './deathRoutes.ts'
 import { eventRoutes } from './eventRoutes.ts'
 import { handoverRoutes } from './handoverRoutes.ts'
+import { keyRoutes } from './keyRoutes.ts'
 import { householdRoutes } from './householdRoutes.ts'
 import { merchantRoutes } from './merchantRoutes.ts'
 import { moneyRoutes } from './moneyRoutes.ts'
@@ -30,6 +31,7 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   personRoutes(app, parts)
   orderRoutes(app, parts)
   cardRoutes(app, parts)
+  keyRoutes(app, parts)
   eventRoutes(app, parts)
   webhookRoutes(app, parts)
   merchantRoutes(app, parts)
