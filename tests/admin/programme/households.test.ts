@@ -323,8 +323,7 @@ it('keeps no national ID and no mobile in the clear, in whatever table', async (
 describe('two officers at once', () => {
   const move = (personId: number, name: string, body: object) => () =>
     api.as('supply-officer', { name }).post(`${person(personId)}/move`, body)
-  const died = (personId: number) => () =>
-    api.as('administrator').post(`${person(personId)}/death`, { diedOn: '2026-11-24' })
+  const died = (personId: number) => () => api.as('administrator').post(`${person(personId)}/death`, { diedOn: '2026-11-24' })
 
   /** Both have come before either may go on, the first one first. */
   async function bothWaiting(householdId: number, first: () => Promise<ApiAnswer>, second: () => Promise<ApiAnswer>) {
