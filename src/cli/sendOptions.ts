@@ -167,7 +167,8 @@ export function seconds(value: string): number {
 }
 
 export function reference(value: string): string {
-  if (!new RegExp(REFERENCE_PATTERN).test(value)) throw new InvalidArgumentError('1 to 64 letters, digits, / _ and -.')
+  if (!new RegExp(REFERENCE_PATTERN).test(value))
+    throw new InvalidArgumentError('1 to 64 letters, digits, / _ and -, no number of 11 digits or more.')
   return value
 }
 

@@ -11,6 +11,7 @@ import { entitlementsIssued, purseAccount } from '../purse/chart.ts'
 import { monthOf } from '../purse/entitlement.ts'
 import { KIND } from '../transaction/transaction.ts'
 import type { ProposalKind } from './proposals.ts'
+import { hasMonths } from './statement.ts'
 
 export interface Adjustment {
   readonly householdId: number
@@ -59,6 +60,8 @@ async function adjust(
   await lockPurses(tx, householdId)
   const purse = await entitlementPurse(tx, householdId, kind)
   assert(purse !== undefined, 'a purse does not go away')
+  // What is in a purse that no month has opened yet lapses with its first opening.
+  if (purse.cycle === null && hasMonths(programme, checked.value)) return monthNotOpened()
   const own = purseAccount(account, purse.id)
   const amount = Math.abs(units)
   const guard = await postAtDesk(tx, {
@@ -79,15 +82,19 @@ async function adjust(
     case 'balance':
       return refused('conflict', 'insufficient-balance', 'The purse holds less than what is to be taken away. Nothing was done.')
     case 'gate':
-      return refused(
-        'conflict',
-        'month-not-opened',
-        'The purse has not been opened for this month yet; it is within minutes. Nothing was done.',
-      )
+      return monthNotOpened()
     default:
       assert(false, `an adjustment was refused: ${guard}`)
   }
   for (const { token } of await readCardsOfHousehold(tx, householdId)) tx.changedCards.add(token)
   await tx.emit({ kind: 'entitlement.adjusted', householdId, data: { purse: name, units } })
   return done({ balance: purse.balance + units })
+}
+
+function monthNotOpened(): Outcome<never> {
+  return refused(
+    'conflict',
+    'month-not-opened',
+    'The purse has not been opened for this month yet; it is within minutes. Nothing was done.',
+  )
 }

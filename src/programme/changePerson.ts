@@ -75,6 +75,6 @@ export async function changeCover(
   return done(null)
 }
 
-function personChanged(version: number): Outcome<never> {
+export function personChanged(version: number): Outcome<never> {
   return refused('stale', 'person-changed', `The person was changed meanwhile, and is at version ${String(version)}. Look again.`)
 }

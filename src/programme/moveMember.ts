@@ -15,6 +15,7 @@ import {
 } from '../ledger/programme/households.ts'
 import { addMove, lockPerson, readMembers, readPerson, writeMembership, type Person } from '../ledger/programme/persons.ts'
 import type { Programme } from '../programmeParameters.ts'
+import { personChanged } from './changePerson.ts'
 import { addHousehold, mayBeHead, NO_SUCH_PERSON, tooYoung } from './members.ts'
 
 export interface AskedMove {
@@ -43,12 +44,15 @@ export async function moveMember(
   programme: Programme,
   { personId, version, move }: MoveRequest,
 ): Promise<Outcome<number | null>> {
+  const from = (await readPerson(tx, personId))?.householdId
+  if (from === undefined) return NO_SUCH_PERSON
+  const locked = await lockHouseholds(tx, [from, ...(move.householdId === undefined ? [] : [move.householdId])])
+  // As it is under the lock: whoever came first may have made the person head, moved them, or recorded their death.
   const seen = await readPerson(tx, personId)
-  if (seen === undefined) return NO_SUCH_PERSON
+  assert(seen !== undefined, 'persons are not taken away')
+  if (seen.householdId !== from || (version !== undefined && version !== seen.version)) return personChanged(seen.version)
   const wrong = wrongMembers(move, seen)
   if (wrong !== undefined) return wrong
-  const from = seen.householdId
-  const locked = await lockHouseholds(tx, [from, ...(move.householdId === undefined ? [] : [move.householdId])])
   const source = locked.find(({ householdId }) => householdId === from)
   assert(source !== undefined, 'a person has a household')
   if (move.to === 'household' && !locked.some(({ householdId }) => householdId === move.householdId))
@@ -62,12 +66,7 @@ export async function moveMember(
   for (const token of await lockPursesAndCards(tx, both)) tx.changedCards.add(token)
   const person = await lockPerson(tx, personId)
   assert(person !== undefined, 'persons are not taken away')
-  if (person.householdId !== from || (version !== undefined && version !== person.version))
-    return refused(
-      'stale',
-      'person-changed',
-      `The person was changed meanwhile, and is at version ${String(person.version)}. Look again.`,
-    )
+  if (person.version !== seen.version) return personChanged(person.version)
   await write(tx, { person, source, target: target.value, successor: successor.value, others: others.length, move })
   await raiseGates(tx, both)
   return done(target.value?.householdId ?? null)

@@ -80,7 +80,8 @@ async function endLife(
 ): Promise<void> {
   const { householdId } = person
   await recordDeath(tx, personId, diedOn)
-  await countOneLess(tx, householdId, lists)
+  // Whoever has left the programme is counted no more.
+  if (person.leftOn === null) await countOneLess(tx, householdId, lists)
   // One that was ordered while the person's row was waited for is there too: no more can come.
   const cards = new Map([...locked, ...(await readCardsOfPerson(tx, personId))].map((card) => [card.token, card]))
   for (const card of cards.values()) {

@@ -59,7 +59,8 @@ export async function balancesOf(tx: SqlTransaction, programme: Programme, owner
   )
 }
 
-function hasMonths({ versions }: Programme, { name }: PurseDefinition): boolean {
+/** Whether a purse is credited month by month. */
+export function hasMonths({ versions }: Pick<Programme, 'versions'>, { name }: PurseDefinition): boolean {
   return versions.some(({ services }) => services[name]?.entitlement !== undefined)
 }
 

@@ -16,5 +16,8 @@ export function reportOfLetter(letter: string): Report | undefined {
   return REPORTS.find((report) => REPORT_LETTERS[report] === letter)
 }
 
-/** DE 48 RF, and `reference` of the API: the number of the call or of the police report. */
-export const REFERENCE_PATTERN = '^[A-Za-z0-9/_-]{1,64}$'
+/**
+ * DE 48 RF, and `reference` of the API: the number of the call or of the police report. It stays in the audit trail for good, so that no card number, national
+ * ID or mobile goes for one.
+ */
+export const REFERENCE_PATTERN = '^(?!.*[0-9]{11})[A-Za-z0-9/_-]{1,64}$'

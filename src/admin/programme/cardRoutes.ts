@@ -5,7 +5,7 @@ import Type, { type Static } from 'typebox'
 import { NO_SUCH_CARD } from '../../programme/changeCard.ts'
 import { eventsIn } from '../../programme/cardLife.ts'
 import { reportCard } from '../../programme/reportCard.ts'
-import { REPORTS } from '../../transaction/hotCardFile.ts'
+import { REFERENCE_PATTERN, REPORTS } from '../../transaction/hotCardFile.ts'
 import { done } from '../../ledger/programme/desk.ts'
 import { readCardLife, type CardLife } from '../../ledger/programme/cards.ts'
 import { formatAmount } from '../../money.ts'
@@ -129,7 +129,11 @@ const ReportSchema = Type.Object(
   {
     what: Type.Enum([...REPORTS], { description: 'lost, stolen, damaged or pin-lost' }),
     reference: Type.Optional(
-      Type.String({ maxLength: 64, pattern: '^[A-Za-z0-9/_-]*$', description: 'number of the call or police report' }),
+      Type.String({
+        pattern: REFERENCE_PATTERN,
+        description:
+          'the number of the call or police report, 1 to 64 characters of A-Z a-z 0-9 / _ -, no number of 11 digits or more',
+      }),
     ),
   },
   { ...closed, examples: [{ what: 'lost', reference: 'CALL-2026-118' }] },

@@ -52,6 +52,14 @@ describe('a report at the hotline', () => {
     })
   })
 
+  it('with a card number or a national ID for its reference is refused: that would stay on record', async () => {
+    const card = await api.running.openCard()
+    for (const reference of [card.pan, '28005170300015', '', 'CALL 118']) {
+      const answer = await api.as('hotline-agent').post(`/v1/cards/${card.token}/reports`, { what: 'lost', reference })
+      expect(answer.json).toMatchObject({ status: 400, errors: [{ path: '/reference' }] })
+    }
+  })
+
   it('of a card that has been stopped already is refused, and the refusal is on record', async () => {
     const card = await api.running.openCard({ state: 'STOLEN' })
     const answer = await api.as('hotline-agent').post(`/v1/cards/${card.token}/reports`, { what: 'lost' })

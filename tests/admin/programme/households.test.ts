@@ -1,5 +1,8 @@
-import { beforeAll, describe, expect, it } from 'vitest'
-import { startProgrammeApi, type ProgrammeApi } from '../../support/programmeApi.ts'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../../support/programmeApi.ts'
+import { done } from '../../../src/ledger/programme/desk.ts'
+import { lockHouseholds } from '../../../src/ledger/programme/households.ts'
+import { change, openDesk } from '../../support/programmeDesk.ts'
 import { nationalIdOf, orderedCard, problemOf, registerFamily } from './families.ts'
 
 let api: ProgrammeApi
@@ -315,4 +318,81 @@ it('keeps no national ID and no mobile in the clear, in whatever table', async (
   for (const { name } of tables)
     for (const secret of secrets)
       expect([name, await api.running.sql(`SELECT 1 FROM ${name} t WHERE t::text LIKE $1`, [`%${secret}%`])]).toEqual([name, []])
+})
+
+describe('two officers at once', () => {
+  const move = (personId: number, name: string, body: object) => () =>
+    api.as('supply-officer', { name }).post(`${person(personId)}/move`, body)
+  const died = (personId: number) => () => api.as('administrator').post(`${person(personId)}/death`, { diedOn: '2026-11-24' })
+
+  /** Both have come before either may go on, the first one first. */
+  async function bothWaiting(householdId: number, first: () => Promise<ApiAnswer>, second: () => Promise<ApiAnswer>) {
+    const held = Promise.withResolvers<undefined>()
+    const locked = Promise.withResolvers<undefined>()
+    const holding = change(openDesk(api.running), async (tx) => {
+      await lockHouseholds(tx, [householdId])
+      locked.resolve(undefined)
+      await held.promise
+      return done(null)
+    })
+    await locked.promise
+    const waiting = async (count: number): Promise<void> => {
+      await vi.waitFor(async () => {
+        const [row] = await api.running.sql<{ n: string }>(
+          `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        )
+        expect(Number(row?.n)).toBe(count)
+      }, 5000)
+    }
+    const one = first()
+    await waiting(1)
+    const other = second()
+    await waiting(2)
+    held.resolve(undefined)
+    await holding
+    return Promise.all([one, other])
+  }
+
+  it('do not leave a household without a head: who was made head meanwhile names another to go', async () => {
+    const family = await registerFamily(api)
+    const [head, wife] = family.persons
+    const [left, stayed] = await bothWaiting(
+      family.householdId,
+      move(head!.personId, 'officer-1', { to: 'out', newHead: wife!.personId }),
+      move(wife!.personId, 'officer-2', { to: 'own-household', governorate: 3 }),
+    )
+    expect(left.status).toBe(200)
+    expect(problemOf(stayed)).toEqual({ status: 409, type: 'head-leaves-others', path: '/newHead' })
+  })
+
+  it('do not move somebody who has died meanwhile', async () => {
+    const [family, other] = [await registerFamily(api), await registerFamily(api)]
+    const wife = family.persons[1]!.personId
+    const [, moved] = await bothWaiting(
+      family.householdId,
+      died(wife),
+      move(wife, 'officer-2', { to: 'household', householdId: other.householdId }),
+    )
+    expect(problemOf(moved)).toEqual({ status: 409, type: 'person-died' })
+    expect((await officer().get(household(other.householdId))).json).toMatchObject({ rationMembers: 3, breadMembers: 3 })
+  })
+
+  it('count somebody who leaves once', async () => {
+    const family = await registerFamily(api)
+    const wife = family.persons[1]!.personId
+    const [, again] = await bothWaiting(
+      family.householdId,
+      move(wife, 'officer-1', { to: 'out' }),
+      move(wife, 'officer-2', { to: 'out' }),
+    )
+    expect(problemOf(again)).toEqual({ status: 409, type: 'person-left' })
+  })
+})
+
+it('who has left the programme and dies later is not counted off a second time', async () => {
+  const { householdId, persons } = await registerFamily(api)
+  const wife = persons[1]!.personId
+  await officer().post(`${person(wife)}/move`, { to: 'out' })
+  expect((await api.as('administrator').post(`${person(wife)}/death`, { diedOn: '2026-11-24' })).status).toBe(200)
+  expect((await officer().get(household(householdId))).json).toMatchObject({ rationMembers: 2, breadMembers: 2 })
 })

@@ -3,6 +3,7 @@ import type { Role } from '../../../src/admin/access/roles.ts'
 import { awaitCollection, complaintsOf, DIWAN, NAMED, openFamily, type Family } from '../../support/counter.ts'
 import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../../support/programmeApi.ts'
 import { at, type TestLink } from '../../support/switch.ts'
+import { registerFamily } from './families.ts'
 
 let api: ProgrammeApi
 let pos: TestLink
@@ -74,6 +75,16 @@ describe('an adjustment of an entitlement', () => {
     expect((await api.as('auditor').get(`/v1/proposals/${id}`)).json).toMatchObject({ state: 'open', checker: null })
     expect(await balanceOf(family.purses.ration)).toBe(1000)
     expect((await decide(id, 'withdraw', 'officer-1')).json).toMatchObject({ state: 'withdrawn' })
+  })
+
+  it('is not posted before the first month has been opened, whose opening would let it lapse', async () => {
+    const { householdId } = await registerFamily(api)
+    const asked = { purse: 'ration', amount: '12.50', reason: 'A newborn was entered too late' }
+    const id = await proposed(await officer().post(`/v1/households/${String(householdId)}/adjustments`, asked))
+    expect((await decide(id, 'approve', 'officer-2')).json).toMatchObject({
+      status: 409,
+      type: 'urn:sarf:problem:month-not-opened',
+    })
   })
 
   it('is of the running month only', async () => {
