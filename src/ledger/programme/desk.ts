@@ -204,6 +204,10 @@ export class Desk {
     this.#pool.on('error', (error) => {
       log.warn({ error: errorText(error) }, 'a connection of the desk was lost')
     })
+    // The pool hears only those that nobody uses; what is lost between two statements of a SQL transaction is found by the next one.
+    this.#pool.on('connect', (client) => {
+      client.on('error', () => undefined)
+    })
   }
 
   get nowMs(): number {
