@@ -7,6 +7,7 @@ import { silentLogger } from '../../../src/log.ts'
 import { createDatabase } from '../../support/stack.ts'
 
 const PID = { name: 'pid', text: 'SELECT pg_backend_pid() AS pid, pg_current_xact_id()::text AS xid' }
+const OPEN = `SELECT count(*)::int AS open FROM pg_stat_activity WHERE application_name = 'sarf desk' AND state = 'idle in transaction'`
 
 it('a connection that is lost between two statements fails its work, not the process', async () => {
   const url = await createDatabase()
@@ -21,5 +22,21 @@ it('a connection that is lost between two statements fails its work, not the pro
   })
   await expect(work).rejects.toThrow()
   expect(await desk.read((tx) => tx.row(PID, []))).toBeDefined()
+  await Promise.all([desk.close(), other.end()])
+})
+
+it('a SQL transaction that its process has forgotten is ended by the database', async () => {
+  const url = await createDatabase()
+  const desk = new Desk({ url, shard: 0, connections: 2, statementMs: 300, clock: systemClock, log: silentLogger })
+  const other = new Client({ connectionString: url })
+  await other.connect()
+  const work = desk.upkeep(async (tx: SqlTransaction) => {
+    await tx.row(PID, [])
+    await elapsed(1000)
+    const { rows } = await other.query<{ open: number }>(OPEN)
+    return rows[0]?.open
+  })
+  const outcome = await work.catch(() => 0)
+  expect(outcome).toBe(0)
   await Promise.all([desk.close(), other.end()])
 })
