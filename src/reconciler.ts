@@ -27,6 +27,8 @@ type Done = (result: ReconciliationResult | undefined) => void
 export class Reconciler {
   readonly #parts: ReconcilerParts
   #waiting = 0
+  #running: Promise<unknown> = Promise.resolve()
+  #next: Promise<boolean> | undefined
   #cancel: (() => void) | undefined
   #stopped = false
 
@@ -36,10 +38,9 @@ export class Reconciler {
 
   /** Keeps the totals near the ledger's end, so that closing a shift has little to add up. */
   start(): void {
-    const { desk, clock, log, config } = this.#parts
+    const { clock, log, config } = this.#parts
     this.#cancel = clock.after(config.settlement.addUpEveryMs, () => {
-      desk
-        .read((tx) => this.#addUp(tx))
+      this.#upToNow()
         .catch((error: unknown) => {
           log.warn({ error: errorText(error) }, 'terminals cannot be added up; tried again')
         })
@@ -85,12 +86,25 @@ export class Reconciler {
   async #close(reconciliation: Reconciliation, origin: Origin): Promise<ReconciliationResult> {
     const reason = await this.#strange(reconciliation, origin)
     if (reason !== undefined) return refusal(reason)
-    const closed = await this.#parts.desk.read(async (tx) =>
-      (await this.#addUp(tx)) ? closeShift(tx, reconciliation) : undefined,
-    )
+    if (!(await this.#upToNow())) return refusal('cannot_decide')
+    const closed = await this.#parts.desk.read((tx) => closeShift(tx, reconciliation))
     if (closed === undefined) return refusal('cannot_decide')
     if (closed.otherBody) return refusal('other_body')
     return { responseCode: closed.responseCode, ours: closed.ours }
+  }
+
+  /**
+   * The same for all who wait: thousands close their shifts at one time, and a connection each would leave none for the desk. What is under way may have
+   * begun before a message; the one after it has not.
+   */
+  #upToNow(): Promise<boolean> {
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined
+      const adding = this.#parts.desk.read((tx) => this.#addUp(tx))
+      this.#running = adding.catch(() => undefined)
+      return adding
+    })
+    return this.#next
   }
 
   /**

@@ -47,6 +47,10 @@ export function post(outgoing: OutgoingRequest): Promise<OutgoingResult> {
   request.on('error', (error: NodeJS.ErrnoException) => {
     resolve({ kind: 'failed', reason: reasonOf(error) })
   })
+  // 101 without an upgrade that anybody asked for: Node.js closes the connection and says neither `response` nor `error`.
+  request.on('close', () => {
+    resolve({ kind: 'failed', reason: 'the connection was closed' })
+  })
   request.end(body)
   return promise
 }

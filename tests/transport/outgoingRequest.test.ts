@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
+import { createServer as createSocketServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isPrivateHost, post } from '../../src/transport/outgoingRequest.ts'
 import { webhookUrlProblem } from '../../src/programme/webhookUrl.ts'
@@ -36,6 +37,19 @@ describe('a request to an address that somebody has named', () => {
 
   it('ends with its deadline', async () => {
     expect(await send('127.0.0.1', '/silent', true)).toEqual({ kind: 'failed', reason: 'no answer within the deadline' })
+  })
+
+  it('ends where the other side changes to a protocol that nobody asked for', async () => {
+    const other = createSocketServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', () => socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'))
+    })
+    other.listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const url = `http://127.0.0.1:${String((other.address() as AddressInfo).port)}/`
+    const result = await post({ url, headers: {}, body: '{}', deadlineMs: 500, privateAddresses: true })
+    expect(result).toEqual({ kind: 'failed', reason: 'the connection was closed' })
+    other.close()
   })
 
   it('reaches no private address: neither named, nor written in any of its forms', async () => {

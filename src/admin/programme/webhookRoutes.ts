@@ -191,7 +191,7 @@ function pageOf<T, S>(
 }
 
 function cursorOf(cursor: string | undefined): string {
-  return cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString('latin1')
+  return cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString('latin1').replaceAll('\0', '')
 }
 
 export function webhookRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
