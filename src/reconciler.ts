@@ -69,7 +69,7 @@ export class Reconciler {
       return
     }
     this.#waiting++
-    this.#close(read.reconciliation, origin)
+    this.#close(read.reconciliation, origin, link)
       .catch((error: unknown) => {
         log.warn({ link: link.name, stage: 'reconciliation', error: errorText(error) }, 'a shift could not be closed')
         return undefined
@@ -83,8 +83,8 @@ export class Reconciler {
       })
   }
 
-  async #close(reconciliation: Reconciliation, origin: Origin): Promise<ReconciliationResult> {
-    const reason = await this.#strange(reconciliation, origin)
+  async #close(reconciliation: Reconciliation, origin: Origin, link: MessageLink): Promise<ReconciliationResult> {
+    const reason = await this.#strange(reconciliation, origin, link)
     if (reason !== undefined) return refusal(reason)
     if (!(await this.#upToNow())) return refusal('cannot_decide')
     const closed = await this.#parts.desk.read((tx) => closeShift(tx, reconciliation))
@@ -125,9 +125,13 @@ export class Reconciler {
     return frontier.final >= wanted
   }
 
-  /** An acquirer as a whole is known by its link; a terminal has to be one of the programme's, and to come the way that it is bound to. */
-  async #strange({ terminalId, acceptorId }: Reconciliation, origin: Origin): Promise<DeclineReason | undefined> {
-    if (terminalId === undefined) return origin.bindTerminals ? 'terminal_not_bound' : undefined
+  /** A terminal has to be one of the programme's, and to come the way that it is bound to. DE 32 is a claim: whose it is says the link. */
+  async #strange(
+    { terminalId, acceptorId, acquirer }: Reconciliation,
+    origin: Origin,
+    { name, acquirers = [] }: MessageLink,
+  ): Promise<DeclineReason | undefined> {
+    if (terminalId === undefined) return acquirer === name || acquirers.includes(acquirer) ? undefined : 'terminal_not_bound'
     const terminal = (await this.#parts.ledger.terminals([terminalId])).get(terminalId)
     if (terminal === undefined) return 'terminal_unknown'
     if (!mayComeBy(terminal, origin)) return 'terminal_not_bound'

@@ -65,6 +65,8 @@ const LinkSchema = Type.Object(
     bindTerminals: Type.Optional(Type.Boolean()),
     /** It is a hotline's: it may send updates of the hot card file (0302). */
     hotCards: Type.Optional(Type.Boolean()),
+    /** Acquirers (DE 32) that may close a shift of all their terminals by this link; its own name needs none. */
+    acquirers: Type.Optional(Type.Array(Type.String({ pattern: '^\\d{11}$' }))),
   },
   closed,
 )
@@ -290,6 +292,9 @@ export const SettingsSchema = Type.Object(
 
 export type LinkConfig = Static<typeof LinkSchema>
 /** What messages need to know of the link they came by; HTTP has one too. */
-export type MessageLink = Pick<LinkConfig, 'name' | 'keyTime' | 'accountTypes' | 'pin' | 'mac' | 'transportKey' | 'hotCards'>
+export type MessageLink = Pick<
+  LinkConfig,
+  'name' | 'keyTime' | 'accountTypes' | 'pin' | 'mac' | 'transportKey' | 'hotCards' | 'acquirers'
+>
 export type TransportLimits = Static<typeof TransportSchema>
 export type Settings = Static<typeof SettingsSchema>

@@ -17,7 +17,7 @@ class StalledDesk {
   async read<T>(look: (tx: SqlTransaction) => Promise<T>): Promise<T> {
     this.busiest = Math.max(this.busiest, ++this.busy)
     const row = ({ name }: Statement): Promise<object> =>
-      Promise.resolve({ read_event_number: { number: 7 }, take_xid: { xid: '9' }, have_ended: { ended: false } }[name ?? ''] ?? {})
+      Promise.resolve({ read_event_number: { number: 7 }, take_xid: { xid: '9' }, have_ended: { ended: false } }[name] ?? {})
     try {
       return await look({ shard: 0, nowMs: Date.now(), row } as unknown as SqlTransaction)
     } finally {
@@ -31,15 +31,15 @@ it('shifts that wait for a SQL transaction which stays open leave the desk its c
   const reconciler = new Reconciler({
     config: { settlement: { addUpEveryMs: 60_000, shiftsWaitingMax: 64, patienceMs: 100 } },
     ledger: {} as Pick<Ledger, 'terminals'>,
-    desk: desk as unknown as Pick<Desk, 'read'>,
+    desk: desk,
     clock: systemClock,
     log: silentLogger,
   })
-  const fields: Record<number, string> = { 7: '1127120000', 32: '990001' }
+  const fields: Record<number, string> = { 7: '1127120000' }
   const close = (stan: number): Promise<ReconciliationResult | undefined> =>
     new Promise((resolve) => {
       const text = (de: number): string | undefined => (de === 11 ? String(stan).padStart(6, '0') : fields[de])
-      const link = { name: 'pos', keyTime: 'transmission' } as MessageLink
+      const link: MessageLink = { name: 'pos', keyTime: 'transmission' }
       const origin = { link: 'pos', certificate: undefined, bindTerminals: false, macKey: undefined }
       reconciler.answer(link, origin, { mti: '0500', text } as unknown as Message, resolve)
     })

@@ -12,7 +12,9 @@ import {
   type MemberRow,
 } from '../ledger/programme/deaths.ts'
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
+import type { Programme } from '../programmeParameters.ts'
 import { changeCard } from './changeCard.ts'
+import { mayBeHead, tooYoung } from './members.ts'
 import { FINAL, stateAfter } from './cardLife.ts'
 
 export interface Death {
@@ -35,7 +37,7 @@ export interface DeathRecorded {
  * Refuses a day that cannot be, and a head who is none of the household. Recorded once; where the household has been left without a head, the same again with
  * one names it.
  */
-export async function recordDeathOf(tx: SqlTransaction, death: Death): Promise<Outcome<DeathRecorded>> {
+export async function recordDeathOf(tx: SqlTransaction, programme: Programme, death: Death): Promise<Outcome<DeathRecorded>> {
   const { personId, diedOn, newHead } = death
   const seen = await readMember(tx, personId)
   if (seen === undefined) return refused('not-found', 'no-such-person', 'The programme has no such person.')
@@ -51,7 +53,7 @@ export async function recordDeathOf(tx: SqlTransaction, death: Death): Promise<O
     return refused('invalid', 'before-birth', 'The day is before the birth of the person.', '/diedOn')
   const living = members.filter((member) => member.personId !== personId && member.diedOn === null && member.leftOn === null)
   const withoutHead = person.head || !living.some(({ head }) => head)
-  const headRefused = refuseHead(newHead, living, withoutHead)
+  const headRefused = refuseHead({ programme, nowMs: tx.nowMs }, newHead, living, withoutHead)
   if (headRefused !== undefined) return headRefused
   if (person.diedOn === null) await endLife(tx, death, person, locked)
   else if (person.diedOn !== diedOn || newHead === undefined)
@@ -64,12 +66,20 @@ export async function recordDeathOf(tx: SqlTransaction, death: Death): Promise<O
   return done({ householdId, cards: await readCardsOfPerson(tx, personId), head })
 }
 
-function refuseHead(newHead: number | undefined, living: readonly MemberRow[], withoutHead: boolean): Outcome<never> | undefined {
+function refuseHead(
+  { programme, nowMs }: { readonly programme: Programme; readonly nowMs: number },
+  newHead: number | undefined,
+  living: readonly MemberRow[],
+  withoutHead: boolean,
+): Outcome<never> | undefined {
   if (newHead === undefined) return undefined
   if (!withoutHead) return refused('invalid', 'has-a-head', 'The household has a head, who lives: leave newHead out.', '/newHead')
-  return living.some(({ personId }) => personId === newHead)
-    ? undefined
-    : refused('invalid', 'not-a-member', 'The new head is a living member of the same household.', '/newHead')
+  const named = living.find(({ personId }) => personId === newHead)
+  if (named === undefined)
+    return refused('invalid', 'not-a-member', 'The new head is a living member of the same household.', '/newHead')
+  // Orphans have nobody else: the eldest may be too young and is head all the same.
+  const isOldEnough = ({ birthDate }: MemberRow): boolean => mayBeHead(programme, nowMs, birthDate)
+  return isOldEnough(named) || !living.some(isOldEnough) ? undefined : tooYoung(programme, nowMs, '/newHead')
 }
 
 async function endLife(

@@ -19,7 +19,12 @@ let pos: TestLink
 let card: TestCard
 
 beforeAll(async () => {
-  running = await startTestSwitch()
+  running = await startTestSwitch({
+    configure: (config) => ({
+      ...config,
+      links: config.links.map((link) => (link.name === 'pos' ? { ...link, acquirers: ['00000990001'] } : link)),
+    }),
+  })
   pos = await running.connect('pos')
   card = await running.openCard()
 })
@@ -134,6 +139,9 @@ it('an acquirer as a whole, without DE 41, is told the totals of all its termina
   const answer = await pos.ask('0500', { ...NOTHING, ...acquirer, 41: undefined })
   expect([answer.text(39), answer.text(66), totalsOf(answer)]).toEqual(['95', '2', { 76: 2, 88: 1300 }])
   const right = { ...NOTHING, ...acquirer, 41: undefined }
+  const gateway = await running.connect('gateway')
+  // Whoever else says that DE 32 is theirs closes nothing of it.
+  expect((await gateway.ask('0500', right)).text(39)).toBe('03')
   expect((await pos.ask('0500', right)).text(39)).toBe('00')
 })
 

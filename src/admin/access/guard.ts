@@ -1,11 +1,11 @@
 /** Asks every call under /v1 for a token with a role that may make it. Deny by default: a route that names no permission cannot be registered. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '../../ledger/programme/desk.ts'
-import type { Logger } from '../../log.ts'
+import { errorText, type Logger } from '../../log.ts'
 import { plainProblem, sendProblem } from '../problem.ts'
 import type { AccessLimits } from './limits.ts'
 import { mayDo, type Permission } from './roles.ts'
-import type { TokenVerifier } from './tokens.ts'
+import { TokensUnavailable, type TokenVerifier } from './tokens.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -44,7 +44,16 @@ export function guardRoutes(app: FastifyInstance, { tokens, production, limits, 
     if (permission === undefined || permission === 'none') return
     if (openInDevelopment === true && !production && request.headers.authorization === undefined) return
     const [, token] = /^Bearer +([\w.~+/-]+=*)$/i.exec(request.headers.authorization ?? '') ?? []
-    const actor = token === undefined ? undefined : await tokens.verify(token)
+    let actor
+    try {
+      actor = token === undefined ? undefined : await tokens.verify(token)
+    } catch (error) {
+      if (!(error instanceof TokensUnavailable)) throw error
+      log.warn({ error: errorText(error.cause ?? error) }, 'tokens cannot be verified')
+      void reply.header('retry-after', '5')
+      sendProblem(reply, plainProblem(503, 'Tokens cannot be verified now. Nothing was done; try again.'))
+      return reply
+    }
     if (actor === undefined) {
       if (token === undefined) return refuse(reply, '')
       const failed = await limits.failedTokens(request)

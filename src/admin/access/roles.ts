@@ -32,7 +32,8 @@ export const PERMISSIONS = {
   'card:print': ['card-bureau', 'administrator'],
   'card:withdraw': ['administrator'],
   'card:report': ['post-clerk', 'hotline-agent', 'administrator', 'portal'],
-  'card:handover': ['post-clerk', 'supply-officer', 'health-officer'],
+  /** Published rule 9: by post staff, also where they work at another office. */
+  'card:handover': ['post-clerk'],
   'card:pin': ['post-clerk'],
   'card:reverify': ['post-clerk', 'health-officer'],
   'card:replace': ['post-clerk', 'portal'],

@@ -3,7 +3,16 @@
  * the names in roles.ts, `place` where somebody works. In development the switch trusts an issuer whose key everybody knows; see `developmentToken`.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto'
-import { createLocalJWKSet, createRemoteJWKSet, exportJWK, jwtVerify, SignJWT, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  errors,
+  exportJWK,
+  jwtVerify,
+  SignJWT,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+} from 'jose'
 import type { Clock } from '../../clock.ts'
 import type { AccessConfig } from '../../config.ts'
 import type { Actor } from '../../ledger/programme/desk.ts'
@@ -32,6 +41,16 @@ export async function tokenVerifier(access: AccessConfig, clock: Clock): Promise
   }
 }
 
+/** Whether a token is good cannot be found out now: its issuer's keys cannot be read. */
+export class TokensUnavailable extends Error {
+  override readonly name = 'TokensUnavailable'
+}
+
+/** What jose says of a token itself, or of a key that the issuer does not have; anything else is of the way to the issuer. */
+function isOfToken(error: unknown): boolean {
+  return error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout) && error.code !== errors.JOSEError.code
+}
+
 async function verified(
   token: string,
   keys: JWTVerifyGetKey,
@@ -47,8 +66,9 @@ async function verified(
       requiredClaims: ['sub', 'exp', 'roles'],
     })
     return payload
-  } catch {
-    return undefined
+  } catch (error) {
+    if (isOfToken(error)) return undefined
+    throw new TokensUnavailable('the keys of the issuer cannot be read', { cause: error })
   }
 }
 

@@ -12,6 +12,7 @@ import type { EventMetrics, Metrics } from '../../metrics.ts'
 import type { EventHub } from '../../programme/eventHub.ts'
 import type { DataVault } from '../../security/dataVault.ts'
 import type { Hsm } from '../../security/hsm.ts'
+import { Mobile, NationalId } from '../../personalData.ts'
 import { actorOf } from '../access/guard.ts'
 import { holdsCardNumber } from '../idempotencyKey.ts'
 import { invalidRequest, namedProblem, OUTCOME_UNKNOWN, plainProblem, problemResponses, sendProblem } from '../problem.ts'
@@ -83,9 +84,16 @@ export function writeKeyOf(
   { config }: Pick<ProgrammeParts, 'config'>,
 ): string | undefined {
   const key = String(request.headers['idempotency-key'] ?? '')
-  if (WRITE_KEY.test(key) && !holdsCardNumber(key, config.security.profiles)) return key
+  if (WRITE_KEY.test(key) && !holdsCardNumber(key, config.security.profiles) && !holdsPersonalNumber(key)) return key
   sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: WRITE_KEY_EXPECTED }]))
   return undefined
+}
+
+/** Keys are stored as they are: no national ID and no mobile. */
+function holdsPersonalNumber(key: string): boolean {
+  for (let at = 0; at < key.length; at++)
+    if (NationalId.parse(key.slice(at, at + 14)) !== undefined || Mobile.parse(key.slice(at, at + 11)) !== undefined) return true
+  return false
 }
 
 /** Looks something up for a request and answers it. */

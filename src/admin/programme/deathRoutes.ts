@@ -85,7 +85,7 @@ export function deathRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
         detail: { diedOn, ...(newHead === undefined ? {} : { newHead }) },
         work: async (tx) => {
           if (!isDate(diedOn)) return refused('invalid', 'not-a-date', 'It is a date of the calendar, YYYY-MM-DD.', '/diedOn')
-          const recorded = await recordDeathOf(tx, { personId, diedOn, newHead, lists })
+          const recorded = await recordDeathOf(tx, parts.config.programme, { personId, diedOn, newHead, lists })
           if (!recorded.ok) return recorded
           const { householdId, head, cards } = recorded.value
           return done({ personId, householdId, diedOn, head, cards: cards.map(shownCard) })

@@ -84,7 +84,7 @@ export function eventRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
         sendProblem(reply, plainProblem(429, 'There are too many streams of events, of yours or in all. End one of them first.'))
         return reply
       }
-      return open(request, reply, interest, seen === undefined ? parts.events.final : Number(seen))
+      return open(request, reply, interest, seen === undefined ? await presentNumber(parts) : Number(seen))
     },
   )
 
@@ -133,6 +133,11 @@ export function eventRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
         .send(body)
     )
   }
+}
+
+/** From now on. Before the hub knows how far events are final it is the last number there is: what is under way then may be told or not. */
+async function presentNumber({ desk, events }: Pick<ProgrammeParts, 'desk' | 'events'>): Promise<number> {
+  return events.final > 0 ? events.final : desk.read(lastEventNumber)
 }
 
 /** A number that was never taken is of another database, or made up: whoever waits for it would miss all until then. */

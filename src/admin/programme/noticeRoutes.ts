@@ -2,6 +2,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
+import { TO_THE_HEAD } from '../../programme/notices/cardNotices.ts'
 import { readNotice, readNotices, reviveNotice, type Notice } from '../../ledger/programme/notices.ts'
 import { done, refused } from '../../ledger/programme/desk.ts'
 import { noticeText, type NoticeTexts } from '../../noticeTemplates.ts'
@@ -146,7 +147,7 @@ export function noticeRoutes(app: FastifyInstance, parts: ProgrammeParts): void 
         action: 'notice.retry',
         subject: `notice ${String(id)}`,
         work: async (tx) => {
-          const revived = await reviveNotice(tx, id)
+          const revived = await reviveNotice(tx, id, TO_THE_HEAD)
           const notice = await readNotice(tx, id)
           if (notice === undefined) return NO_SUCH_NOTICE
           if (!revived) return refused('conflict', 'notice-not-dead', 'Only a notice that is dead and somebody’s is sent again.')

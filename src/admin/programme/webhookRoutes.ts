@@ -1,5 +1,6 @@
 /** Webhooks: whom events are sent to. */
 import { randomUUID } from 'node:crypto'
+import { lastEventNumber } from '../../ledger/programme/eventFeed.ts'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
@@ -235,7 +236,8 @@ export function webhookRoutes(app: FastifyInstance, parts: ProgrammeParts): void
               keyId: parts.vault.keyId,
               sealedSecret: parts.vault.seal({ field: 'webhook-secret', shard: tx.shard, owner: id }, secret),
               madeBy: actorOf(request).name,
-              toldUntil: parts.events.final,
+              // Before the hub knows how far events are final: the last number there is.
+              toldUntil: parts.events.final > 0 ? parts.events.final : await lastEventNumber(tx),
             }
             if (!(await insertWebhook(tx, webhook, settings.webhooks.max)))
               return refused('conflict', 'too-many-webhooks', 'There are as many webhooks as there may be. Delete one first.')

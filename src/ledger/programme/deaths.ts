@@ -16,7 +16,10 @@ const MEMBER = `
     left_on::text AS "leftOn"
   FROM person`
 const READ_MEMBER: Statement = { name: 'read_member', text: `${MEMBER} WHERE shard = $1 AND id = $2` }
-const READ_MEMBERS: Statement = { name: 'read_living_members', text: `${MEMBER} WHERE shard = $1 AND household_id = $2 ORDER BY id` }
+const READ_MEMBERS: Statement = {
+  name: 'read_living_members',
+  text: `${MEMBER} WHERE shard = $1 AND household_id = $2 ORDER BY id`,
+}
 
 export async function readMember(tx: SqlTransaction, personId: number): Promise<MemberRow | undefined> {
   return tx.row<MemberRow>(READ_MEMBER, [tx.shard, personId])

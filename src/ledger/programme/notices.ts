@@ -113,14 +113,24 @@ export async function readNotice(tx: SqlTransaction, id: number): Promise<Notice
 const REVIVE_NOTICE: Statement = {
   name: 'revive_notice',
   text: `
-    UPDATE notice SET state = 'pending', round = round + 1, attempts = 0, next_attempt_at = $3, reason = NULL
-    WHERE shard = $1 AND id = $2 AND state = 'dead' AND person_id IS NOT NULL
-    RETURNING id`,
+    UPDATE notice n SET state = 'pending', round = round + 1, attempts = 0, next_attempt_at = $3, reason = NULL, person_id = r.person_id
+    FROM (
+      SELECT d.id, CASE WHEN d.template = ANY ($4::text[]) THEN h.id ELSE coalesce(d.person_id, h.id) END AS person_id
+      FROM notice d
+        LEFT JOIN card c ON c.shard = d.shard AND c.token = d.card_token
+        LEFT JOIN person h ON h.shard = c.shard AND h.household_id = c.household_id AND h.head AND h.died_on IS NULL
+      WHERE d.shard = $1 AND d.id = $2
+    ) r
+    WHERE n.shard = $1 AND n.id = r.id AND n.state = 'dead' AND r.person_id IS NOT NULL
+    RETURNING n.id`,
 }
 
-/** @returns false where it is not dead, or nobody's */
-export async function reviveNotice(tx: SqlTransaction, id: number): Promise<boolean> {
-  return (await tx.row(REVIVE_NOTICE, [tx.shard, id, new Date(tx.nowMs).toISOString()])) !== undefined
+/**
+ * @param toTheHead templates that go to whoever is the head now: the one of before may have died
+ * @returns false where it is not dead, or nobody's
+ */
+export async function reviveNotice(tx: SqlTransaction, id: number, toTheHead: readonly string[]): Promise<boolean> {
+  return (await tx.row(REVIVE_NOTICE, [tx.shard, id, new Date(tx.nowMs).toISOString(), toTheHead])) !== undefined
 }
 
 const NOTICE_OF_REFERENCE: Statement = {

@@ -24,7 +24,13 @@ const NOTICE_OF_EVENT = {
 } as const satisfies Partial<Record<CardEvent, TemplateName>>
 
 /** Who collects is called by the head; what a card does concerns its holder. */
-const TO_THE_HEAD: readonly TemplateName[] = ['collection', 'collection-reminder', 'moved-to-diwan', 'last-reminder', 'destroyed']
+export const TO_THE_HEAD: readonly TemplateName[] = [
+  'collection',
+  'collection-reminder',
+  'moved-to-diwan',
+  'last-reminder',
+  'destroyed',
+]
 
 /**
  * Puts into the outbox what is said of an event, in its SQL transaction.
