@@ -39,7 +39,7 @@ interface Request {
 
 const SEED = Number(process.env['API_TEST_SEED'] ?? 20261127)
 /** For all calls together, which take turns. */
-const MS_MAX = Number(process.env['API_TEST_MS'] ?? 15_000)
+const MS_MAX = Number(process.env['API_TEST_MS'] ?? 10_000)
 const RUNS_A_TURN = 8
 /** The ledger cannot be reached or the outcome is not known: nothing of that is to be seen here, but it is no fault of a request. */
 const TROUBLE = [503, 504]
