@@ -16,6 +16,13 @@ export const systemClock: Clock = {
   },
 }
 
+/** Resolves after so many milliseconds. */
+export function elapsed(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve)
+  })
+}
+
 const cairoDate = new Intl.DateTimeFormat('en-CA', {
   timeZone: 'Africa/Cairo',
   year: 'numeric',

@@ -2,7 +2,7 @@
 import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
-import { systemClock, type Clock } from './clock.ts'
+import { elapsed, systemClock, type Clock } from './clock.ts'
 import { ConfigError, loadConfig, readCertificates, type Certificates, type Config } from './config.ts'
 import type { LinkConfig } from './settings.ts'
 import { HotState } from './decision/hotState.ts'
@@ -247,15 +247,6 @@ async function openKeys(config: Config): Promise<{ readonly hsm: Hsm; readonly v
 /** The demo programme is sealed with the development keys, whatever holds the keys of the switch. */
 function developmentVault({ security }: Config): DataVault {
   return dataVault(softwareKeyStore(developmentKeys()), security.dataKey)
-}
-
-/** Resolves after so many milliseconds. */
-function elapsed(clock: Clock, ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>()
-  clock.after(ms, () => {
-    resolve(undefined)
-  })
-  return promise
 }
 
 function listenOn(

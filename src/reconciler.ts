@@ -1,7 +1,7 @@
 /** Closes shifts of terminals and acquirers (0500, 0520): adds up the ledger to what was answered before the message, compares, and cuts. */
 import type { Config } from './config.ts'
 import type { MessageLink } from './settings.ts'
-import type { Clock } from './clock.ts'
+import { elapsed, type Clock } from './clock.ts'
 import type { DeclineReason } from './decision/decision.ts'
 import type { Message } from './iso8583/message.ts'
 import type { Ledger } from './ledger/ledger.ts'
@@ -140,12 +140,6 @@ export class Reconciler {
 }
 
 const LOOK_EVERY_MS = 10
-
-function elapsed(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(ms, resolve)
-  })
-}
 
 function refusal(reason: DeclineReason): ReconciliationResult {
   return { responseCode: CODE_OF_REASON[reason], ours: undefined }

@@ -2,15 +2,8 @@
 import { assert } from '../assert.ts'
 import { cairoDay } from '../clock.ts'
 import { lockCardsOfPerson, readCardsOfPerson, type CardLife } from '../ledger/programme/cards.ts'
-import {
-  countOneLess,
-  lockHousehold,
-  makeHead,
-  readMember,
-  readMembers,
-  recordDeath,
-  type MemberRow,
-} from '../ledger/programme/deaths.ts'
+import { countOneLess, makeHead, readMember, readMembers, recordDeath, type MemberRow } from '../ledger/programme/deaths.ts'
+import { lockHouseholds } from '../ledger/programme/households.ts'
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import type { Programme } from '../programmeParameters.ts'
 import { changeCard } from './changeCard.ts'
@@ -42,7 +35,7 @@ export async function recordDeathOf(tx: SqlTransaction, programme: Programme, de
   const seen = await readMember(tx, personId)
   if (seen === undefined) return refused('not-found', 'no-such-person', 'The programme has no such person.')
   const { householdId } = seen
-  await lockHousehold(tx, householdId)
+  await lockHouseholds(tx, [householdId])
   const locked = await lockCardsOfPerson(tx, householdId, personId)
   const members = await readMembers(tx, householdId)
   const person = members.find((member) => member.personId === personId)

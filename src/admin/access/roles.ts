@@ -50,7 +50,6 @@ export const PERMISSIONS = {
   'merchant:write': ['operator', 'administrator'],
   'programme:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
   'programme:write': ['administrator'],
-  'programme:propose': ['administrator', 'operator'],
   'entitlement:adjust': ['supply-officer'],
   /** Loading a key: one proposes, another agrees. */
   'key:load': ['operator', 'administrator'],
@@ -63,7 +62,6 @@ export const PERMISSIONS = {
   'event:read': ['auditor', 'operator', 'administrator'],
   'webhook:write': ['operator', 'administrator'],
   'audit:read': ['auditor'],
-  'job:run': ['operator'],
 } as const satisfies Record<string, readonly Role[]>
 export type Permission = keyof typeof PERMISSIONS
 

@@ -33,6 +33,7 @@ import {
   WriteHeaders,
   type ProgrammeParts,
 } from './command.ts'
+import { numberAfter, PageQuery, pageOf, pageStart } from './paging.ts'
 
 const closed = { additionalProperties: false }
 const ID_EXAMPLE = '019aab2c-5e00-7a4b-9c1d-2f3e4a5b6c7d'
@@ -138,14 +139,7 @@ const DeadLettersSchema = Type.Object(
   { ...closed, examples: [{ items: [DEAD_LETTER], next: null }] },
 )
 
-const PageQuery = Type.Object(
-  {
-    cursor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'next of the page before' })),
-    limit: Type.Optional(Type.String({ pattern: '^([1-9]|[1-9]\\d|1\\d\\d|200)$', description: '1 to 200; absent: 50' })),
-  },
-  closed,
-)
-const LIMIT = 50
+const ListQuery = Type.Object(PageQuery, closed)
 const Params = Type.Object({ webhookId: Id }, closed)
 const StateSchema = Type.Object(
   { state: Type.Enum(['active', 'paused'], { description: 'active or paused' }) },
@@ -176,23 +170,6 @@ function shown(webhook: Webhook): Static<typeof WebhookSchema> {
 
 function shownDeadLetter(letter: DeadLetter): Static<typeof DeadLettersSchema>['items'][number] {
   return { ...letter, givenUpAt: letter.givenUpAt.toISOString() }
-}
-
-/** Reads one more than asked for, to know whether there is a next page. */
-function pageOf<T, S>(
-  found: readonly T[],
-  limit: number,
-  show: (item: T) => S,
-  key: (item: T) => string,
-): { items: S[]; next: string | null } {
-  const items = found.slice(0, limit)
-  const last = items.at(-1)
-  const next = found.length > limit && last !== undefined ? Buffer.from(key(last)).toString('base64url') : null
-  return { items: items.map(show), next }
-}
-
-function cursorOf(cursor: string | undefined): string {
-  return cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString('latin1').replaceAll('\0', '')
 }
 
 export function webhookRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
@@ -256,15 +233,15 @@ export function webhookRoutes(app: FastifyInstance, parts: ProgrammeParts): void
       schema: {
         summary: 'All webhooks, and how far each is',
         tags: ['events'],
-        querystring: PageQuery,
+        querystring: ListQuery,
         response: { 200: jsonResponse('A page of webhooks', PageSchema), ...readProblems() },
       },
     },
     (request, reply) => {
-      const limit = Number(request.query.limit ?? LIMIT)
+      const page = pageStart(request.query)
       return answerRead(parts, reply, async (tx) => {
-        const found = await readWebhookPage(tx, cursorOf(request.query.cursor), limit + 1)
-        return done(pageOf(found, limit, shown, ({ id }) => id))
+        const { items, next } = pageOf(await readWebhookPage(tx, page.after, page.look), page, ({ id }) => id)
+        return done({ items: items.map(shown), next })
       })
     },
   )
@@ -360,18 +337,18 @@ export function webhookRoutes(app: FastifyInstance, parts: ProgrammeParts): void
         summary: 'Dead letters: the events that a webhook was not told, after all attempts',
         tags: ['events'],
         params: Params,
-        querystring: PageQuery,
+        querystring: ListQuery,
         response: { 200: jsonResponse('A page of events that were given up', DeadLettersSchema), ...readProblems() },
       },
     },
     (request, reply) => {
       const { webhookId } = request.params
-      const limit = Number(request.query.limit ?? LIMIT)
-      const after = Number(cursorOf(request.query.cursor))
+      const page = pageStart(request.query)
       return answerRead(parts, reply, async (tx) => {
         if ((await readWebhook(tx, webhookId)) === undefined) return NO_SUCH_WEBHOOK
-        const found = await readDeadLetters(tx, webhookId, Number.isSafeInteger(after) ? after : 0, limit + 1)
-        return done(pageOf(found, limit, shownDeadLetter, ({ eventId }) => String(eventId)))
+        const found = await readDeadLetters(tx, webhookId, numberAfter(page), page.look)
+        const { items, next } = pageOf(found, page, ({ eventId }) => String(eventId))
+        return done({ items: items.map(shownDeadLetter), next })
       })
     },
   )

@@ -1,6 +1,7 @@
 /** Rows of persons and households that a death changes. */
 import type { Statement } from '../connection.ts'
 import type { SqlTransaction } from './desk.ts'
+import { raiseGates } from './households.ts'
 
 export interface MemberRow {
   readonly personId: number
@@ -29,10 +30,6 @@ export async function readMembers(tx: SqlTransaction, householdId: number): Prom
   return tx.rows<MemberRow>(READ_MEMBERS, [tx.shard, householdId])
 }
 
-const LOCK_HOUSEHOLD: Statement = {
-  name: 'lock_household',
-  text: 'SELECT id FROM household WHERE shard = $1 AND id = $2 FOR NO KEY UPDATE',
-}
 // A change of the counts holds from the next month on (open_purses).
 const COUNT_ONE_LESS: Statement = {
   name: 'count_one_member_less',
@@ -56,16 +53,6 @@ const MAKE_HEADS_CARDS: Statement = {
     UPDATE card SET role = 'head', version = version + 1 WHERE shard = $1 AND person_id = $2 AND role = 'member' AND state <> ALL ($3::text[])
     RETURNING token`,
 }
-const RAISE_HOUSEHOLD: Statement = {
-  name: 'raise_gates_of_household',
-  text: 'UPDATE purse SET gate = gate + 1 WHERE shard = $1 AND household_id = $2',
-}
-
-/** Before any purse of it. */
-export async function lockHousehold(tx: SqlTransaction, householdId: number): Promise<void> {
-  await tx.row(LOCK_HOUSEHOLD, [tx.shard, householdId])
-}
-
 export async function recordDeath(tx: SqlTransaction, personId: number, diedOn: string): Promise<void> {
   await tx.row(RECORD_DEATH, [tx.shard, personId, diedOn])
 }
@@ -88,6 +75,6 @@ export async function makeHead(
 ): Promise<void> {
   await tx.row(MAKE_HEAD, [tx.shard, personId])
   const cards = await tx.rows<{ token: string }>(MAKE_HEADS_CARDS, [tx.shard, personId, ended])
-  await tx.row(RAISE_HOUSEHOLD, [tx.shard, householdId])
+  await raiseGates(tx, [householdId])
   for (const { token } of cards) tx.changedCards.add(token)
 }
