@@ -82,7 +82,7 @@ export class Authorizer {
     this.#parts = parts
     const { batchMax, callsInFlightMax } = parts.config.redis
     const stage = <T>(name: string, run: (batch: T[]) => Promise<void>): Stage<T> =>
-      new Stage<T>({ batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
+      new Stage<T>({ clock: parts.clock, batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
     this.#loading = stage('load', (batch) => this.#load(batch))
     this.#recalling = stage('recall', (batch) => this.#recall(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
@@ -94,7 +94,7 @@ export class Authorizer {
     this.#upkeep = new Upkeep({ ...parts, settle: (settlement) => this.#settle(settlement) })
     this.#terminals = new TerminalGate({
       ...parts,
-      stage: { batchMax, callsInFlightMax, onBatch: parts.metrics.batch('authenticate') },
+      stage: { clock: parts.clock, batchMax, callsInFlightMax, onBatch: parts.metrics.batch('authenticate') },
       admit: (passage) => {
         this.#admit(passage)
       },

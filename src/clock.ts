@@ -4,6 +4,8 @@ export interface Clock {
   now(): number
   /** Calls `run` once after `delayMs`; the function returned takes that back. */
   after(delayMs: number, run: () => void): () => void
+  /** Calls `run` once after everything that is ready in this turn of the event loop. */
+  soon(run: () => void): void
 }
 
 export const systemClock: Clock = {
@@ -13,6 +15,10 @@ export const systemClock: Clock = {
     return () => {
       clearTimeout(timer)
     }
+  },
+  // After the poll phase: by then every socket that was readable in this turn has delivered its messages.
+  soon(run) {
+    setImmediate(run)
   },
 }
 

@@ -26,6 +26,7 @@ export class Departure {
     this.#parts = parts
     const { batchMax, callsInFlightMax } = parts.config.redis
     this.#sealing = new Stage({
+      clock: parts.clock,
       batchMax,
       callsInFlightMax,
       run: (batch) => this.#seal(batch),

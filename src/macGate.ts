@@ -1,4 +1,5 @@
 /** Messages of links that demand a MAC: verified before anything else is made of them, and their answers authenticated, a batch a call. */
+import type { Clock } from './clock.ts'
 import type { MessageLink } from './settings.ts'
 import type { Message } from './iso8583/message.ts'
 import type { MessageSpec } from './iso8583/messageSpec.ts'
@@ -13,6 +14,7 @@ export interface MacGateParts {
   readonly linkKeys: LinkKeys
   readonly log: Logger
   readonly batchMax: number
+  readonly clock: Clock
 }
 
 interface Check {
@@ -37,9 +39,9 @@ export class MacGate {
 
   constructor(parts: MacGateParts) {
     this.#parts = parts
-    const { batchMax } = parts
-    this.#checking = new Stage({ batchMax, callsInFlightMax: 1, run: (batch) => this.#check(batch) })
-    this.#sealing = new Stage({ batchMax, callsInFlightMax: 1, run: (batch) => this.#seal(batch) })
+    const { batchMax, clock } = parts
+    this.#checking = new Stage({ clock, batchMax, callsInFlightMax: 1, run: (batch) => this.#check(batch) })
+    this.#sealing = new Stage({ clock, batchMax, callsInFlightMax: 1, run: (batch) => this.#seal(batch) })
   }
 
   /** The configured key of this link and terminal, whichever has taken its place. */

@@ -128,7 +128,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   await regions.start()
   const linkKeys = new LinkKeys({ ...config.sessionKeys, ledger, hsm, clock, log })
   await linkKeys.start()
-  const macGate = new MacGate({ hsm, linkKeys, log, batchMax: config.redis.batchMax })
+  const macGate = new MacGate({ hsm, linkKeys, clock, log, batchMax: config.redis.batchMax })
   const authorizer = new Authorizer({ config, ledger, hotState, hsm, linkKeys, clock, log, metrics, regions })
   const sweeper = new Sweeper({
     config,

@@ -2,7 +2,10 @@
  * A stage of the way of a message: gathers what becomes ready in one turn of the event loop and does it in one call. While as many calls
  * as are allowed are under way the next batch grows, so a busy switch works in large batches without any timer.
  */
+import type { Clock } from './clock.ts'
+
 export interface StageOptions<T> {
+  readonly clock: Pick<Clock, 'soon'>
   readonly batchMax: number
   readonly callsInFlightMax: number
   /** Does the work of a batch, failures included: it must not reject. */
@@ -43,8 +46,7 @@ export class Stage<T> {
   #schedule(): void {
     if (this.#scheduled || this.#callsInFlight >= this.#options.callsInFlightMax) return
     this.#scheduled = true
-    // After the poll phase: by then every socket that was readable in this turn has delivered its messages.
-    setImmediate(() => {
+    this.#options.clock.soon(() => {
       this.#scheduled = false
       while (this.#waiting.length > 0 && this.#callsInFlight < this.#options.callsInFlightMax) void this.#call()
     })

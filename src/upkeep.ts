@@ -4,6 +4,7 @@
  */
 import type { CommittedPurse, HotState, Settlement } from './decision/hotState.ts'
 import { HotStateUnavailable } from './decision/hotState.ts'
+import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { CardAndPurses } from './ledger/cards.ts'
 import type { CommitItem } from './ledger/commitItem.ts'
@@ -18,6 +19,7 @@ export interface UpkeepParts {
   readonly config: Pick<Config, 'redis'>
   readonly ledger: Ledger
   readonly hotState: HotState
+  readonly clock: Clock
   readonly log: Logger
   readonly metrics: AuthorizationMetrics
   /** Tells Redis the end of a reservation. */
@@ -39,7 +41,7 @@ export class Upkeep {
     this.#parts = parts
     const { batchMax, callsInFlightMax } = parts.config.redis
     const stage = <T>(name: string, run: (batch: T[]) => Promise<void>): Stage<T> =>
-      new Stage<T>({ batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
+      new Stage<T>({ clock: parts.clock, batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
     this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
     this.#reloading = stage('reload', (batch) => this.#reloadChanged(batch))
     this.#returning = stage('return', (batch) => this.#return(batch))

@@ -10,12 +10,10 @@
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
  * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { Redis } from 'ioredis'
 import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
+import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
 
 export interface HotStateOptions {
   readonly url: string
@@ -25,6 +23,8 @@ export interface HotStateOptions {
   readonly epochs: EpochStore
   readonly clock: Clock
   readonly log: Logger
+  /** Absent: a connection to Redis. */
+  readonly openLink?: OpenRedisLink
   /** Called when Redis is up with an epoch that it has just been told: it holds nothing yet. */
   readonly onNewEpoch?: () => void
 }
@@ -119,44 +119,37 @@ export class HotStateUnavailable extends Error {
   override readonly name = 'HotStateUnavailable'
 }
 
-interface Script {
-  readonly source: string
-  readonly sha: string
-}
-
-const RESERVE = script('reserve.lua')
-const PUT = script('put.lua')
-const EPOCH = script('epoch.lua')
-const RAISE = script('raise.lua')
+const RESERVE = redisScript('reserve.lua')
+const PUT = redisScript('put.lua')
+const EPOCH = redisScript('epoch.lua')
+const RAISE = redisScript('raise.lua')
+/** Reservations read in one round trip. */
+const SCAN_PAGE = 500
 const NO_CEILING = 999_999_999_999_999
 
 export class HotState {
   readonly #options: HotStateOptions
-  readonly #redis: Redis
+  readonly #redis: RedisLink
   #epoch: number | undefined
   #agreement: Promise<void> | undefined
   #closed = false
 
   constructor(options: HotStateOptions) {
     this.#options = options
-    this.#redis = new Redis(options.url, {
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      enableReadyCheck: true,
-      commandTimeout: options.callMs,
-      connectTimeout: options.callMs,
-      retryStrategy: () => options.reconnectMs,
-    })
-    this.#redis.on('ready', () => {
-      void this.#agree()
-    })
-    this.#redis.on('close', () => {
-      this.#down('connection closed')
-    })
-    this.#redis.on('error', (error: Error) => {
-      options.log.debug({ error: errorText(error) }, 'redis')
+    const { url, callMs, reconnectMs, openLink = openRedisLink } = options
+    this.#redis = openLink({
+      url,
+      callMs,
+      reconnectMs,
+      onReady: () => {
+        void this.#agree()
+      },
+      onClose: () => {
+        this.#down('connection closed')
+      },
+      onError: (error) => {
+        options.log.debug({ error }, 'redis')
+      },
     })
   }
 
@@ -173,15 +166,13 @@ export class HotState {
     await this.#redis.connect().catch((error: unknown) => {
       this.#options.log.warn({ error: errorText(error) }, 'cannot connect to Redis')
     })
-    if (this.#redis.status === 'ready') await this.#agree()
+    if (this.#redis.ready) await this.#agree()
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#epoch = undefined
-    await this.#redis.quit().catch(() => {
-      this.#redis.disconnect()
-    })
+    await this.#redis.close()
   }
 
   /**
@@ -274,8 +265,8 @@ export class HotState {
     const found: OpenReservation[] = []
     let cursor = '0'
     do {
-      const [next, entries] = await this.#guarded(this.#redis.hscanBuffer(this.#key('reservations'), cursor, 'COUNT', 500))
-      cursor = next.toString()
+      const { next, entries } = await this.#guarded(this.#redis.scanHash(this.#key('reservations'), cursor, SCAN_PAGE))
+      cursor = next
       found.push(...openReservations(entries).filter((reservation) => reservation.madeMs < beforeMs))
     } while (cursor !== '0' && found.length < countMax)
     return found.slice(0, countMax)
@@ -300,12 +291,12 @@ export class HotState {
     return this.#epoch
   }
 
-  async #run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    const evaluate = (): Promise<unknown> => this.#redis.evalsha(script.sha, keys.length, ...keys, ...args)
+  async #run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const evaluate = (): Promise<unknown> => this.#redis.evaluate(script, keys, args)
     const reply = await this.#guarded(
       evaluate().catch(async (error: unknown) => {
         if (!errorText(error).includes('NOSCRIPT')) throw error
-        await this.#redis.script('LOAD', script.source)
+        await this.#redis.load(script)
         return await evaluate()
       }),
     )
@@ -342,17 +333,17 @@ export class HotState {
   async #agreeOnce(): Promise<void> {
     try {
       const { shard, epochs, log } = this.#options
-      for (const { source } of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.script('LOAD', source)
+      for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.load(script)
       const info = await this.#redis.info()
       if (/^role:slave/m.test(info))
         throw new Error('this Redis is a replica and takes no writes; point REDIS_URL at the primary')
-      const known = await this.#redis.get(this.#key('epoch'))
+      const [known = null] = await this.#redis.mget([this.#key('epoch')])
       const epoch = await epochs.agree(shard, {
         runId: infoField(info, 'run_id'),
         replicationId: infoField(info, 'master_replid'),
         known: known === null ? undefined : Number(known),
       })
-      const holds = await this.#redis.evalsha(EPOCH.sha, 2, this.#key('epoch'), this.#key('reservations'), String(epoch))
+      const holds = await this.#redis.evaluate(EPOCH, [this.#key('epoch'), this.#key('reservations')], [String(epoch)])
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
@@ -360,15 +351,10 @@ export class HotState {
     } catch (error) {
       this.#options.log.warn({ error: errorText(error) }, 'cannot agree on the epoch of Redis')
       this.#options.clock.after(this.#options.reconnectMs, () => {
-        if (this.#redis.status === 'ready') void this.#agree()
+        if (this.#redis.ready) void this.#agree()
       })
     }
   }
-}
-
-function script(file: string): Script {
-  const source = readFileSync(new URL(file, import.meta.url), 'utf8')
-  return { source, sha: createHash('sha1').update(source).digest('hex') }
 }
 
 function infoField(info: string, name: string): string {

@@ -7,9 +7,12 @@
  * A statement that ran into its deadline leaves an unknown outcome: the connection is thrown away, because whatever it
  * answers later could be taken for the answer to another statement.
  */
-import { Client, type QueryResult, type QueryResultRow } from 'pg'
+import type { QueryResultRow } from 'pg'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
+import { openPostgresSession, type OpenSession, type SqlClient, type SqlResult, type Statement } from './sqlClient.ts'
+
+export type { Statement } from './sqlClient.ts'
 
 export interface ConnectionOptions {
   readonly url: string
@@ -18,14 +21,10 @@ export interface ConnectionOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly name: string
+  /** Absent: a session with Postgres. */
+  readonly openSession?: OpenSession
   /** Called whenever `up` changes. */
   readonly onChange?: () => void
-}
-
-/** A statement that is parsed once a connection. */
-export interface Statement {
-  readonly name: string
-  readonly text: string
 }
 
 /** The server could not be asked, or its answer did not come: whether the statement took effect is not known. */
@@ -42,7 +41,7 @@ const CLOSE_MS = 500
 
 export class LedgerConnection {
   readonly #options: ConnectionOptions
-  #client: Client | undefined
+  #client: SqlClient | undefined
   /** One statement at a time: the next is sent when this has settled. */
   #busy: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -58,22 +57,19 @@ export class LedgerConnection {
 
   /** Connects; keeps trying in the background where the first attempt fails. */
   async open(): Promise<void> {
-    const { url, name, statementMs, log } = this.#options
-    const client = new Client({
-      connectionString: url,
-      application_name: `sarf ${name}`,
-      connectionTimeoutMillis: statementMs,
-      keepAlive: true,
-    })
-    client.on('error', (error: Error) => {
-      this.#lost(client, error)
-    })
-    client.on('end', () => {
-      this.#lost(client, undefined)
-    })
+    const { url, name, statementMs, log, openSession = openPostgresSession } = this.#options
     try {
-      await client.connect()
-      await prepareSession(client)
+      const opened: { client?: SqlClient } = {}
+      const client = (opened.client = await this.#inTime(
+        openSession({
+          url,
+          name: `sarf ${name}`,
+          connectMs: statementMs,
+          onLost: (error) => {
+            if (opened.client !== undefined) this.#lost(opened.client, error)
+          },
+        }),
+      ))
       if (this.#closed) {
         await client.end()
         return
@@ -83,8 +79,6 @@ export class LedgerConnection {
       this.#options.onChange?.()
     } catch (error) {
       log.warn({ reason: name, error: errorText(error) }, 'cannot connect to the ledger')
-      client.removeAllListeners('end')
-      client.end().catch(() => undefined)
       this.#reconnectLater()
     }
   }
@@ -92,13 +86,13 @@ export class LedgerConnection {
   /**
    * @throws NotConnected, OutcomeUnknown, or pg's DatabaseError: the server refused the statement and rolled it back
    */
-  run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<QueryResult<Row>> {
+  run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<SqlResult<Row>> {
     const result = this.#busy.then(() => this.#runNow<Row>(statement, values))
     this.#busy = result.catch(() => undefined)
     return result
   }
 
-  async #runNow<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<QueryResult<Row>> {
+  async #runNow<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<SqlResult<Row>> {
     const client = this.#client
     if (client === undefined) throw new NotConnected(`ledger connection ${this.#options.name} is down`)
     const { promise: overdue, reject } = Promise.withResolvers<never>()
@@ -106,7 +100,7 @@ export class LedgerConnection {
       reject(new OutcomeUnknown(`no answer to ${statement.name} within ${String(this.#options.statementMs)} ms`))
     })
     try {
-      return await Promise.race([client.query<Row>({ ...statement, values: values as unknown[] }), overdue])
+      return await Promise.race([client.query<Row>(statement, values), overdue])
     } catch (error) {
       if (isStatementError(error)) throw error
       this.#lost(client, error)
@@ -129,15 +123,34 @@ export class LedgerConnection {
     })
     await Promise.race([client.end().catch(() => undefined), patience])
     cancel()
-    destroySocket(client)
+    client.cut()
   }
 
-  #lost(client: Client, error: unknown): void {
+  /** A server that stands still while the session is prepared must not hold up the next attempt; what it opens too late is closed. */
+  async #inTime(opening: Promise<SqlClient>): Promise<SqlClient> {
+    const { clock, statementMs } = this.#options
+    const { promise: overdue, reject } = Promise.withResolvers<never>()
+    let late = false
+    const cancel = clock.after(2 * statementMs, () => {
+      late = true
+      reject(new NotConnected(`no session within ${String(2 * statementMs)} ms`))
+    })
+    opening
+      .then((client) => {
+        if (late) client.cut()
+      })
+      .catch(() => undefined)
+    try {
+      return await Promise.race([opening, overdue])
+    } finally {
+      cancel()
+    }
+  }
+
+  #lost(client: SqlClient, error: unknown): void {
     if (this.#client !== client) return
     this.#client = undefined
-    client.removeAllListeners('end')
-    client.end().catch(() => undefined)
-    destroySocket(client)
+    client.cut()
     if (this.#closed) return
     this.#options.log.warn(
       { reason: this.#options.name, error: errorText(error ?? 'ended by the server') },
@@ -155,16 +168,6 @@ export class LedgerConnection {
   }
 }
 
-/** What every session needs: plans that do not depend on a batch's values, durable commits, a primary to write to. */
-async function prepareSession(client: Client): Promise<void> {
-  await client.query(
-    `SET plan_cache_mode = force_generic_plan; SET jit = off; SET synchronous_commit = on; SET DateStyle = 'ISO'; SET TimeZone = 'UTC'`,
-  )
-  const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby')
-  if (rows[0]?.standby !== false)
-    throw new Error('the server is a standby and takes no writes; point DATABASE_URL at the primary')
-}
-
 /**
  * The server answered ERROR: the statement was rolled back and the session lives on. Class 57P ends the session, 08 is a
  * connection failure, and so are FATAL and PANIC of any class (a flush at COMMIT that failed): there the outcome is not known.
@@ -179,9 +182,4 @@ function isStatementError(error: unknown): boolean {
 export function sqlState(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('severity' in error) || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined
-}
-
-function destroySocket(client: Client): void {
-  const { connection } = client as unknown as { connection?: { stream?: { destroy?: () => void } } }
-  connection?.stream?.destroy?.()
 }

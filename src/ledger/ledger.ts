@@ -18,6 +18,7 @@ import { ensurePartitions } from './partitions.ts'
 import { readProgrammeVersions, type StoredVersion } from './programme/versions.ts'
 import { readRegions } from './regions.ts'
 import { readTerminals } from './registry.ts'
+import { openPostgresSession, type OpenSession } from './sqlClient.ts'
 import { addSessionKey, readSessionKeys, type SessionKey } from './sessionKeys.ts'
 
 export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batchMax' | 'clock' | 'log' | 'onBatch'> {
@@ -25,6 +26,8 @@ export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batch
   readonly connections: number
   readonly statementMs: number
   readonly reconnectMs: number
+  /** Absent: sessions with Postgres. */
+  readonly openSession?: OpenSession
 }
 
 export class Ledger {
@@ -38,7 +41,7 @@ export class Ledger {
   readonly epochs: EpochStore
 
   constructor(options: LedgerOptions) {
-    const { url, statementMs, reconnectMs, shard } = options
+    const { url, statementMs, reconnectMs, shard, openSession = openPostgresSession } = options
     const clock: Clock = options.clock
     const log: Logger = options.log
     const connect = (name: string): LedgerConnection =>
@@ -49,6 +52,7 @@ export class Ledger {
         clock,
         log,
         name,
+        openSession,
         onChange: () => {
           this.#groupCommit.flush()
         },

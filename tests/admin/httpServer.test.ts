@@ -229,6 +229,10 @@ class HandClock implements Clock {
     return () => this.#waits.delete(run)
   }
 
+  soon(run: () => void): void {
+    setImmediate(run)
+  }
+
   strike(): void {
     for (const run of [...this.#waits]) run()
   }

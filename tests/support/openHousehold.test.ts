@@ -5,7 +5,7 @@ import { audit } from '../../src/ledger/audit.ts'
 import { openCard, openHousehold, type HouseholdPlace } from './openHousehold.ts'
 import { createDatabase } from './stack.ts'
 
-const clock = { now: () => Date.parse('2026-06-30T20:59:59Z'), after: () => () => undefined }
+const clock = { now: () => Date.parse('2026-06-30T20:59:59Z'), after: () => () => undefined, soon: setImmediate }
 let place: HouseholdPlace
 
 beforeAll(async () => {

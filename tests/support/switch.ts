@@ -45,6 +45,10 @@ export class TestClock implements Clock {
     }
   }
 
+  soon(run: () => void): void {
+    setImmediate(run)
+  }
+
   /** @param instant ISO 8601, or milliseconds since 1970 */
   moveTo(instant: string | number): void {
     this.#shiftMs = (typeof instant === 'number' ? instant : Date.parse(instant)) - Date.now()
