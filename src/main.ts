@@ -1,5 +1,5 @@
 /** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
-import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
+import { startHttpServer, type HttpServer, type SchemaCompilation } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
 import { elapsed, systemClock, type Clock } from './clock.ts'
@@ -53,9 +53,12 @@ export interface RunningSwitch {
 export interface SwitchOptions {
   readonly log?: Logger
   readonly clock?: Clock
+  /** Households of the demo programme that is made where there is none, outside production. Absent: 1000. */
+  readonly demoHouseholds?: number
+  /** Of the HTTP API. Absent: at start. */
+  readonly schemas?: SchemaCompilation
 }
 
-/** Households of the demo programme that is made where there is none, outside production. */
 const DEMO_HOUSEHOLDS = 1000
 const PARTITION_CHECK_MS = 3_600_000
 /** There is one shard so far: see spec/adr/0003. */
@@ -63,7 +66,7 @@ const SHARD = 0
 
 /** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
 export async function startSwitch(given: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
-  const { clock = systemClock, log = createLogger(given.logLevel) } = options
+  const { clock = systemClock, log = createLogger(given.logLevel), demoHouseholds = DEMO_HOUSEHOLDS, schemas } = options
   // Whoever is given it sees the versions that are stored while it runs.
   const programme = new ProgrammeRegistry({
     ...given.registry,
@@ -80,7 +83,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   if (!config.production) {
     const { lookupKey, security } = config
     await seedProgramme(config.databaseUrl, {
-      households: DEMO_HOUSEHOLDS,
+      households: demoHouseholds,
       lookupKey,
       programme,
       security,
@@ -200,7 +203,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
     }
     await events.start()
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events })
+    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events, schemas })
   } catch (error) {
     await stop()
     throw error
