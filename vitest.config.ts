@@ -17,11 +17,11 @@ const ON_A_TOKEN = [
 
 const shared = {
   // A process a file: tests kill, drain and change their environment.
-  pool: 'forks',
+  pool: 'forks' as const,
   testTimeout: 60_000,
   hookTimeout: 120_000,
   setupFiles: ['tests/support/compileCache.ts'],
-} as const
+}
 
 // Where it has to be there and is not, its tests say so.
 const missing = process.env['CI'] === 'true' ? undefined : softHsmMissing()

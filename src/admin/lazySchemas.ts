@@ -13,8 +13,8 @@ export function lazySchemas(): NonNullable<FastifyServerOptions['schemaControlle
   const buildSerializer = SerializerSelector()
   return {
     compilersFactory: {
-      buildValidator(schemas, options) {
-        const compile = buildValidator(schemas, options)
+      buildValidator(...schemas: Parameters<BuildCompilerFromPool>) {
+        const compile = buildValidator(...schemas)
         return ((route: Parameters<Compile>[0]) => {
           let validate: ReturnType<Compile> | undefined
           return (data: unknown) => {
