@@ -99,6 +99,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     clock,
     log,
     onBatch: metrics.batch('commit'),
+    onConnected: () => void hotState.recheck(),
   })
   let preloaded: Promise<void> | undefined
   const hurryUntilMs = clock.now() + config.redis.preloadMs

@@ -26,6 +26,8 @@ export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batch
   readonly connections: number
   readonly statementMs: number
   readonly reconnectMs: number
+  /** Called when look-ups are answered again, and at first: the server may be another one than before. */
+  readonly onConnected?: () => void
   /** Absent: sessions with Postgres. */
   readonly openSession?: OpenSession
 }
@@ -44,8 +46,8 @@ export class Ledger {
     const { url, statementMs, reconnectMs, shard, openSession = openPostgresSession } = options
     const clock: Clock = options.clock
     const log: Logger = options.log
-    const connect = (name: string): LedgerConnection =>
-      new LedgerConnection({
+    const connect = (name: string, onUp?: () => void): LedgerConnection => {
+      const connection = new LedgerConnection({
         url,
         statementMs,
         reconnectMs,
@@ -55,11 +57,14 @@ export class Ledger {
         openSession,
         onChange: () => {
           this.#groupCommit.flush()
+          if (connection.up) onUp?.()
         },
       })
+      return connection
+    }
     this.#shard = shard
     this.#commits = Array.from({ length: options.connections }, (_, index) => connect(`commit ${String(index + 1)}`))
-    this.#lookups = connect('look-up')
+    this.#lookups = connect('look-up', options.onConnected)
     this.#openings = connect('first use')
     this.#groupCommit = new GroupCommit({ ...options, connections: this.#commits })
     this.epochs = epochStore(this.#lookups)

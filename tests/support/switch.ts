@@ -66,6 +66,8 @@ export interface SwitchSettings {
   readonly log?: Logger
   /** Seals what is kept of the cards and persons that a test opens; absent: nothing is kept. */
   readonly vault?: DataVault
+  /** Of an empty database; absent: a fresh one of the run's own server. */
+  readonly databaseUrl?: string
   /** Of the demo programme; absent: as many as have a card with a name of its own, for making more takes longer than most tests. */
   readonly demoHouseholds?: number
 }
@@ -101,7 +103,7 @@ const DEMO_HOUSEHOLDS = 20
 
 /** Links wait for no port of their own; terminals are looked up anew for each message, so that a test may change them. */
 export async function startTestSwitch(settings: SwitchSettings = {}): Promise<TestSwitch> {
-  const [databaseUrl, redis] = await Promise.all([createDatabase(), createRedisServer()])
+  const [databaseUrl, redis] = await Promise.all([settings.databaseUrl ?? createDatabase(), createRedisServer()])
   const loaded = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url, SARF_PORT_HTTP: '0' })
   const defaults: Config = {
     ...loaded,
