@@ -41,6 +41,7 @@ import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { listen, type Listener } from './transport/listener.ts'
+import { watchResources } from './watchResources.ts'
 
 export interface RunningSwitch {
   readonly addresses: readonly { readonly name: string; readonly port: number }[]
@@ -169,7 +170,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const eventNotices = new EventNotices({ config, desk, final: () => events.final, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
+  watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
+  const stopWatching = watchResources(metrics, { ...config.ledger, ...config.watch, url: config.databaseUrl, clock, log })
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
@@ -187,6 +190,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
+    await stopWatching()
     regions.stop()
     programme.stop()
     linkKeys.stop()
@@ -302,6 +306,18 @@ function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, h
   metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available))
   metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up))
   metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0)
+}
+
+/** How near the queues are to what they hold; past it the answer is 91 at once. */
+function watchRoom(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, config: Config): void {
+  const { queueMax } = config.authorization
+  metrics.watch(
+    'sarf_queue_share',
+    'Transactions under way, of the most that may be',
+    () => authorizer.underWay / queueMax,
+    'max',
+  )
+  metrics.watch('sarf_ledger_wait_seconds', 'Wait of what is sent to the ledger next', () => ledger.waitMs / 1000, 'max')
 }
 
 function watchEvents(metrics: Metrics, events: EventHub, follower: CardFollower): void {

@@ -80,6 +80,11 @@ export class Ledger {
     return this.#groupCommit.size
   }
 
+  /** How long the next item to be sent has waited for it, milliseconds; 0 where none waits. */
+  get waitMs(): number {
+    return this.#groupCommit.waitMs
+  }
+
   async open(): Promise<void> {
     await Promise.all([...this.#commits, this.#lookups, this.#openings].map((connection) => connection.open()))
   }
