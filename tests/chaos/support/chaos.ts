@@ -12,7 +12,7 @@ import { allFaults } from './faults.ts'
 import { judge, type Finding } from './judge.ts'
 import { openReservationKeys, readLedger } from './ledgerView.ts'
 import { chaosReport, type ChaosReport } from './report.ts'
-import { runSchedule, type FaultRecord } from './schedule.ts'
+import { runSchedule, type FaultRecord, type ScheduleOptions } from './schedule.ts'
 import { startStack, type Stack } from './stack.ts'
 import { Terminals } from './terminals.ts'
 
@@ -22,13 +22,15 @@ export interface ChaosOptions {
   readonly terminals: number
   readonly households: number
   readonly diskMegabytes: number
-  /** The longest a process stands still, and the longest calm between two faults. */
+  /** The longest that a process stands still, that another fault lasts, and that it is calm between two. */
   readonly pauseMostMs: number
+  readonly otherMostMs: number
   readonly calmMs: number
+  /** Of 100 faults so many have company. */
+  readonly companyPercent: number
   /** The longest pause of a terminal between two sales. */
   readonly thinkMs: number
-  /** Asked before each fault. */
-  readonly goesOn: (done: number, elapsedMs: number) => boolean
+  readonly goesOn: ScheduleOptions['goesOn']
   /** Which faults there are; absent: all. */
   readonly only?: ((kind: string, part: string) => boolean) | undefined
   /** The directory with logs and data stays. */
@@ -62,7 +64,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 }
 
 async function disturb(stack: Stack, options: ChaosOptions, onStep: (text: string) => void): Promise<ChaosReport> {
-  const { seed, switches, households, thinkMs, pauseMostMs, calmMs, goesOn, only } = options
+  const { seed, switches, households, thinkMs, pauseMostMs, otherMostMs, calmMs, companyPercent, goesOn, only } = options
   const { nodes, poor, databaseUrl, redis } = stack
   const prefix = `${acquirerPart(ACQUIRER, '')}|`
   const { purses: opening } = await readLedger(databaseUrl, prefix)
@@ -74,13 +76,14 @@ async function disturb(stack: Stack, options: ChaosOptions, onStep: (text: strin
   try {
     await moreApprovals(terminals)
     await redis.keepFile()
-    const faults = allFaults({ stack, terminals, random, pauseMostMs }).filter(({ kind, part }) => only?.(kind, part) ?? true)
+    const faults = allFaults({ stack, terminals, random, pauseMostMs, otherMostMs })
     const records = await runSchedule({
-      faults,
+      faults: faults.filter(({ kind, part }) => only?.(kind, part) ?? true),
       terminals,
       random,
       goesOn,
       calmMs,
+      companyPercent,
       onFault: (record) => onStep(textOf(record, terminals.approvals)),
     })
     if (records.every(({ recoveredMs }) => recoveredMs !== undefined)) await moreApprovals(terminals)

@@ -23,19 +23,22 @@ export interface FaultOptions {
   readonly stack: Stack
   readonly terminals: Terminals
   readonly random: Random
-  /** The longest pause of a process. */
+  /** The longest that a process stands still, and that anything else lasts. */
   readonly pauseMostMs: number
+  readonly otherMostMs: number
 }
 
 const HOUR_MS = 3_600_000
 const DELAY_MS = 400
+const LEAST_MS = 200
 
-export function allFaults({ stack, terminals, random, pauseMostMs }: FaultOptions): Fault[] {
+export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }: FaultOptions): Fault[] {
   const { postgres, redis, disk, nodes } = stack
   const everywhere = nodes.map((_, host) => host)
   const faults: Fault[] = []
-  const add = (kind: string, part: string, hosts: readonly number[], mostMs: number, run: (forMs: number) => Promise<void>): void => {
-    faults.push({ kind, part, hosts, leastMs: 200, mostMs, run })
+  const add = (kind: string, part: string, hosts: readonly number[], longestMs: number, run: (forMs: number) => Promise<void>): void => {
+    const mostMs = longestMs === pauseMostMs ? longestMs : Math.min(longestMs, otherMostMs)
+    faults.push({ kind, part, hosts, leastMs: LEAST_MS, mostMs, run })
   }
   const paused = async (pause: () => () => void, forMs: number): Promise<void> => {
     const goOn = pause()
@@ -45,10 +48,10 @@ export function allFaults({ stack, terminals, random, pauseMostMs }: FaultOption
 
   add('kill Redis', 'Redis', everywhere, 1500, (forMs) => redis.kill(forMs))
   add('pause Redis', 'Redis', everywhere, pauseMostMs, (forMs) => paused(() => redis.pause(), forMs))
-  add('flush Redis', 'Redis', everywhere, 200, () => redis.flush())
+  add('flush Redis', 'Redis', everywhere, LEAST_MS, () => redis.flush())
   add('Redis from an old file', 'Redis', everywhere, 1500, (forMs) => redis.kill(forMs, true))
   add('kill Postgres', 'Postgres', everywhere, 1500, (forMs) => postgres.kill(forMs))
-  add('kill a Postgres backend', 'Postgres', everywhere, 200, async () => postgres.killBackend())
+  add('kill a Postgres backend', 'Postgres', everywhere, LEAST_MS, async () => postgres.killBackend())
   add('pause Postgres', 'Postgres', everywhere, pauseMostMs, (forMs) => paused(() => postgres.pause(), forMs))
   if (disk !== undefined)
     add('full disk', 'Postgres', everywhere, 5000, async (forMs) => {
@@ -87,7 +90,7 @@ export function allFaults({ stack, terminals, random, pauseMostMs }: FaultOption
       }
       add(`cut ${name} link`, linkPart, [host], 4000, whileBroken(() => link.cut()))
       add(`slow ${name} link`, linkPart, [host], 4000, whileBroken(() => link.delay(1 + random.below(DELAY_MS), DELAY_MS)))
-      add(`reset ${name} link`, linkPart, [host], 200, async () => link.reset())
+      add(`reset ${name} link`, linkPart, [host], LEAST_MS, async () => link.reset())
       add(`half-open ${name} link`, linkPart, [host], 4000, whileBroken(() => link.swallow(SWALLOWED[random.below(3)]!)))
     }
   }

@@ -20,19 +20,19 @@ export interface ScheduleOptions {
   readonly faults: readonly Fault[]
   readonly terminals: Terminals
   readonly random: Random
-  /** Asked before each fault. */
-  readonly goesOn: (done: number, elapsedMs: number) => boolean
+  /** Asked before each fault, of which there are `all`. */
+  readonly goesOn: (done: number, elapsedMs: number, all: number) => boolean
   /** The longest calm between two faults. */
   readonly calmMs: number
+  /** Of 100 faults so many have company. */
+  readonly companyPercent: number
   readonly onFault: (record: FaultRecord) => void
 }
 
-/** Of 100 faults so many have company. */
-const COMPANY_PERCENT = 25
 const RECOVERY_MS = 60_000
 
 export async function runSchedule(options: ScheduleOptions): Promise<FaultRecord[]> {
-  const { random, goesOn, calmMs, faults, terminals, onFault } = options
+  const { random, goesOn, calmMs, companyPercent, faults, terminals, onFault } = options
   const records: FaultRecord[] = []
   const startedMs = Date.now()
   let deck: Fault[] = []
@@ -41,11 +41,11 @@ export async function runSchedule(options: ScheduleOptions): Promise<FaultRecord
     const index = deck.findLastIndex(({ part }) => part !== notOf)
     return deck.splice(index, index < 0 ? 0 : 1)[0]
   }
-  while (goesOn(records.length, Date.now() - startedMs)) {
+  while (goesOn(records.length, Date.now() - startedMs, faults.length)) {
     await sleep(random.below(calmMs + 1))
     const first = deal()
     if (first === undefined) return records
-    const second = random.below(100) < COMPANY_PERCENT ? deal(first.part) : undefined
+    const second = random.below(100) < companyPercent ? deal(first.part) : undefined
     const both = [first, ...(second === undefined ? [] : [second])].map((fault, index) => ({
       fault,
       afterMs: index * random.below(500),
