@@ -71,7 +71,9 @@ export class Upkeep {
 
   /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */
   correct(stale: Stale): void {
-    if (this.#parts.hotState.up) this.#correcting.push(stale)
+    const { hotState } = this.#parts
+    if (hotState.up) this.#correcting.push(stale)
+    else hotState.untold.add(stale.purseId)
   }
 
   /**
@@ -89,11 +91,11 @@ export class Upkeep {
 
   /** What a commit changed beside its purse: cards, and a second purse. */
   afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem, secondVersion?: number): void {
-    if (!this.#parts.hotState.up) return
     if (second !== null && secondVersion !== undefined) {
       const moved = { version: secondVersion, delta: second.delta }
       this.#parts.settle({ key, purseId: second.purseId, state: undefined, moved })
     }
+    if (!this.#parts.hotState.up) return
     if (verification?.pin === 'wrong' || verification?.pin === 'right' || verification?.scriptSent === true)
       this.#reloading.push(passage.transaction.cardToken)
     if (cardUpdate === null) return
@@ -117,7 +119,8 @@ export class Upkeep {
       const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
       for (const { key, purseId } of batch) this.#parts.settle({ key, purseId, state: purses.get(purseId) })
     } catch (error) {
-      // The reservation is left to the sweeper, which does the same.
+      // The reservation is left to the sweeper, which does the same, and reads those that have none.
+      for (const { purseId } of batch) this.#parts.hotState.untold.add(purseId)
       this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
     }
   }
