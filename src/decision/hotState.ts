@@ -13,6 +13,7 @@
 import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
+import { agreedEpoch, type EpochStore } from './agreedEpoch.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
 import { UntoldPurses } from './untoldPurses.ts'
 
@@ -28,15 +29,6 @@ export interface HotStateOptions {
   readonly openLink?: OpenRedisLink
   /** Called when Redis is up with an epoch that it has just been told: it holds nothing yet. */
   readonly onNewEpoch?: () => void
-}
-
-/** Where the ledger keeps which Redis an epoch belongs to. */
-export interface EpochStore {
-  /** @returns the epoch of exactly this Redis and ledger, advanced where the stored one is another's or `known` is not the stored epoch */
-  agree(
-    shard: number,
-    redis: { readonly runId: string; readonly replicationId: string; readonly known: number | undefined },
-  ): Promise<number>
 }
 
 /** A purse's committed state, as it goes into Redis. */
@@ -335,7 +327,7 @@ export class HotState {
     const before = this.#epoch
     if (before === undefined) return
     try {
-      const { epoch } = await this.#epochOfBoth()
+      const { epoch } = await agreedEpoch(this.#redis, this.#key('epoch'), this.#options)
       if (epoch === before || this.#epoch !== before) return
       this.#down('another history of the ledger')
       await this.#agree()
@@ -361,7 +353,7 @@ export class HotState {
     try {
       const { shard, log } = this.#options
       for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.load(script)
-      const { epoch, known } = await this.#epochOfBoth()
+      const { epoch, known } = await agreedEpoch(this.#redis, this.#key('epoch'), this.#options)
       const holds = await this.#redis.evaluate(EPOCH, [this.#key('epoch'), this.#key('reservations')], [String(epoch)])
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
@@ -377,21 +369,6 @@ export class HotState {
       })
     }
   }
-
-  /** @returns the epoch that the ledger gives the Redis that is connected now, and what that Redis knows */
-  async #epochOfBoth(): Promise<{ readonly epoch: number; readonly known: number | undefined }> {
-    const { shard, epochs } = this.#options
-    const info = await this.#redis.info()
-    if (/^role:slave/m.test(info)) throw new Error('this Redis is a replica and takes no writes; point REDIS_URL at the primary')
-    const [held = null] = await this.#redis.mget([this.#key('epoch')])
-    const known = held === null ? undefined : Number(held)
-    const ids = { runId: infoField(info, 'run_id'), replicationId: infoField(info, 'master_replid') }
-    return { epoch: await epochs.agree(shard, { ...ids, known }), known }
-  }
-}
-
-function infoField(info: string, name: string): string {
-  return new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? ''
 }
 
 function dayNumber(day: string): number {

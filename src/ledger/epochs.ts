@@ -2,7 +2,7 @@
  * Which Redis and which history of the ledger the epoch of a shard belongs to, by compare-and-set: of two processes that see the same change one
  * moves it on. A ledger that was restored, or that a standby went on with, has another history (see migration 0026): it may have lost what Redis knows.
  */
-import type { EpochStore } from '../decision/hotState.ts'
+import type { EpochStore } from '../decision/agreedEpoch.ts'
 import type { LedgerConnection, Statement } from './connection.ts'
 
 interface EpochRow {

@@ -1,6 +1,7 @@
 /** The ledger as the rest of the switch sees it: group commit, and the look-ups that a decision may need. */
 import type { Clock } from '../clock.ts'
-import type { CommittedPurse, EpochStore } from '../decision/hotState.ts'
+import type { EpochStore } from '../decision/agreedEpoch.ts'
+import type { CommittedPurse } from '../decision/hotState.ts'
 import type { OriginalSnapshot } from '../decision/original.ts'
 import type { Logger } from '../log.ts'
 import type { Terminal } from '../transaction/terminal.ts'

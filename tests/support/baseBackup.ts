@@ -45,7 +45,9 @@ export async function archiveAll({ sql }: Pick<TestSwitch, 'sql'>): Promise<void
   await sql(`SELECT pg_create_restore_point('rehearsal')`)
   const [segment] = await sql<{ name: string }>('SELECT pg_walfile_name(pg_switch_wal()) AS name')
   await until(async () => {
-    const [archiver] = await sql<{ done: boolean }>('SELECT last_archived_wal >= $1 AS done FROM pg_stat_archiver', [segment?.name])
+    const [archiver] = await sql<{ done: boolean }>('SELECT last_archived_wal >= $1 AS done FROM pg_stat_archiver', [
+      segment?.name,
+    ])
     return archiver?.done === true
   })
 }
