@@ -94,6 +94,10 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     throw new ConfigError(
       `${settingsFile}: events.webhooks.leaseMs must be more than deadlineMs, so that a request ends before another process may send one`,
     )
+  if (settings.workers.startMs <= settings.redis.preloadMs)
+    throw new ConfigError(
+      `${settingsFile}: workers.startMs must be more than redis.preloadMs, or a worker that fills Redis is ended while it does`,
+    )
   const noticesFile = environment['SARF_NOTICES'] ?? fileURLToPath(new URL('notices.json', configFolder))
   const texts = noticeTextsOf(readJson(noticesFile))
   if (typeof texts === 'string') throw new ConfigError(`${noticesFile}: ${texts}`)
@@ -246,8 +250,12 @@ function withEnvironment(settings: Settings, environment: Readonly<Record<string
     if (!/^\d{1,5}$/.test(text) || value > 65535) throw new ConfigError(`${name} must be a port from 0 to 65535, not "${text}"`)
     return value
   }
+  const workers = environment['SARF_WORKERS']
+  if (workers !== undefined && (!/^\d{1,2}$/.test(workers) || Number(workers) < 1 || Number(workers) > 64))
+    throw new ConfigError(`SARF_WORKERS (--workers) must be a number from 1 to 64, not "${workers}"`)
   return {
     ...settings,
+    workers: { ...settings.workers, count: workers === undefined ? settings.workers.count : Number(workers) },
     host: environment['SARF_HOST'] ?? settings.host,
     ...(environment['SARF_LOG_LEVEL'] === undefined ? {} : { logLevel: environment['SARF_LOG_LEVEL'] as Settings['logLevel'] }),
     http: { ...settings.http, port: port('SARF_PORT_HTTP', settings.http.port) },

@@ -284,6 +284,22 @@ export const SettingsSchema = Type.Object(
       },
       closed,
     ),
+    /** Processes that share the ports: `--workers`. Every limit in this file is one process's. */
+    workers: Type.Object(
+      {
+        /** 1: this process alone, without a primary process. SARF_WORKERS and --workers win. */
+        count: count(1, 64),
+        /** One that died is started again after `restartMs`, then twice as long each time; from the beginning again once it has lived for `steadyMs`. */
+        restartMs: count(1, 3_600_000),
+        restartMaxMs: count(1, 3_600_000),
+        steadyMs: count(0, 86_400_000),
+        /** So many in a row that end before they take messages, while nobody else takes any, end it all. */
+        startsMax: count(1, 1000),
+        /** One that does not take messages by then is ended; more than redis.preloadMs. */
+        startMs: count(1000, 3_600_000),
+      },
+      closed,
+    ),
     drainMs: count(100, 600_000),
     logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   },

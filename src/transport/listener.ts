@@ -27,6 +27,8 @@ export interface Listener {
   readonly connections: number
   /** Handshakes from now on are made with these; connections that are open stay. Nothing for a plain link. */
   renew(certificates: Certificates): void
+  /** Whether new connections are for this process or, among workers, for the others only; those that are open go on. */
+  takeConnections(taking: boolean): void
   /** No new connections and no new frames; what has come in and was not read stays unread. Answers are still sent. */
   stopReading(): void
   /**
@@ -139,6 +141,11 @@ class LinkListener implements Listener {
 
   renew(certificates: Certificates): void {
     this.#handshakes?.renew(certificates)
+  }
+
+  takeConnections(taking: boolean): void {
+    // node:cluster offers what a worker has no room for to the next one.
+    this.#server.maxConnections = taking ? Infinity : 0
   }
 
   stopReading(): void {
