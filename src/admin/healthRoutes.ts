@@ -80,7 +80,9 @@ function readiness({ ledger, hotState, workers }: HealthParts): Static<typeof Re
     parts: {
       ledger: ledgerUp ? { up: true } : { up: false, detail: LEDGER_DOWN },
       redis: redisUp ? { up: true } : { up: false, detail: REDIS_DOWN },
-      ...(workers === undefined ? {} : { workers: missing > 0 ? { up: false, detail: missingText(workers.group) } : { up: true } }),
+      ...(workers === undefined
+        ? {}
+        : { workers: missing > 0 ? { up: false, detail: missingText(workers.group) } : { up: true } }),
     },
   }
 }

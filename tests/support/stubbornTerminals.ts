@@ -38,6 +38,8 @@ interface TerminalsOptions {
   readonly inFlight: number
   /** What is not answered by then is sent again; what its connection did not live to answer, as soon as there is another one. */
   readonly repeatAfterMs?: number
+  /** Between an answer and the next purchase; absent: none. */
+  readonly pauseMs?: number
 }
 const spec = messageSpec('ascii')
 
@@ -47,9 +49,12 @@ export class StubbornTerminals {
   readonly #households: number
   readonly #terminals: Terminal[]
   readonly repeatAfterMs: number
+  readonly pauseMs: number
+  approved = 0
 
   constructor(options: TerminalsOptions) {
     this.repeatAfterMs = options.repeatAfterMs ?? REPEAT_AFTER_MS
+    this.pauseMs = options.pauseMs ?? 0
     this.#port = options.port
     this.#households = options.households
     this.#terminals = Array.from({ length: options.terminals }, (_, index) => new Terminal(index + 1, options.inFlight, this))
@@ -57,10 +62,6 @@ export class StubbornTerminals {
 
   get port(): number {
     return this.#port
-  }
-
-  get approved(): number {
-    return this.journal.filter((entry) => entry.responseCode === '00').length
   }
 
   start(): void {
@@ -208,7 +209,9 @@ class Terminal {
     this.#outstanding.delete(stan)
     one.entry.answeredAtMs = Date.now()
     one.entry.responseCode = decoded.message.text(39)
+    if (one.entry.responseCode === '00') this.#all.approved++
     if (this.#outstanding.size === 0) this.#wake?.()
-    this.#fill()
+    if (this.#all.pauseMs === 0) this.#fill()
+    else setTimeout(() => this.#fill(), this.#all.pauseMs)
   }
 }
