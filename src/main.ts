@@ -41,6 +41,7 @@ import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
+import { InFlight } from './transport/inFlight.ts'
 import { listen, type Listener } from './transport/listener.ts'
 import { runProgram } from './workers/program.ts'
 import type { Seat } from './workers/seat.ts'
@@ -178,6 +179,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
+  const inFlight = new InFlight(config.transport)
   let http: HttpServer | undefined
   let jobs: Jobs | undefined
   const stop = async (): Promise<void> => {
@@ -206,7 +208,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     const hotCards = new HotCards({ config, desk, clock, log })
     const parts = { config, authorizer, macGate, network, hotCards, reconciler, clock, log }
     for (const [index, link] of config.links.entries()) {
-      listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
+      listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight }))
     }
     await events.start()
     http = await startHttpServer({ ...parts, ledger, hotState, metrics, workers, desk, vault, hsm, events })
@@ -264,11 +266,9 @@ function developmentVault({ security }: Config): DataVault {
 function listenOn(
   link: LinkConfig,
   certificates: Certificates | undefined,
-  parts: MessageParts,
-  config: Config,
-  log: Logger,
-  metrics: Metrics,
+  parts: MessageParts & { readonly config: Config; readonly metrics: Metrics; readonly inFlight: InFlight },
 ): Promise<Listener> {
+  const { config, log, metrics, inFlight } = parts
   const spec = messageSpec(link.spec)
   const bindTerminals = link.bindTerminals === true
   return listen({
@@ -278,6 +278,7 @@ function listenOn(
     certificates,
     log,
     metrics: metrics.ofLink(link.name),
+    inFlight,
     onFrame: (payload, exchange) => {
       const origin = { link: link.name, certificate: exchange.peer.certificate?.fingerprint, bindTerminals, macKey: undefined }
       answerMessage(parts, link, spec, payload, origin, (outcome) => {

@@ -80,8 +80,14 @@ const TransportSchema = Type.Object(
     idleMs: count(10, 86_400_000),
     connectionsPerAddressMax: count(1, 100_000),
     inFlightPerConnectionMax: count(1, 100_000),
+    /** Over all links; beyond it each connection has an equal share, and those with more are not read from until they have less. */
+    inFlightMax: count(1, 1_000_000),
+    /** What a connection may always have, however many others there are. */
+    inFlightShareMin: count(1, 1000),
     /** A peer that does not read its answers is paused above this many unsent bytes. */
     unsentBytesMax: count(1024, 100_000_000),
+    /** A peer that takes nothing of its answers for so long is dropped. */
+    stalledMs: count(10, 3_600_000),
   },
   closed,
 )
