@@ -94,10 +94,6 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     throw new ConfigError(
       `${settingsFile}: events.webhooks.leaseMs must be more than deadlineMs, so that a request ends before another process may send one`,
     )
-  if (settings.workers.startMs <= settings.redis.preloadMs)
-    throw new ConfigError(
-      `${settingsFile}: workers.startMs must be more than redis.preloadMs, or a worker that fills Redis is ended while it does`,
-    )
   const noticesFile = environment['SARF_NOTICES'] ?? fileURLToPath(new URL('notices.json', configFolder))
   const texts = noticeTextsOf(readJson(noticesFile))
   if (typeof texts === 'string') throw new ConfigError(`${noticesFile}: ${texts}`)

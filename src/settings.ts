@@ -301,7 +301,7 @@ export const SettingsSchema = Type.Object(
         steadyMs: count(0, 86_400_000),
         /** So many in a row that end before they take messages, while nobody else takes any, end it all. */
         startsMax: count(1, 1000),
-        /** One that does not take messages by then is ended; more than redis.preloadMs. */
+        /** One that does not take messages by then is ended; redis.preloadMs, for which it may fill Redis, come on top. */
         startMs: count(1000, 3_600_000),
       },
       closed,

@@ -15,7 +15,7 @@ import type { Address, GroupState, ToPrimary, ToWorker } from './messages.ts'
 export interface WorkersOptions {
   /** What a worker runs; it is given `--slot` and a number. */
   readonly program: string
-  readonly config: Pick<Config, 'workers' | 'drainMs'>
+  readonly config: Pick<Config, 'workers' | 'redis' | 'drainMs'>
   /** Over this process's own. */
   readonly environment?: Readonly<Record<string, string | undefined>>
   readonly log: Logger
@@ -141,7 +141,7 @@ export class Primary {
     const member = new Member({
       slot,
       worker: cluster.fork({ ...environment, SARF_WORKERS: '1' }),
-      startMs: config.workers.startMs,
+      startMs: config.workers.startMs + config.redis.preloadMs,
       onMessage: (from, message) => {
         this.#received(from, message)
       },

@@ -2,10 +2,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
+import { loadConfig } from '../../src/config.ts'
 import type { LogFields, Logger } from '../../src/log.ts'
 import { Primary } from '../../src/workers/primary.ts'
 import { temporaryDirectory } from '../support/stack.ts'
 
+const NOWHERE = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere', REDIS_URL: 'redis://127.0.0.1:1' }
 const PATIENCE = { timeout: 20_000, interval: 5 }
 
 /** Does what the file `orders` says when it starts: `listen`, `end` or `hang`; goes when it is told to drain. */
@@ -44,8 +46,9 @@ function prepare(settings: object = {}): Tried {
   const said: (LogFields & { readonly message: string })[] = []
   const note = (fields: LogFields, message: string): void => void said.push({ ...fields, message })
   const log: Logger = { debug: note, info: note, warn: note, error: note }
+  const shipped = { redis: { ...loadConfig(NOWHERE).redis, preloadMs: 0 } }
   const workers = { count: 2, restartMs: 10, restartMaxMs: 40, steadyMs: 60_000, startsMax: 3, startMs: 20_000, ...settings }
-  const primary = new Primary({ program, config: { workers, drainMs: 5000 }, environment: { FOLDER: folder }, log })
+  const primary = new Primary({ program, config: { ...shipped, workers, drainMs: 5000 }, environment: { FOLDER: folder }, log })
   onTestFinished(() => primary.drain())
   const order = (what: string): void => {
     writeFileSync(join(folder, 'orders'), what)
