@@ -44,7 +44,7 @@ interface TurnResult {
   readonly p99: number
   readonly max: number
   readonly cutOff: number
-  readonly floodMegabytes: number
+  readonly floodKilobytes: number
   readonly switchMegabytes: number | null
 }
 
@@ -126,7 +126,7 @@ async function runTurn(load: Load, stack: PrivateStack, turn: string, plan: Host
     p99: percentileMs(measurement.latency, 99),
     max: percentileMs(measurement.latency, 100),
     cutOff: counts.cutOff,
-    floodMegabytes: Math.round(counts.answers / 1_000_000),
+    floodKilobytes: Math.round(counts.answers / 1000),
     switchMegabytes,
   }
 }
@@ -145,7 +145,7 @@ function table(results: readonly TurnResult[]): string {
   const rows = results.map(
     (row) =>
       `| ${row.turn} | ${String(row.answered)} | ${String(row.errors)} | ${String(row.p50)} ms | ${String(row.p99)} ms | ${String(row.max)} ms | ` +
-      `${String(row.cutOff)} | ${String(row.floodMegabytes)} MB | ${row.switchMegabytes === null ? '?' : `${String(row.switchMegabytes)} MB`} |`,
+      `${String(row.cutOff)} | ${String(row.floodKilobytes)} kB | ${row.switchMegabytes === null ? '?' : `${String(row.switchMegabytes)} MB`} |`,
   )
   const heads = ['besides', 'answered', 'errors', 'p50', 'p99', 'max', 'cut off', 'answers to floods', 'memory of the switch']
   return [`| ${heads.join(' | ')} |`, `|${'---|'.repeat(heads.length)}`, ...rows, ''].join('\n')

@@ -181,7 +181,10 @@ export class Primary {
         }
         waitMs = performance.now() - member.startedMs >= steadyMs ? restartMs : waitMs
         log.error({ worker: slot, reason: how, delayMs: waitMs }, 'a worker died; it is started again')
-        await Promise.race([sleep(waitMs, undefined, { ref: false }), this.#stopping.promise])
+        // In a rolling restart it may have been the only one that took new connections.
+        this.#tell([...this.#members], { kind: 'connections', taking: true })
+        // The timer keeps the process, which may have no worker left.
+        await Promise.race([sleep(waitMs), this.#stopping.promise])
         waitMs = Math.min(waitMs * 2, restartMaxMs)
         if (this.#isStopping) return
       }
