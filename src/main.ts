@@ -235,7 +235,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     ],
     drain: stop,
     takeConnections: (taking) => {
-      for (const listener of [...listeners, http]) listener?.takeConnections(taking)
+      for (const listener of [...listeners, http]) listener.takeConnections(taking)
     },
     renewCertificates: () => {
       // All are read before any is used.

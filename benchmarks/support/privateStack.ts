@@ -179,7 +179,7 @@ function listens(port: number): Promise<boolean> {
 async function isComplete(httpPort: number): Promise<boolean> {
   try {
     const answer = await fetch(`http://127.0.0.1:${String(httpPort)}/readyz`)
-    return ((await answer.json()) as { readonly degraded: boolean }).degraded === false
+    return !((await answer.json()) as { readonly degraded: boolean }).degraded
   } catch {
     return false
   }

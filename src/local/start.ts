@@ -97,8 +97,8 @@ async function main(): Promise<number> {
 async function start(starting: Starting): Promise<void> {
   const { folder, request } = starting
   // With stand-ins for what is not known yet: a wrong setting or a port in use is said before anything takes time.
-  const asked = { ...process.env, ...(starting.workers === undefined ? {} : { SARF_WORKERS: starting.workers }) }
-  const wanted = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://:none@127.0.0.1', ...asked })
+  const standIns = { DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://:none@127.0.0.1' }
+  const wanted = loadConfig({ ...standIns, ...process.env }, starting.workers)
   await checkPorts(wanted)
   const given = { databaseUrl: process.env['DATABASE_URL'], redisUrl: process.env['REDIS_URL'] }
   if (starting.fresh && (given.databaseUrl ?? given.redisUrl) !== undefined) {
@@ -112,8 +112,8 @@ async function start(starting: Starting): Promise<void> {
   request.throwIfAsked()
   const redisUrl = given.redisUrl ?? (await privateRedis(starting))
   request.throwIfAsked()
-  const environment = { SARF_NOTICE_FILE: noticesFile(folder), ...asked, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }
-  const config = loadConfig(environment)
+  const environment = { SARF_NOTICE_FILE: noticesFile(folder), ...process.env, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }
+  const config = loadConfig(environment, starting.workers)
   const addresses = await (config.workers.count > 1 ? startWorkers(starting, config, environment) : startOne(starting, config))
   const ports = Object.fromEntries(addresses.map(({ name, port }) => [name, port]))
   const record = { pid: process.pid, databaseUrl, redisUrl, ports }

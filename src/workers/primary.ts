@@ -86,7 +86,7 @@ export class Primary {
    */
   async restart(): Promise<boolean> {
     const { log } = this.#options
-    if (this.#isRolling || this.#isStopping) {
+    if (this.#isRolling || this.#hasToStop()) {
       log.warn({}, 'a rolling restart is under way or the switch is stopping: nothing more was begun')
       return false
     }
@@ -95,7 +95,7 @@ export class Primary {
     log.info({ count: old.length }, 'rolling restart begins')
     try {
       for (const member of old) {
-        if (this.#isStopping) return false
+        if (this.#hasToStop()) return false
         // One that died meanwhile is a fresh one already.
         if (member.hasEnded) continue
         const fresh = this.#begin(this.#freeSlot(), 'rolling')
@@ -110,7 +110,7 @@ export class Primary {
       return true
     } catch (error) {
       // A worker that was still starting ended with the rest.
-      if (this.#isStopping) return false
+      if (this.#hasToStop()) return false
       this.#tell(old, { kind: 'connections', taking: true })
       const reason = error instanceof Error ? error.message : String(error)
       log.error({ reason }, 'rolling restart given up: a fresh worker could not be started; the old ones serve on')
@@ -119,6 +119,11 @@ export class Primary {
     } finally {
       this.#isRolling = false
     }
+  }
+
+  /** A method, since it may be another answer after each wait. */
+  #hasToStop(): boolean {
+    return this.#isStopping
   }
 
   get #state(): GroupState {
@@ -172,7 +177,7 @@ export class Primary {
       let waitMs = restartMs
       for (let member = first; ; member = this.#begin(slot, 'died')) {
         const how = await member.ended
-        if (this.#isStopping || member.wasAsked) return
+        if (this.#hasToStop() || member.wasAsked) return
         this.#slots.add(slot)
         if (!member.hasListened && this.#state.listening === 0 && ++this.#startsFailed >= startsMax) {
           await this.drain()
@@ -186,7 +191,7 @@ export class Primary {
         // The timer keeps the process, which may have no worker left.
         await Promise.race([sleep(waitMs), this.#stopping.promise])
         waitMs = Math.min(waitMs * 2, restartMaxMs)
-        if (this.#isStopping) return
+        if (this.#hasToStop()) return
       }
     }
     void keep()

@@ -20,7 +20,7 @@ interface StartOptions {
 export async function runProgram(file: string, start: StartSwitch): Promise<void> {
   try {
     const { workers, slot } = readOptions()
-    const config = loadConfig(workers === undefined ? process.env : { ...process.env, SARF_WORKERS: workers })
+    const config = loadConfig(undefined, workers)
     if (isWorker()) {
       const log = createLogger(config.logLevel, undefined, { worker: slot })
       await serveAsWorker((seat) => start(config, { slot, workers: seat, log }))

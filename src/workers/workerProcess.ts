@@ -14,14 +14,14 @@ export function isWorker(): boolean {
 /** Starts the switch and serves until it is told to leave; the process ends then. @throws what `start` throws */
 export async function serveAsWorker(start: (seat: Seat) => Promise<Served>): Promise<void> {
   const seat = new PrimarySeat()
-  let running: Served | undefined
+  const started: { running?: Served } = {}
   let leaving = false
   const leave = (): void => {
     if (leaving) return
     leaving = true
     // What has not begun to serve has nothing to drain.
-    if (running === undefined) process.exit(0)
-    running.drain().then(
+    if (started.running === undefined) process.exit(0)
+    started.running.drain().then(
       async () => {
         tell({ kind: 'leaving', measured: await seat.measured() }, () => process.exit(0))
       },
@@ -37,19 +37,19 @@ export async function serveAsWorker(start: (seat: Seat) => Promise<Served>): Pro
   process.on('message', (message: ToWorker) => {
     switch (message.kind) {
       case 'connections':
-        running?.takeConnections(message.taking)
+        started.running?.takeConnections(message.taking)
         break
       case 'drain':
         leave()
         break
       case 'renewCertificates':
-        renew(running)
+        renew(started.running)
         break
       default:
         seat.received(message)
     }
   })
-  running = await start(seat)
+  const running = (started.running = await start(seat))
   tell({ kind: 'listening', addresses: running.addresses })
 }
 

@@ -226,7 +226,7 @@ it('who floods has no more in flight than its share, and nobody else waits for i
   for (const { socket } of others) socket.write(framed('1') + framed('2'))
   await until(() => pending.length === first + 20)
   for (const { exchange } of pending.splice(first)) exchange.answer(Buffer.from('ok'))
-  for (const { received } of others) await until(() => received() === framed('ok').repeat(2))
+  for (const other of others) await until(() => other.received() === framed('ok').repeat(2))
   let most = 0
   let answered = 0
   while (answered < 900) {
@@ -235,7 +235,7 @@ it('who floods has no more in flight than its share, and nobody else waits for i
     pending.shift()?.exchange.answer(Buffer.from('f'))
     answered++
   }
-  for (const { received } of floods) await until(() => received() === framed('f').repeat(300))
+  for (const one of floods) await until(() => one.received() === framed('f').repeat(300))
   expect(most).toBe(first)
 })
 
