@@ -65,7 +65,8 @@ export function renew(running: Pick<Served, 'renewCertificates'> | undefined): v
 }
 
 class PrimarySeat implements Seat {
-  group: GroupState = { wanted: 1, listening: 1 }
+  /** Until the primary has told: not complete. */
+  group: GroupState = { wanted: 1, listening: 0 }
   readonly #asked = new Map<number, (text: string) => void>()
   #registry: Pick<Registry, 'getMetricsAsJSON'> | undefined
   #count = 0
