@@ -15,6 +15,7 @@ const LAYERS = [
   'programme',
   'settlement',
   'admin',
+  'workers',
   'local',
   'cli',
 ]
@@ -70,6 +71,7 @@ const configuration = {
     only('decision-has-redis', 'node_modules/ioredis/', '^src/decision/'),
     only('ledger-has-postgres', 'node_modules/(pg|pg-copy-streams|node-pg-migrate)/', '^src/ledger/'),
     only('security-has-pkcs11', 'node_modules/pkcs11js/', '^src/security/'),
+    only('workers-has-processes', '^(node:)?cluster$', '^src/workers/'),
     only('admin-has-http', 'node_modules/(fastify|@fastify/[^/]+)/', '^src/admin/'),
   ],
   options: {

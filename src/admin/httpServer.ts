@@ -29,6 +29,8 @@ export type SchemaCompilation = 'at start' | 'at first use'
 
 export interface HttpServer {
   readonly port: number
+  /** Whether new connections are for this process or, among workers, for the others only. */
+  takeConnections(taking: boolean): void
   /** Takes no new work; resolves when what is in flight has been answered. After `withinMs` the connections are dropped. */
   close(withinMs: number): Promise<void>
 }
@@ -56,6 +58,9 @@ export async function startHttpServer(parts: HttpServerParts): Promise<HttpServe
   }
   return {
     port: portOf(app) ?? config.http.port,
+    takeConnections(taking) {
+      app.server.maxConnections = taking ? Infinity : 0
+    },
     async close(withinMs) {
       stopping = true
       const cancel = clock.after(withinMs, () => {
