@@ -26,6 +26,7 @@ import type { LinkKeys } from './linkKeys.ts'
 import type { Hsm } from './security/hsm.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import {
+  basisOf,
   commitItemOf,
   keyQuestion,
   neededReservation,
@@ -87,7 +88,7 @@ export class Authorizer {
     this.#recalling = stage('recall', (batch) => this.#recall(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
     this.#verifying = stage('verify', (batch) => this.#verify(batch))
-    this.#departure = new Departure(parts)
+    this.#departure = new Departure({ ...parts, overdue: (passage) => this.#overdue(passage) })
     this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
     this.#opening = stage('open', (batch) => this.#open(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
@@ -95,12 +96,8 @@ export class Authorizer {
     this.#terminals = new TerminalGate({
       ...parts,
       stage: { clock: parts.clock, batchMax, callsInFlightMax, onBatch: parts.metrics.batch('authenticate') },
-      admit: (passage) => {
-        this.#admit(passage)
-      },
-      decline: (passage, reason) => {
-        this.#declineNow(passage, reason)
-      },
+      admit: (passage) => this.#admit(passage),
+      decline: (passage, reason) => this.#declineNow(passage, reason),
     })
   }
 
@@ -109,19 +106,25 @@ export class Authorizer {
     return this.#departure.underWay
   }
 
+  get isCrowded(): boolean {
+    return this.#departure.isCrowded
+  }
+
   /** Calls `respond` exactly once, with the result or, where the outcome cannot be known in time, with undefined. */
   submit(asked: Transaction | Unsupported, respond: Respond, origin: Origin): void {
     const { clock, config, ledger } = this.#parts
     const nowMs = clock.now()
     const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
-    this.#departure.expect()
-    if (this.underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
+    this.#departure.expect(passage)
+    const isFull = this.underWay > config.authorization.queueMax || this.#departure.isCrowded
+    if (isFull || !ledger.available) this.#declineNow(passage, 'cannot_decide')
     else this.#terminals.enter(passage)
   }
 
   /** Resolves when everything submitted has been answered and Redis has been told what became of it. */
   async idle(): Promise<void> {
     await this.#departure.idle()
+    await this.#parts.ledger.idle()
     await this.#upkeep.idle()
     await this.#reserving.idle()
   }
@@ -138,12 +141,8 @@ export class Authorizer {
   async #load(batch: Passage[]): Promise<void> {
     try {
       await findCards({ ...this.#parts, upkeep: this.#upkeep }, batch, {
-        found: (passage) => {
-          this.#loaded(passage)
-        },
-        unknown: (passage) => {
-          this.#declineNow(passage, reasonWithoutCard(passage))
-        },
+        found: (passage) => this.#loaded(passage),
+        unknown: (passage) => this.#declineNow(passage, reasonWithoutCard(passage)),
       })
     } catch (error) {
       this.#cannotDecide(
@@ -202,6 +201,7 @@ export class Authorizer {
 
   /** A fault of ours costs its own message an answer of 96, no other message anything. */
   #decide(passage: Passage): void {
+    if (passage.place === 'leaving') return
     try {
       this.#decideNow(passage)
     } catch (error) {
@@ -315,7 +315,7 @@ export class Authorizer {
   /** Look again: card and purses from the ledger, then decide on what is really there. */
   async #refresh(batch: Passage[]): Promise<void> {
     try {
-      const found = await this.#upkeep.reload(batch.map((passage) => passage.transaction.cardToken))
+      const found = await this.#upkeep.lookAgain(batch.map((passage) => passage.transaction.cardToken))
       for (const passage of batch) {
         const known = found.get(passage.transaction.cardToken)
         passage.card = known?.card ?? passage.card
@@ -329,17 +329,25 @@ export class Authorizer {
   }
 
   #commit(passage: Passage): void {
-    passage.submitted = 'decision'
-    this.#parts.ledger.submit(passage, commitItemOf(passage), passage.deadlineMs)
+    const item = commitItemOf(passage)
+    if (passage.place === 'leaving') {
+      // Nobody waits for it any more: nothing is posted, and what was set aside is free again.
+      const settlement = settlementOf(passage, item, undefined)
+      if (settlement !== undefined) this.#settle(settlement)
+    } else this.#submit(passage, 'decision', item)
+  }
+
+  #submit(passage: Passage, submitted: Passage['submitted'], item: CommitItem): void {
+    passage.submitted = submitted
+    passage.place = 'ledger'
+    this.#parts.ledger.submit(passage, item, passage.deadlineMs)
   }
 
   /** The key of an original that was never seen is taken; only then is its reversal answered. */
   #remember(passage: Passage): void {
     const { key, keyDate } = keyQuestion(originalOf(passage))
-    passage.submitted = 'tombstone'
     if (this.#isRetained(keyDate)) {
-      const tombstone = tombstoneOf(key, keyDate, passage.transaction.cardToken, 'reversed_before')
-      this.#parts.ledger.submit(passage, tombstone, passage.deadlineMs)
+      this.#submit(passage, 'tombstone', tombstoneOf(key, keyDate, passage.transaction.cardToken, 'reversed_before'))
     } else {
       // Too old to be accepted when it comes: there is nothing to refuse.
       passage.decision = { kind: 'approve', approved: 0, partial: false, posting: NOTHING_TO_POST }
@@ -348,6 +356,7 @@ export class Authorizer {
   }
 
   readonly #committed = (passage: Passage, item: CommitItem, outcome: CommitOutcome): void => {
+    if (passage.place === 'ledger') passage.place = 'here'
     if (outcome.kind === 'unknown') {
       // The reservation stays: the sweeper finds out.
       this.#respond(passage, undefined)
@@ -365,6 +374,7 @@ export class Authorizer {
       const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
       if (settlement !== undefined) this.#settle(settlement)
     }
+    const basis = basisOf(passage)
     passage.reserved = false
     passage.reservedAnew = false
     switch (outcome.kind) {
@@ -376,6 +386,7 @@ export class Authorizer {
         this.#answerAgain(passage, outcome.stored)
         return
       case 'refused':
+        this.#parts.metrics.guardRefused(outcome.guard, basis)
         if (outcome.guard === 'original') this.#tracing.push(passage)
         else this.#refreshing.push(passage)
         return
@@ -388,6 +399,12 @@ export class Authorizer {
       default:
         assertNever(outcome)
     }
+  }
+
+  /** Its deadline is over: what was not submitted by then never is; what was, nobody can be told of. */
+  #overdue(passage: Passage): void {
+    if (passage.place === 'ledger') this.#respond(passage, undefined)
+    else this.#declineNow(passage, 'cannot_decide')
   }
 
   #force(passage: Passage): void {
@@ -414,6 +431,7 @@ export class Authorizer {
   }
 
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
+    if (passage.place === 'leaving') return
     this.#upkeep.giveBack(passage, result?.replayed === true)
     this.#releasePin(passage)
     forgetPins(passage)

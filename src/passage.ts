@@ -63,6 +63,12 @@ export class Passage implements CommitOwner {
   forced = false
   /** What was last submitted to the ledger: the decision itself, or the tombstone of an original that was never seen. */
   submitted: 'decision' | 'tombstone' = 'decision'
+  /** The ledger has what was submitted, and may have written it; or its answer is known, and nothing more is to come of it. */
+  place: 'here' | 'ledger' | 'leaving' = 'here'
+  /** Its deadline is over. */
+  isLate = false
+  isTold = false
+  enteredTick = 0
 
   constructor(
     asked: Transaction | Unsupported,
@@ -83,6 +89,10 @@ export class Passage implements CommitOwner {
   get transaction(): Transaction {
     assert(this.asked.kind !== 'unsupported', 'what is not supported is answered before it is looked at')
     return this.asked
+  }
+
+  get isWithLedger(): boolean {
+    return this.place === 'ledger'
   }
 
   /** A forced advice has a key of its own, so that it too is posted once. */
@@ -253,6 +263,12 @@ export function reservationOf(passage: Passage, approval: Approval): Reservation
   const { transaction, key } = passage
   const { purseId, gate, counter, delta, setMarks } = movement
   return { key, keyDate: transaction.keyDate, body: transaction.body, purseId, debit: -delta, gate, setMarks, counter }
+}
+
+/** What a decision was made on: a reservation in Redis, a copy of the card alone, or the ledger's own word. */
+export function basisOf({ reservedAnew, purses }: Passage): 'redis' | 'copy' | 'ledger' {
+  if (reservedAnew) return 'redis'
+  return purses === undefined ? 'copy' : 'ledger'
 }
 
 /** What Redis is to learn from a commit; undefined where it learns nothing. */

@@ -21,12 +21,20 @@ export interface PrivateStackOptions extends PrivateServersOptions {
   readonly profileDirectory: string | undefined
   /** Each once. */
   readonly securities: readonly SecurityName[]
+  /** Called before a switch is started, with the servers; where it is to find them, if not where they are. */
+  readonly addresses?: (servers: PrivateServers) => Promise<ServerAddresses>
+}
+
+export interface ServerAddresses {
+  readonly databaseUrl: string
+  readonly redisUrl: string
 }
 
 export interface PrivateStack {
   readonly directory: string
+  readonly servers: PrivateServers
   readonly databaseUrl: string
-  /** Of the switch that demands so much, by the link's name. @throws RangeError where it was not started */
+  /** Of the switch that demands so much, by the link's name, and `http`. @throws RangeError where it was not started */
   portsOf(security: SecurityName): Readonly<Record<string, number>>
   /** CPU seconds so far, by part; empty where the system does not say. */
   cpu(): Readonly<Record<string, number>>
@@ -45,6 +53,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
   const servers = await startPrivateServers(options)
   try {
     const { postgres, redis, directory } = servers
+    const addresses = (await options.addresses?.(servers)) ?? { databaseUrl: postgres.url, redisUrl: redis.url }
     const switches = new Map<SecurityName, OwnSwitch>()
     const endAll = async (): Promise<void> => {
       await Promise.all([...switches.values()].map(({ child }) => end(child)))
@@ -52,7 +61,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
     try {
       for (const security of options.securities) {
         options.onStep(`starting the switch${options.securities.length === 1 ? '' : ` for security ${security}`}`)
-        switches.set(security, await startSwitch(servers, options.profileDirectory, security))
+        switches.set(security, await startSwitch(servers, addresses, options.profileDirectory, security))
       }
     } catch (error) {
       await endAll()
@@ -63,6 +72,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
     )
     return {
       directory,
+      servers,
       databaseUrl: postgres.url,
       portsOf: (security) => {
         const own = switches.get(security)
@@ -88,13 +98,14 @@ interface OwnSwitch {
 }
 
 async function startSwitch(
-  { directory, postgres, redis, config }: PrivateServers,
+  { directory, config }: PrivateServers,
+  { databaseUrl, redisUrl }: ServerAddresses,
   profileDirectory: string | undefined,
   security: SecurityName,
 ): Promise<OwnSwitch> {
   const ports: Record<string, number> = {}
-  for (const { name } of config.links) ports[name] = await freePort()
-  const settings = Object.entries({ ...ports, http: await freePort() }).map(([name, port]): [string, string] => [
+  for (const name of [...config.links.map((link) => link.name), 'http']) ports[name] = await freePort()
+  const settings = Object.entries(ports).map(([name, port]): [string, string] => [
     portSetting(name),
     String(port),
   ])
@@ -105,8 +116,8 @@ async function startSwitch(
   const child = spawn(process.execPath, [...profiling, fileURLToPath(new URL('../../src/main.ts', import.meta.url))], {
     env: cleanEnvironment({
       ...Object.fromEntries(settings),
-      DATABASE_URL: postgres.url,
-      REDIS_URL: redis.url,
+      DATABASE_URL: databaseUrl,
+      REDIS_URL: redisUrl,
       SARF_CONFIG: settingsWithFilledRedis(directory, security),
       SARF_PROGRAMME: programmeFile(directory, security),
       SARF_LOG_LEVEL: 'warn',
