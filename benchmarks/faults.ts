@@ -166,7 +166,11 @@ function between(cpu: readonly Cpu[], phase: number): Cpu {
   return Object.fromEntries(Object.entries(to).map(([name, seconds]) => [name, Math.max(0, seconds - (from[name] ?? 0))]))
 }
 
-async function addressesFor(fault: FaultName, { postgres, redis }: PrivateServers, proxies: SlowProxy[]): Promise<ServerAddresses> {
+async function addressesFor(
+  fault: FaultName,
+  { postgres, redis }: PrivateServers,
+  proxies: SlowProxy[],
+): Promise<ServerAddresses> {
   if (fault === 'redis-absent') await redis.stop()
   if (fault !== 'both-slow') return { databaseUrl: postgres.url, redisUrl: redis.url }
   const [database, hot] = [await startSlowProxy(postgres.url), await startSlowProxy(redis.url)]

@@ -367,8 +367,8 @@ export class Authorizer {
       this.#tracing.push(passage)
       return
     }
-    if (outcome.kind === 'duplicate' && item.movement !== null && !passage.reservedAnew) {
-      // Whoever committed it may not have told Redis.
+    if (outcome.kind === 'duplicate' && item.movement !== null) {
+      // Whoever committed it may not have told Redis; it may have been this message, whose first answer from the ledger was lost.
       this.#upkeep.correct({ key: item.key, purseId: item.movement.purseId })
     } else {
       const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)

@@ -308,7 +308,9 @@ function keepPartitions(ledger: Ledger, config: Config, clock: Clock, log: Logge
 
 function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, hotState: HotState): void {
   metrics.watch('sarf_under_way', 'Transactions that have not been answered yet', () => authorizer.underWay)
-  metrics.watch('sarf_crowded', '1 while all messages take too long, and others are answered 91 at once', () => Number(authorizer.isCrowded))
+  metrics.watch('sarf_crowded', '1 while all messages take too long, and others are answered 91 at once', () =>
+    Number(authorizer.isCrowded),
+  )
   metrics.watch('sarf_ledger_queue', 'Items submitted to the ledger and not yet told their outcome', () => ledger.queued)
   metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available))
   metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up))

@@ -105,10 +105,7 @@ async function startSwitch(
 ): Promise<OwnSwitch> {
   const ports: Record<string, number> = {}
   for (const name of [...config.links.map((link) => link.name), 'http']) ports[name] = await freePort()
-  const settings = Object.entries(ports).map(([name, port]): [string, string] => [
-    portSetting(name),
-    String(port),
-  ])
+  const settings = Object.entries(ports).map(([name, port]): [string, string] => [portSetting(name), String(port)])
   const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
   if (profileDirectory !== undefined) mkdirSync(profileDirectory, { recursive: true })
   const logFile = join(directory, `switch-${security}.log`)

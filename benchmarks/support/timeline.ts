@@ -21,7 +21,13 @@ export class Timeline {
 
   /** @param seconds as many as are looked at; what comes later counts for the last */
   constructor(seconds: number) {
-    this.#seconds = Array.from({ length: seconds }, () => ({ approved: 0, refused: 0, declined: 0, unanswered: 0, latencies: [] }))
+    this.#seconds = Array.from({ length: seconds }, () => ({
+      approved: 0,
+      refused: 0,
+      declined: 0,
+      unanswered: 0,
+      latencies: [],
+    }))
   }
 
   /** An answer counts for the second in which it came, the lack of one for that in which its message was due. */

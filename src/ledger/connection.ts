@@ -113,7 +113,9 @@ export class LedgerConnection {
     const { name, waitingMax = Number.POSITIVE_INFINITY } = this.#options
     if (!this.#isBusy) return this.#runNow<Row>(statement, values)
     if (this.#isStalled || this.#waiting.length >= waitingMax)
-      return Promise.reject(new NotConnected(`ledger connection ${name} ${this.#isStalled ? 'has stalled' : 'has too much to do'}`))
+      return Promise.reject(
+        new NotConnected(`ledger connection ${name} ${this.#isStalled ? 'has stalled' : 'has too much to do'}`),
+      )
     const { promise, resolve, reject } = Promise.withResolvers<undefined>()
     this.#waiting.push({
       go: () => {
