@@ -192,7 +192,10 @@ async function begin(
   }
   const stop = (pids: () => readonly number[]): (() => Promise<void>) => {
     signal(pids(), 'SIGSTOP')
-    return () => Promise.resolve(signal(pids(), 'SIGCONT'))
+    return () => {
+      signal(pids(), 'SIGCONT')
+      return Promise.resolve()
+    }
   }
   switch (fault) {
     case 'redis-absent':

@@ -32,6 +32,7 @@ import {
   neededReservation,
   forgetPins,
   originalOf,
+  mayBeDecided,
   Passage,
   reasonWithoutCard,
   reservationOf,
@@ -116,8 +117,7 @@ export class Authorizer {
     const nowMs = clock.now()
     const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
     this.#departure.expect(passage)
-    const isFull = this.underWay > config.authorization.queueMax || this.#departure.isCrowded
-    if (isFull || !ledger.available) this.#declineNow(passage, 'cannot_decide')
+    if (this.#departure.isFull || !ledger.available) this.#declineNow(passage, 'cannot_decide')
     else this.#terminals.enter(passage)
   }
 
@@ -447,8 +447,4 @@ export class Authorizer {
   #isRetained(keyDate: string): boolean {
     return isWithinRetention(keyDate, this.#parts.clock.now(), this.#parts.config.authorization.retentionDays)
   }
-}
-
-function mayBeDecided(asked: Transaction | Unsupported, ledger: Ledger): boolean {
-  return asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key))
 }

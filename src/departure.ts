@@ -48,6 +48,11 @@ export class Departure {
     return this.#watch.size
   }
 
+  /** One more would wait for too long, or too many do already. */
+  get isFull(): boolean {
+    return this.underWay > this.#parts.config.authorization.queueMax || this.#watch.isCrowded
+  }
+
   /** Even the quickest wait for too long. */
   get isCrowded(): boolean {
     return this.#watch.isCrowded

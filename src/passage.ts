@@ -21,7 +21,14 @@ import { NOTHING_TOLD, type AuthorizationResult } from './response/result.ts'
 import { approvalCodeFor } from './transaction/identity.ts'
 import type { Origin } from './transaction/origin.ts'
 import type { Terminal } from './transaction/terminal.ts'
-import { isAdvice, KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
+import {
+  isAdvice,
+  isRepeat,
+  KIND,
+  type OriginalReference,
+  type Transaction,
+  type Unsupported,
+} from './transaction/transaction.ts'
 
 /** Undefined: no answer must be sent, because the outcome is not known. */
 export type Respond = (result: AuthorizationResult | undefined) => void
@@ -422,4 +429,9 @@ export function neededReservation(passage: Passage): Reservation {
   const reservation = reservationOf(passage, passage.decision)
   assert(reservation !== undefined, 'only debits reserve')
   return reservation
+}
+
+/** It was decided before, or may come to be, although nobody has been told. */
+export function mayBeDecided(asked: Transaction | Unsupported, ledger: { mayHold(key: string): boolean }): boolean {
+  return asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key))
 }
