@@ -330,11 +330,9 @@ export class Authorizer {
 
   #commit(passage: Passage): void {
     const item = commitItemOf(passage)
-    if (passage.place === 'leaving') {
-      // Nobody waits for it any more: nothing is posted, and what was set aside is free again.
-      const settlement = settlementOf(passage, item, undefined)
-      if (settlement !== undefined) this.#settle(settlement)
-    } else this.#submit(passage, 'decision', item)
+    if (passage.place !== 'leaving') this.#submit(passage, 'decision', item)
+    // Nobody waits for it any more: nothing is posted, and what was set aside is free again.
+    else this.#settle(settlementOf(passage, item, undefined))
   }
 
   #submit(passage: Passage, submitted: Passage['submitted'], item: CommitItem): void {
@@ -371,8 +369,7 @@ export class Authorizer {
       // Whoever committed it may not have told Redis; it may have been this message, whose first answer from the ledger was lost.
       this.#upkeep.correct({ key: item.key, purseId: item.movement.purseId })
     } else {
-      const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
-      if (settlement !== undefined) this.#settle(settlement)
+      this.#settle(settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined))
     }
     const basis = basisOf(passage)
     passage.reserved = false
@@ -412,8 +409,9 @@ export class Authorizer {
     this.#traceOrDecide(passage)
   }
 
-  #settle(settlement: Settlement): void {
+  #settle(settlement: Settlement | undefined): void {
     const { hotState } = this.#parts
+    if (settlement === undefined) return
     if (hotState.up) this.#reserving.push(settlement)
     else if (settlement.state !== undefined || settlement.moved !== undefined) hotState.untold.add(settlement.purseId)
   }
