@@ -136,11 +136,16 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
     }
   }
 
-  /** A value that is read when somebody asks. */
-  watch(name: string, help: string, read: () => number): void {
+  /**
+   * A value that is read when somebody asks.
+   *
+   * @param ofWorkers what several worker processes come to: the worst of a state, the sum of what each has some of
+   */
+  watch(name: string, help: string, read: () => number, ofWorkers: 'sum' | 'min' | 'max' = 'sum'): void {
     new Gauge({
       name,
       help,
+      aggregator: ofWorkers,
       registers: [this.registry],
       collect() {
         this.set(read())
@@ -154,6 +159,7 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
       name,
       help,
       labelNames: [label],
+      aggregator: 'max',
       registers: [this.registry],
       collect() {
         for (const [one, value] of Object.entries(read())) this.set({ [label]: one }, value)

@@ -1,7 +1,8 @@
 /** The ledger as the rest of the switch sees it: group commit, and the look-ups that a decision may need. */
 import type { BreakerState } from '../breaker.ts'
 import type { Clock } from '../clock.ts'
-import type { CommittedPurse, EpochStore } from '../decision/hotState.ts'
+import type { EpochStore } from '../decision/agreedEpoch.ts'
+import type { CommittedPurse } from '../decision/hotState.ts'
 import type { OriginalSnapshot } from '../decision/original.ts'
 import type { Logger } from '../log.ts'
 import type { Terminal } from '../transaction/terminal.ts'
@@ -32,8 +33,17 @@ export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batch
   readonly connectMs: number
   readonly stallMs: number
   readonly waitingMax: number
+  /** Called when look-ups are answered again, and at first: the server may be another one than before. */
+  readonly onConnected?: () => void
   /** Absent: sessions with Postgres. */
   readonly openSession?: OpenSession
+}
+
+/** What one connection has otherwise than the others. */
+interface OwnLimits {
+  readonly stallMs?: number
+  readonly statementMs?: number
+  readonly onUp?: () => void
 }
 
 export class Ledger {
@@ -52,8 +62,11 @@ export class Ledger {
     const { url, reconnectMs, connectMs, waitingMax, shard, openSession = openPostgresSession } = options
     const clock: Clock = options.clock
     const log: Logger = options.log
-    const connect = (name: string, stallMs = options.stallMs, statementMs = options.statementMs): LedgerConnection =>
-      new LedgerConnection({
+    const connect = (
+      name: string,
+      { stallMs = options.stallMs, statementMs = options.statementMs, onUp }: OwnLimits = {},
+    ): LedgerConnection => {
+      const connection = new LedgerConnection({
         url,
         statementMs,
         stallMs,
@@ -66,14 +79,18 @@ export class Ledger {
         openSession,
         onChange: () => {
           this.#groupCommit.flush()
+          if (connection.up) onUp?.()
         },
       })
+      return connection
+    }
     this.#shard = shard
     this.#commits = Array.from({ length: options.connections }, (_, index) => connect(`commit ${String(index + 1)}`))
-    this.#lookups = connect('look-up', options.lookupMs, options.lookupMs)
+    const { lookupMs, onConnected: onUp } = options
+    this.#lookups = connect('look-up', { stallMs: lookupMs, statementMs: lookupMs, ...(onUp === undefined ? {} : { onUp }) })
     this.#openings = connect('first use')
     // A page may take long, and whoever asks for the next waits for it.
-    this.#background = connect('background', options.statementMs)
+    this.#background = connect('background', { stallMs: options.statementMs })
     this.#groupCommit = new GroupCommit({ ...options, connections: this.#commits })
     this.epochs = epochStore(this.#lookups)
   }
@@ -95,6 +112,11 @@ export class Ledger {
   /** Items submitted and not yet told their outcome. */
   get queued(): number {
     return this.#groupCommit.size
+  }
+
+  /** How long the next item to be sent has waited for it, milliseconds; 0 where none waits. */
+  get waitMs(): number {
+    return this.#groupCommit.waitMs
   }
 
   async open(): Promise<void> {
