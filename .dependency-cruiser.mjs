@@ -21,7 +21,7 @@ const LAYERS = [
 ]
 /** What anything may import; they import nothing but each other. */
 const SHARED =
-  '^src/(assert|card|clock|config|diskWatch|log|metrics|money|noticeTemplates|personalData|programmeParameters|securityParameters|settings|stage)\\.ts$'
+  '^src/(assert|breaker|card|clock|config|diskWatch|log|metrics|money|noticeTemplates|personalData|programmeParameters|securityParameters|settings|stage|watch)\\.ts$'
 /** What only wires parts together; nothing in a folder imports it. `local` starts it, and `admin` and `cli` call it. */
 const WIRING =
   '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|pinTurns|reconciler|terminalGate|upkeep|watchResources)\\.ts$'

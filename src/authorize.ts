@@ -26,11 +26,13 @@ import type { LinkKeys } from './linkKeys.ts'
 import type { Hsm } from './security/hsm.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import {
+  basisOf,
   commitItemOf,
   keyQuestion,
   neededReservation,
   forgetPins,
   originalOf,
+  mayBeDecided,
   Passage,
   reasonWithoutCard,
   reservationOf,
@@ -87,7 +89,7 @@ export class Authorizer {
     this.#recalling = stage('recall', (batch) => this.#recall(batch))
     this.#tracing = stage('trace', (batch) => this.#trace(batch))
     this.#verifying = stage('verify', (batch) => this.#verify(batch))
-    this.#departure = new Departure(parts)
+    this.#departure = new Departure({ ...parts, overdue: (passage) => this.#overdue(passage) })
     this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
     this.#opening = stage('open', (batch) => this.#open(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
@@ -95,12 +97,8 @@ export class Authorizer {
     this.#terminals = new TerminalGate({
       ...parts,
       stage: { clock: parts.clock, batchMax, callsInFlightMax, onBatch: parts.metrics.batch('authenticate') },
-      admit: (passage) => {
-        this.#admit(passage)
-      },
-      decline: (passage, reason) => {
-        this.#declineNow(passage, reason)
-      },
+      admit: (passage) => this.#admit(passage),
+      decline: (passage, reason) => this.#declineNow(passage, reason),
     })
   }
 
@@ -109,19 +107,24 @@ export class Authorizer {
     return this.#departure.underWay
   }
 
+  get isCrowded(): boolean {
+    return this.#departure.isCrowded
+  }
+
   /** Calls `respond` exactly once, with the result or, where the outcome cannot be known in time, with undefined. */
   submit(asked: Transaction | Unsupported, respond: Respond, origin: Origin): void {
     const { clock, config, ledger } = this.#parts
     const nowMs = clock.now()
     const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
-    this.#departure.expect()
-    if (this.underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
+    this.#departure.expect(passage)
+    if (this.#departure.isFull || !ledger.available) this.#declineNow(passage, 'cannot_decide')
     else this.#terminals.enter(passage)
   }
 
   /** Resolves when everything submitted has been answered and Redis has been told what became of it. */
   async idle(): Promise<void> {
     await this.#departure.idle()
+    await this.#parts.ledger.idle()
     await this.#upkeep.idle()
     await this.#reserving.idle()
   }
@@ -138,12 +141,8 @@ export class Authorizer {
   async #load(batch: Passage[]): Promise<void> {
     try {
       await findCards({ ...this.#parts, upkeep: this.#upkeep }, batch, {
-        found: (passage) => {
-          this.#loaded(passage)
-        },
-        unknown: (passage) => {
-          this.#declineNow(passage, reasonWithoutCard(passage))
-        },
+        found: (passage) => this.#loaded(passage),
+        unknown: (passage) => this.#declineNow(passage, reasonWithoutCard(passage)),
       })
     } catch (error) {
       this.#cannotDecide(
@@ -202,6 +201,7 @@ export class Authorizer {
 
   /** A fault of ours costs its own message an answer of 96, no other message anything. */
   #decide(passage: Passage): void {
+    if (passage.place === 'leaving') return
     try {
       this.#decideNow(passage)
     } catch (error) {
@@ -315,7 +315,7 @@ export class Authorizer {
   /** Look again: card and purses from the ledger, then decide on what is really there. */
   async #refresh(batch: Passage[]): Promise<void> {
     try {
-      const found = await this.#upkeep.reload(batch.map((passage) => passage.transaction.cardToken))
+      const found = await this.#upkeep.lookAgain(batch.map((passage) => passage.transaction.cardToken))
       for (const passage of batch) {
         const known = found.get(passage.transaction.cardToken)
         passage.card = known?.card ?? passage.card
@@ -329,17 +329,23 @@ export class Authorizer {
   }
 
   #commit(passage: Passage): void {
-    passage.submitted = 'decision'
-    this.#parts.ledger.submit(passage, commitItemOf(passage), passage.deadlineMs)
+    const item = commitItemOf(passage)
+    if (passage.place !== 'leaving') this.#submit(passage, 'decision', item)
+    // Nobody waits for it any more: nothing is posted, and what was set aside is free again.
+    else this.#settle(settlementOf(passage, item, undefined))
+  }
+
+  #submit(passage: Passage, submitted: Passage['submitted'], item: CommitItem): void {
+    passage.submitted = submitted
+    passage.place = 'ledger'
+    this.#parts.ledger.submit(passage, item, passage.deadlineMs)
   }
 
   /** The key of an original that was never seen is taken; only then is its reversal answered. */
   #remember(passage: Passage): void {
     const { key, keyDate } = keyQuestion(originalOf(passage))
-    passage.submitted = 'tombstone'
     if (this.#isRetained(keyDate)) {
-      const tombstone = tombstoneOf(key, keyDate, passage.transaction.cardToken, 'reversed_before')
-      this.#parts.ledger.submit(passage, tombstone, passage.deadlineMs)
+      this.#submit(passage, 'tombstone', tombstoneOf(key, keyDate, passage.transaction.cardToken, 'reversed_before'))
     } else {
       // Too old to be accepted when it comes: there is nothing to refuse.
       passage.decision = { kind: 'approve', approved: 0, partial: false, posting: NOTHING_TO_POST }
@@ -348,6 +354,7 @@ export class Authorizer {
   }
 
   readonly #committed = (passage: Passage, item: CommitItem, outcome: CommitOutcome): void => {
+    if (passage.place === 'ledger') passage.place = 'here'
     if (outcome.kind === 'unknown') {
       // The reservation stays: the sweeper finds out.
       this.#respond(passage, undefined)
@@ -358,13 +365,13 @@ export class Authorizer {
       this.#tracing.push(passage)
       return
     }
-    if (outcome.kind === 'duplicate' && item.movement !== null && !passage.reservedAnew) {
-      // Whoever committed it may not have told Redis.
+    if (outcome.kind === 'duplicate' && item.movement !== null) {
+      // Whoever committed it may not have told Redis; it may have been this message, whose first answer from the ledger was lost.
       this.#upkeep.correct({ key: item.key, purseId: item.movement.purseId })
     } else {
-      const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
-      if (settlement !== undefined) this.#settle(settlement)
+      this.#settle(settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined))
     }
+    const basis = basisOf(passage)
     passage.reserved = false
     passage.reservedAnew = false
     switch (outcome.kind) {
@@ -376,6 +383,7 @@ export class Authorizer {
         this.#answerAgain(passage, outcome.stored)
         return
       case 'refused':
+        this.#parts.metrics.guardRefused(outcome.guard, basis)
         if (outcome.guard === 'original') this.#tracing.push(passage)
         else this.#refreshing.push(passage)
         return
@@ -390,13 +398,20 @@ export class Authorizer {
     }
   }
 
+  /** Its deadline is over: what was not submitted by then never is; what was, nobody can be told of. */
+  #overdue(passage: Passage): void {
+    if (passage.place === 'ledger') this.#respond(passage, undefined)
+    else this.#declineNow(passage, 'cannot_decide')
+  }
+
   #force(passage: Passage): void {
     passage.forced = true
     this.#traceOrDecide(passage)
   }
 
-  #settle(settlement: Settlement): void {
+  #settle(settlement: Settlement | undefined): void {
     const { hotState } = this.#parts
+    if (settlement === undefined) return
     if (hotState.up) this.#reserving.push(settlement)
     else if (settlement.state !== undefined || settlement.moved !== undefined) hotState.untold.add(settlement.purseId)
   }
@@ -416,6 +431,7 @@ export class Authorizer {
   }
 
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
+    if (passage.place === 'leaving') return
     this.#upkeep.giveBack(passage, result?.replayed === true)
     this.#releasePin(passage)
     forgetPins(passage)
@@ -429,8 +445,4 @@ export class Authorizer {
   #isRetained(keyDate: string): boolean {
     return isWithinRetention(keyDate, this.#parts.clock.now(), this.#parts.config.authorization.retentionDays)
   }
-}
-
-function mayBeDecided(asked: Transaction | Unsupported, ledger: Ledger): boolean {
-  return asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key))
 }

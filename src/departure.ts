@@ -1,30 +1,39 @@
-/** The end of a message's way: the answer to a chip gets its cryptogram, whoever asked is told, and it is under way no more. */
+/**
+ * The end of a message's way: the answer to a chip gets its cryptogram, whoever asked is told, and it is under way no more. Whoever has to wait past
+ * the deadline is told what can be told by then, or nothing.
+ */
 import { chipAnswers } from './chipAnswer.ts'
 import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
 import { errorText, type Logger } from './log.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import type { Answered, Passage } from './passage.ts'
 import type { AuthorizationResult } from './response/result.ts'
 import type { Hsm } from './security/hsm.ts'
 import { Stage } from './stage.ts'
+import { Watch } from './watch.ts'
 
 export interface DepartureParts {
   readonly hsm: Hsm
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: AuthorizationMetrics
-  readonly config: { readonly redis: { readonly batchMax: number; readonly callsInFlightMax: number } }
+  readonly config: Pick<Config, 'authorization'> & { readonly redis: Pick<Config['redis'], 'batchMax' | 'callsInFlightMax'> }
+  /** Answers a message that was not decided by its deadline. */
+  readonly overdue: (passage: Passage) => void
 }
 
 export class Departure {
   readonly #parts: DepartureParts
   readonly #sealing: Stage<Answered>
-  #underWay = 0
+  readonly #watch: Watch<Passage>
   #wakeIdle: (() => void)[] = []
 
   constructor(parts: DepartureParts) {
     this.#parts = parts
     const { batchMax, callsInFlightMax } = parts.config.redis
+    const { deadlineMs, delayMaxMs } = parts.config.authorization
+    this.#watch = new Watch({ clock: parts.clock, deadlineMs, delayMaxMs, overdue: (passage) => this.#overdue(passage) })
     this.#sealing = new Stage({
       clock: parts.clock,
       batchMax,
@@ -36,23 +45,34 @@ export class Departure {
 
   /** Messages that have been taken and not answered yet. */
   get underWay(): number {
-    return this.#underWay
+    return this.#watch.size
+  }
+
+  /** One more would wait for too long, or too many do already. */
+  get isFull(): boolean {
+    return this.underWay > this.#parts.config.authorization.queueMax || this.#watch.isCrowded
+  }
+
+  /** Even the quickest wait for too long. */
+  get isCrowded(): boolean {
+    return this.#watch.isCrowded
   }
 
   /** One more is under way. */
-  expect(): void {
-    this.#underWay++
+  expect(passage: Passage): void {
+    this.#watch.enter(passage)
   }
 
-  /** The answer to a chip carries a cryptogram of its own. */
+  /** Once a passage; what comes after that was too late. The answer to a chip carries a cryptogram of its own. */
   answer(passage: Passage, result: AuthorizationResult | undefined): void {
-    if (result === undefined || passage.verified?.session === undefined) this.#tell(passage, result)
+    passage.place = 'leaving'
+    if (result === undefined || passage.verified?.session === undefined || passage.isLate) this.#tell(passage, result)
     else this.#sealing.push({ passage, result })
   }
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    if (this.#underWay === 0) return
+    if (this.underWay === 0) return
     const { promise, resolve } = Promise.withResolvers<undefined>()
     this.#wakeIdle.push(() => {
       resolve(undefined)
@@ -71,16 +91,25 @@ export class Departure {
     }
   }
 
+  #overdue(passage: Passage): void {
+    passage.isLate = true
+    // It was decided, and waits for its cryptogram: the terminal has given up, and reverses.
+    if (passage.place === 'leaving') this.#tell(passage, undefined)
+    else this.#parts.overdue(passage)
+  }
+
   #tell(passage: Passage, result: AuthorizationResult | undefined): void {
     const { metrics, clock, log } = this.#parts
-    this.#underWay--
+    if (passage.isTold) return
+    passage.isTold = true
+    this.#watch.leave(passage, result !== undefined && passage.attempts > 0)
     metrics.answered(passage.asked.kind, result?.responseCode ?? 'none', clock.now() - passage.receivedMs)
     try {
       passage.respond(result)
     } catch (error) {
       log.error({ stage: 'respond', error: errorText(error) }, 'fault')
     }
-    if (this.#underWay > 0) return
+    if (this.underWay > 0) return
     const wake = this.#wakeIdle
     this.#wakeIdle = []
     for (const resolve of wake) resolve()

@@ -3,12 +3,14 @@ import { fileURLToPath } from 'node:url'
 import { startHttpServer, type HttpServer, type SchemaCompilation } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
+import { Breaker, BREAKER_STATES, type BreakerState } from './breaker.ts'
 import { elapsed, systemClock, type Clock } from './clock.ts'
 import { ConfigError, readCertificates, type Certificates, type Config } from './config.ts'
 import type { LinkConfig } from './settings.ts'
 import { HotState } from './decision/hotState.ts'
 import { keyProblems } from './security/configuredKeys.ts'
 import { dataVault, type DataVault } from './security/dataVault.ts'
+import { guardedHsm } from './security/guardedHsm.ts'
 import { developmentKeys } from './security/developmentKeys.ts'
 import type { Hsm } from './security/hsm.ts'
 import { openKeyStore } from './security/openKeyStore.ts'
@@ -88,7 +90,10 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   })
   const config: Config = { ...given, programme }
   const certificates = config.links.map(readCertificates)
-  const { hsm, vault } = await openKeys(config)
+  const breaker = (): Breaker => new Breaker({ ...config.breakers, clock })
+  const breakers = { hsm: breaker(), desk: breaker() }
+  const { hsm: unguarded, vault } = await openKeys(config)
+  const hsm = guardedHsm(unguarded, { breaker: breakers.hsm, clock, callMs: config.hsmCallMs })
   await migrate(config.databaseUrl)
   await registerChart(config.databaseUrl, config.programme)
   if (!config.production) {
@@ -117,6 +122,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   let listening = false
   const hotState = new HotState({
     ...config.redis,
+    breaker: config.breakers,
     url: config.redisUrl,
     shard: SHARD,
     epochs: ledger.epochs,
@@ -157,6 +163,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     ...config.desk,
     url: config.databaseUrl,
     shard: SHARD,
+    breaker: breakers.desk,
     clock,
     log,
     onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
@@ -180,6 +187,12 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const eventNotices = new EventNotices({ config, desk, final: () => events.final, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
+  watchBreakers(metrics, () => ({
+    redis: hotState.breakerState,
+    hsm: breakers.hsm.state,
+    desk: breakers.desk.state,
+    ...Object.fromEntries([...ledger.connectionStates].map(([name, state]) => [`ledger ${name}`, state])),
+  }))
   watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
   const stopWatching = watchResources(metrics, { ...config.ledger, ...config.watch, url: config.databaseUrl, clock, log })
@@ -208,6 +221,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     reconciler.stop()
     await sweeper.stop()
     await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
+    for (const one of Object.values(breakers)) one.stop()
     await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
   try {
@@ -315,10 +329,20 @@ function keepPartitions(ledger: Ledger, config: Config, clock: Clock, log: Logge
 
 function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, hotState: HotState): void {
   metrics.watch('sarf_under_way', 'Transactions that have not been answered yet', () => authorizer.underWay)
+  metrics.watch('sarf_crowded', '1 while all messages take too long, and others are answered 91 at once', () =>
+    Number(authorizer.isCrowded),
+  )
   metrics.watch('sarf_ledger_queue', 'Items submitted to the ledger and not yet told their outcome', () => ledger.queued)
   metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available), 'min')
   metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up), 'min')
   metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0, 'min')
+}
+
+function watchBreakers(metrics: Metrics, states: () => Readonly<Record<string, BreakerState>>): void {
+  const help = 'Whether a dependency is asked: 0 closed, it is; 1 half-open, it is tried or has stalled; 2 open, it is not'
+  metrics.watchEach('sarf_breaker_state', help, 'dependency', () =>
+    Object.fromEntries(Object.entries(states()).map(([name, state]) => [name, BREAKER_STATES.indexOf(state)])),
+  )
 }
 
 /** How near the queues are to what they hold; past it the answer is 91 at once. */

@@ -5,6 +5,10 @@ export interface AuthorizationMetrics {
   /** @returns what a stage calls after each batch */
   batch(stage: string): (size: number, elapsedMs: number) => void
   answered(kind: string, responseCode: string, elapsedMs: number): void
+  /** A guard of the ledger refused what was decided on this. */
+  guardRefused(guard: string, basis: 'redis' | 'copy' | 'ledger'): void
+  /** How Redis held purses that the ledger was asked for again. */
+  foundInRedis(found: string): void
 }
 
 /** What is counted of events that others are told. */
@@ -35,6 +39,16 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
     'sarf_messages_total',
     'Transactions answered, by kind and response code (none: left unanswered)',
     ['kind', 'code'],
+  )
+  readonly #refusals = this.#counter(
+    'sarf_ledger_guard_refusals_total',
+    'Commits that a guard of the ledger refused, by guard and by what they were decided on; each was decided again',
+    ['guard', 'basis'],
+  )
+  readonly #found = this.#counter(
+    'sarf_redis_purses_checked_total',
+    'Purses looked at again after a refusal, by how Redis held them; Redis has the state of the ledger since',
+    ['found'],
   )
   readonly #duration = this.#histogram('sarf_authorization_seconds', 'From decoded message to answer', SECONDS, ['kind'])
   readonly #stage = this.#histogram('sarf_stage_seconds', 'A batch in a stage', SECONDS, ['stage'])
@@ -87,6 +101,14 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
       this.#counts.set(name, count)
     }
     count(elapsedMs / 1000)
+  }
+
+  guardRefused(guard: string, basis: string): void {
+    this.#refusals.inc({ guard, basis })
+  }
+
+  foundInRedis(found: string): void {
+    this.#found.inc({ found })
   }
 
   told(way: 'stream' | 'webhook', count: number): void {
@@ -156,6 +178,7 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
       name,
       help,
       labelNames: [label],
+      aggregator: 'max',
       registers: [this.registry],
       collect() {
         for (const [one, value] of Object.entries(read())) this.set({ [label]: one }, value)

@@ -21,7 +21,14 @@ import { NOTHING_TOLD, type AuthorizationResult } from './response/result.ts'
 import { approvalCodeFor } from './transaction/identity.ts'
 import type { Origin } from './transaction/origin.ts'
 import type { Terminal } from './transaction/terminal.ts'
-import { isAdvice, KIND, type OriginalReference, type Transaction, type Unsupported } from './transaction/transaction.ts'
+import {
+  isAdvice,
+  isRepeat,
+  KIND,
+  type OriginalReference,
+  type Transaction,
+  type Unsupported,
+} from './transaction/transaction.ts'
 
 /** Undefined: no answer must be sent, because the outcome is not known. */
 export type Respond = (result: AuthorizationResult | undefined) => void
@@ -63,6 +70,12 @@ export class Passage implements CommitOwner {
   forced = false
   /** What was last submitted to the ledger: the decision itself, or the tombstone of an original that was never seen. */
   submitted: 'decision' | 'tombstone' = 'decision'
+  /** The ledger has what was submitted, and may have written it; or its answer is known, and nothing more is to come of it. */
+  place: 'here' | 'ledger' | 'leaving' = 'here'
+  /** Its deadline is over. */
+  isLate = false
+  isTold = false
+  enteredTick = 0
 
   constructor(
     asked: Transaction | Unsupported,
@@ -83,6 +96,10 @@ export class Passage implements CommitOwner {
   get transaction(): Transaction {
     assert(this.asked.kind !== 'unsupported', 'what is not supported is answered before it is looked at')
     return this.asked
+  }
+
+  get isWithLedger(): boolean {
+    return this.place === 'ledger'
   }
 
   /** A forced advice has a key of its own, so that it too is posted once. */
@@ -255,6 +272,12 @@ export function reservationOf(passage: Passage, approval: Approval): Reservation
   return { key, keyDate: transaction.keyDate, body: transaction.body, purseId, debit: -delta, gate, setMarks, counter }
 }
 
+/** What a decision was made on: a reservation in Redis, a copy of the card alone, or the ledger's own word. */
+export function basisOf({ reservedAnew, purses }: Passage): 'redis' | 'copy' | 'ledger' {
+  if (reservedAnew) return 'redis'
+  return purses === undefined ? 'copy' : 'ledger'
+}
+
 /** What Redis is to learn from a commit; undefined where it learns nothing. */
 export function settlementOf(passage: Passage, item: CommitItem, purse: PurseState | undefined): Settlement | undefined {
   const { movement } = item
@@ -406,4 +429,9 @@ export function neededReservation(passage: Passage): Reservation {
   const reservation = reservationOf(passage, passage.decision)
   assert(reservation !== undefined, 'only debits reserve')
   return reservation
+}
+
+/** It was decided before, or may come to be, although nobody has been told. */
+export function mayBeDecided(asked: Transaction | Unsupported, ledger: { mayHold(key: string): boolean }): boolean {
+  return asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key))
 }

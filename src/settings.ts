@@ -197,6 +197,8 @@ export const SettingsSchema = Type.Object(
         deadlineMs: count(100, 60_000),
         /** Messages under way in this process; above it the answer is 91 at once. */
         queueMax: count(1, 1_000_000),
+        /** While even the quickest message takes longer than this, others are answered 91 at once. */
+        delayMaxMs: count(100, 60_000),
         /** How often a message may be decided again before it is answered 91. */
         attemptsMax: count(1, 100),
         /** Requests whose key time is further away than this are refused; partitions are kept for it. */
@@ -220,14 +222,25 @@ export const SettingsSchema = Type.Object(
     ledger: Type.Object(
       {
         batchMax: count(1, 10_000),
-        /** Connections that carry group commits; one is also kept for look-ups. */
+        /** Connections that carry group commits; look-ups, first uses and work in the background have one each beside them. */
         connections: count(1, 32),
         statementMs: count(100, 600_000),
+        /** A look-up for a message: after this it is answered 91, and the connection is made anew. */
+        lookupMs: count(100, 600_000),
+        /** After this a statement has stalled: what was not sent yet is answered 91, and so is what comes, until it moves again. */
+        stallMs: count(100, 600_000),
+        connectMs: count(100, 60_000),
+        /** Statements that may wait for a connection. */
+        waitingMax: count(1, 10_000),
         reconnectMs: count(10, 60_000),
         partitionsAheadMonths: count(1, 24),
       },
       closed,
     ),
+    /** Redis, the HSM and the desk: after so many failures in a row nobody asks any more, until one call after `retryMs` has succeeded. */
+    breakers: Type.Object({ failuresMax: count(1, 1000), retryMs: count(10, 60_000) }, closed),
+    /** A call to the HSM that takes longer has failed. */
+    hsmCallMs: count(10, 60_000),
     sweeper: Type.Object(
       { everyMs: count(10, 3_600_000), reservationAgeMs: count(10, 86_400_000), batchMax: count(1, 1000) },
       closed,
@@ -261,6 +274,8 @@ export const SettingsSchema = Type.Object(
     desk: Type.Object(
       {
         connections: count(1, 32),
+        /** Commands that may wait for a connection. */
+        waitingMax: count(1, 10_000),
         statementMs: count(100, 600_000),
         /** A command is answered when Redis knows the cards that it changed, or after so long. */
         tellMs: count(1, 60_000),

@@ -2,7 +2,7 @@
  * Keeps Redis up with the ledger: what was read from the ledger goes there, and what a commit changed beside the purse that it settled. Nothing
  * depends on it but speed; what Redis is not told, a guard of the ledger finds.
  */
-import type { CommittedPurse, HotState, Settlement } from './decision/hotState.ts'
+import type { CommittedPurse, HotState, PurseFound, Settlement } from './decision/hotState.ts'
 import { HotStateUnavailable } from './decision/hotState.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -57,19 +57,31 @@ export class Upkeep {
   }
 
   /** Redis learns what was read from the ledger; `epoch` is that before the reading. */
-  async takeOver(epoch: number | undefined, loaded: readonly CardAndPurses[]): Promise<void> {
-    if (epoch === undefined || loaded.length === 0) return
+  async takeOver(epoch: number | undefined, loaded: readonly CardAndPurses[]): Promise<readonly PurseFound[]> {
+    if (epoch === undefined || loaded.length === 0) return []
     const cards = loaded.map(({ card }) => card)
     const purses = loaded.flatMap((one) => one.purses)
-    await this.#parts.hotState.put(epoch, cards, purses).catch(ifUnavailable(undefined))
+    return await this.#parts.hotState.put(epoch, cards, purses).catch(ifUnavailable([]))
   }
 
   /** Cards as the ledger has them now, which Redis is told too. */
   async reload(tokens: readonly string[]): Promise<Map<string, CardAndPurses>> {
-    const epoch = this.#parts.hotState.epoch
-    const found = await this.#parts.ledger.cards([...new Set(tokens)])
-    await this.takeOver(epoch, [...found.values()])
-    return found
+    return (await this.#readAndTell(tokens)).cards
+  }
+
+  /** The same for what was refused; how Redis held it tells whether that was a race of two messages or a Redis that is wrong. */
+  async lookAgain(tokens: readonly string[]): Promise<Map<string, CardAndPurses>> {
+    const { cards, found } = await this.#readAndTell(tokens)
+    for (const one of found) this.#parts.metrics.foundInRedis(one)
+    return cards
+  }
+
+  async #readAndTell(
+    tokens: readonly string[],
+  ): Promise<{ readonly cards: Map<string, CardAndPurses>; readonly found: readonly PurseFound[] }> {
+    const { epoch } = this.#parts.hotState
+    const cards = await this.#parts.ledger.cards([...new Set(tokens)])
+    return { cards, found: await this.takeOver(epoch, [...cards.values()]) }
   }
 
   /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */

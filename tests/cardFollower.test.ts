@@ -129,6 +129,7 @@ describe('Redis follows', () => {
             throw new Error('Redis went away')
           }
           told.push(...cards.map(({ token }) => token))
+          return []
         },
       },
       settings: { ...running.config.events, pollMs: 10, pageMax: 2, lookBackMax: 3, batchMax: 1 },

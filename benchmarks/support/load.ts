@@ -50,6 +50,8 @@ export interface LoadOptions extends LinkTarget {
   readonly preparedRate?: number
   /** Called while they are made. */
   readonly onPrepared?: (done: number, all: number) => void
+  /** Called with each first answer, when its message was due and when it came; and with what was given up, which has no code. */
+  readonly onOutcome?: (dueMs: number, nowMs: number, responseCode: string | undefined) => void
   /** How long the last answers may take before they are given up. */
   readonly lastAnswersMs?: number
 }
@@ -267,6 +269,7 @@ export class Load {
   #notSent(dueMs: number, nowMs: number): void {
     this.#measurement.due(dueMs)
     this.#measurement.lost(dueMs, nowMs)
+    this.#options.onOutcome?.(dueMs, nowMs, undefined)
   }
 
   #send(link: Link, dueMs: number): void {
@@ -351,6 +354,7 @@ export class Load {
     const repeat = lane.repeat(n)
     if (lane.answer(n, answer.responseCode)) {
       this.#measurement.answered(lane.dueMs(n), nowMs, answer.responseCode)
+      this.#options.onOutcome?.(lane.dueMs(n), nowMs, answer.responseCode)
       this.#checkSample(lane, n, payload)
       const then = lane.takeFollowUp(n)
       if (then !== undefined && isApproval(answer.responseCode)) link.follow({ kind: then, lane, n })
@@ -407,7 +411,9 @@ export class Load {
     const nowMs = performance.now()
     for (const lane of this.journal.lanes()) {
       for (let n = this.#runBegan.get(lane) ?? 0; n < lane.count; n++) {
-        if (lane.responseCode(n) === undefined) this.#measurement.lost(lane.dueMs(n), nowMs)
+        if (lane.responseCode(n) !== undefined) continue
+        this.#measurement.lost(lane.dueMs(n), nowMs)
+        this.#options.onOutcome?.(lane.dueMs(n), nowMs, undefined)
       }
       for (const dueMs of lane.endRepeats()) this.#measurement.lost(dueMs, nowMs)
     }

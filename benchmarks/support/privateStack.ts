@@ -23,12 +23,20 @@ export interface PrivateStackOptions extends PrivateServersOptions {
   readonly securities: readonly SecurityName[]
   /** Processes of each switch; absent: 1. */
   readonly workers?: number
+  /** Called before a switch is started, with the servers; where it is to find them, if not where they are. */
+  readonly addresses?: (servers: PrivateServers) => Promise<ServerAddresses>
+}
+
+export interface ServerAddresses {
+  readonly databaseUrl: string
+  readonly redisUrl: string
 }
 
 export interface PrivateStack {
   readonly directory: string
+  readonly servers: PrivateServers
   readonly databaseUrl: string
-  /** Of the switch that demands so much, by the link's name. @throws RangeError where it was not started */
+  /** Of the switch that demands so much, by the link's name, and `http`. @throws RangeError where it was not started */
   portsOf(security: SecurityName): Readonly<Record<string, number>>
   /** Of the first switch, or of its primary process. */
   readonly switchPid: number | undefined
@@ -49,6 +57,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
   const servers = await startPrivateServers(options)
   try {
     const { postgres, redis, directory } = servers
+    const addresses = (await options.addresses?.(servers)) ?? { databaseUrl: postgres.url, redisUrl: redis.url }
     const switches = new Map<SecurityName, OwnSwitch>()
     const endAll = async (): Promise<void> => {
       await Promise.all([...switches.values()].map(({ child }) => end(child)))
@@ -56,7 +65,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
     try {
       for (const security of options.securities) {
         options.onStep(`starting the switch${options.securities.length === 1 ? '' : ` for security ${security}`}`)
-        switches.set(security, await startSwitch(servers, options, security))
+        switches.set(security, await startSwitch(servers, addresses, options, security))
       }
     } catch (error) {
       await endAll()
@@ -67,6 +76,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
     )
     return {
       directory,
+      servers,
       databaseUrl: postgres.url,
       portsOf: (security) => {
         const own = switches.get(security)
@@ -93,17 +103,14 @@ interface OwnSwitch {
 }
 
 async function startSwitch(
-  { directory, postgres, redis, config }: PrivateServers,
+  { directory, config }: PrivateServers,
+  { databaseUrl, redisUrl }: ServerAddresses,
   { profileDirectory, workers = 1 }: PrivateStackOptions,
   security: SecurityName,
 ): Promise<OwnSwitch> {
   const ports: Record<string, number> = {}
-  for (const { name } of config.links) ports[name] = await freePort()
-  const httpPort = await freePort()
-  const settings = Object.entries({ ...ports, http: httpPort }).map(([name, port]): [string, string] => [
-    portSetting(name),
-    String(port),
-  ])
+  for (const name of [...config.links.map((link) => link.name), 'http']) ports[name] = await freePort()
+  const settings = Object.entries(ports).map(([name, port]): [string, string] => [portSetting(name), String(port)])
   const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
   if (profileDirectory !== undefined) mkdirSync(profileDirectory, { recursive: true })
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -112,8 +119,8 @@ async function startSwitch(
   const child = spawn(process.execPath, [...profiling, main, '--workers', String(workers)], {
     env: cleanEnvironment({
       ...Object.fromEntries(settings),
-      DATABASE_URL: postgres.url,
-      REDIS_URL: redis.url,
+      DATABASE_URL: databaseUrl,
+      REDIS_URL: redisUrl,
       SARF_CONFIG: settingsWithFilledRedis(directory, security),
       SARF_PROGRAMME: programmeFile(directory, security),
       SARF_LOG_LEVEL: 'warn',
@@ -125,7 +132,7 @@ async function startSwitch(
   closeSync(log)
   for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
     if (hasEnded(child)) throw new StartError(`the switch does not start: ${lastLine(logFile)}`)
-    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean) && (await isComplete(httpPort)))
+    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean) && (await isComplete(ports['http'] ?? 0)))
       return { child, ports }
     await sleep(POLL_MS)
   }

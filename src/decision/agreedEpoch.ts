@@ -12,7 +12,7 @@ export interface EpochStore {
 
 /** @param key where Redis keeps the epoch that it knows @throws where it takes no writes, or one of the two cannot be asked */
 export async function agreedEpoch(
-  redis: RedisLink,
+  redis: Pick<RedisLink, 'info' | 'mget'>,
   key: string,
   { shard, epochs }: { readonly shard: number; readonly epochs: EpochStore },
 ): Promise<{ readonly epoch: number; readonly known: number | undefined }> {

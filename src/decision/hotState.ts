@@ -1,7 +1,7 @@
 /**
  * The hot state of cards and purses in Redis. It is never the truth: a wrong, stale or lost Redis can cost a second look, nothing more.
  *
- *   down --(connected, scripts loaded, epoch agreed with the ledger)--> up --(connection lost, or a script met another epoch)--> down
+ *   down --(connected, scripts loaded, epoch agreed with the ledger)--> up --(connection lost, no answers, or a script met another epoch)--> down
  *
  * Each (re)connection, of Redis or of the ledger, compares Redis's run id and replication id and the ledger's own history with those that were stored for
  * the epoch; a difference, or an epoch that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
@@ -10,12 +10,16 @@
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
  * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
+import { Breaker, type BreakerState } from '../breaker.ts'
 import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
 import { agreedEpoch, type EpochStore } from './agreedEpoch.ts'
+import { HotStateUnavailable, hotPurse, openReservations, type OpenReservation } from './hotRecords.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
 import { UntoldPurses } from './untoldPurses.ts'
+
+export { HotStateUnavailable }
 
 export interface HotStateOptions {
   readonly url: string
@@ -25,6 +29,8 @@ export interface HotStateOptions {
   readonly epochs: EpochStore
   readonly clock: Clock
   readonly log: Logger
+  /** Opens after calls that failed one after the other: then Redis is down until it answers again. Absent: only a lost connection is down. */
+  readonly breaker?: { readonly failuresMax: number; readonly retryMs: number }
   /** Absent: a connection to Redis. */
   readonly openLink?: OpenRedisLink
   /** Called when Redis is up with an epoch that it has just been told: it holds nothing yet. */
@@ -84,14 +90,6 @@ export interface AttemptCounter {
 /** One attempt is counted by each of its counters, if all have room. */
 export type Attempt = readonly (AttemptCounter & { readonly ceiling: number })[]
 
-/** A reservation that Redis holds. */
-export interface OpenReservation {
-  readonly key: string
-  readonly keyDate: string
-  readonly purseId: number
-  readonly madeMs: number
-}
-
 export type ReserveOutcome =
   'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count' | 'marks'
 
@@ -107,10 +105,10 @@ const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
   'marks',
 ]
 
-/** Redis cannot be asked, did not answer in time, or has just changed its epoch: nothing may be concluded. */
-export class HotStateUnavailable extends Error {
-  override readonly name = 'HotStateUnavailable'
-}
+/** How Redis held a purse that it was told the ledger's state of. `differs`: of the same version, and yet not the same; no race does that. */
+export type PurseFound = 'absent' | 'same' | 'behind' | 'ahead' | 'gate' | 'differs'
+
+const PURSE_FOUND: readonly PurseFound[] = ['absent', 'same', 'behind', 'ahead', 'gate', 'differs']
 
 const RESERVE = redisScript('reserve.lua')
 const PUT = redisScript('put.lua')
@@ -125,13 +123,16 @@ export class HotState {
   readonly untold = new UntoldPurses()
   readonly #options: HotStateOptions
   readonly #redis: RedisLink
+  readonly #breaker: Breaker
   #epoch: number | undefined
   #agreement: Promise<void> | undefined
   #closed = false
 
   constructor(options: HotStateOptions) {
     this.#options = options
-    const { url, callMs, reconnectMs, openLink = openRedisLink } = options
+    const { url, callMs, reconnectMs, clock, openLink = openRedisLink } = options
+    const { failuresMax, retryMs } = options.breaker ?? { failuresMax: Number.POSITIVE_INFINITY, retryMs: reconnectMs }
+    this.#breaker = new Breaker({ failuresMax, retryMs, clock, onChange: (state) => this.#changed(state) })
     this.#redis = openLink({
       url,
       callMs,
@@ -160,6 +161,10 @@ export class HotState {
     return this.#epoch
   }
 
+  get breakerState(): BreakerState {
+    return this.#breaker.state
+  }
+
   /** Connects and agrees on the epoch; where Redis cannot be reached it keeps trying in the background. */
   async open(): Promise<void> {
     await this.#redis.connect().catch((error: unknown) => {
@@ -171,6 +176,7 @@ export class HotState {
   async close(): Promise<void> {
     this.#closed = true
     this.#epoch = undefined
+    this.#breaker.stop()
     await this.#redis.close()
   }
 
@@ -203,15 +209,17 @@ export class HotState {
    * Takes over what was read from the ledger.
    *
    * @param epoch the epoch as it was before the ledger was read
+   * @returns how Redis held each purse before
    */
-  async put(epoch: number, cards: readonly CardSnapshot[], purses: readonly CommittedPurse[]): Promise<void> {
+  async put(epoch: number, cards: readonly CardSnapshot[], purses: readonly CommittedPurse[]): Promise<PurseFound[]> {
     const keys = [
       this.#key('epoch'),
       ...cards.map((card) => this.#key(`card:${card.token}`)),
       ...purses.map((purse) => this.#key(`purse:${String(purse.purseId)}`)),
     ]
     const records = cards.map((card) => `${String(epoch)}:${String(card.version)}:${JSON.stringify(card)}`)
-    await this.#run(PUT, keys, [String(epoch), JSON.stringify(purses.map(stateList)), ...records])
+    const reply = await this.#run(PUT, keys, [String(epoch), JSON.stringify(purses.map(stateList)), ...records])
+    return (reply as number[]).map((code) => PURSE_FOUND[code] ?? 'absent')
   }
 
   /** Settles and reserves in one atomic step. @returns an outcome a reservation */
@@ -307,10 +315,28 @@ export class HotState {
 
   async #guarded<T>(call: Promise<T>): Promise<T> {
     try {
-      return await call
+      const value = await call
+      this.#breaker.succeeded()
+      return value
     } catch (error) {
-      throw new HotStateUnavailable(errorText(error), { cause: error })
+      const text = errorText(error)
+      this.#breaker.failed()
+      // It became a replica, or is one no more but of another: what it holds may be somebody else's, and is compared anew.
+      if (/^(READONLY|MASTERDOWN|LOADING)\b/.test(text)) {
+        this.#down(text)
+        this.#agreeLater()
+      }
+      throw new HotStateUnavailable(text, { cause: error })
     }
+  }
+
+  /** An open breaker takes another connection: what was sent on the old one may never arrive, or all at once. */
+  #changed(state: BreakerState): void {
+    if (this.#closed) return
+    if (state === 'open') {
+      this.#down('it does not answer')
+      this.#redis.reconnect()
+    } else if (state === 'half-open' && this.#redis.ready) void this.#agree()
   }
 
   #down(reason: string): void {
@@ -342,6 +368,8 @@ export class HotState {
   /** One agreement at a time: whoever asks meanwhile waits for it. */
   async #agree(): Promise<void> {
     if (this.#closed || this.#epoch !== undefined) return
+    // Where it is open, the breaker says when to try.
+    if (this.#agreement === undefined && !this.#breaker.admits()) return
     this.#agreement ??= this.#agreeOnce().finally(() => {
       this.#agreement = undefined
     })
@@ -352,9 +380,14 @@ export class HotState {
   async #agreeOnce(): Promise<void> {
     try {
       const { shard, log } = this.#options
-      for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.load(script)
-      const { epoch, known } = await agreedEpoch(this.#redis, this.#key('epoch'), this.#options)
-      const holds = await this.#redis.evaluate(EPOCH, [this.#key('epoch'), this.#key('reservations')], [String(epoch)])
+      for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#guarded(this.#redis.load(script))
+      const asked = {
+        info: () => this.#guarded(this.#redis.info()),
+        mget: (names: readonly string[]) => this.#guarded(this.#redis.mget(names)),
+      }
+      const { epoch, known } = await agreedEpoch(asked, this.#key('epoch'), this.#options)
+      const keys = [this.#key('epoch'), this.#key('reservations')]
+      const holds = await this.#guarded(this.#redis.evaluate(EPOCH, keys, [String(epoch)]))
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
@@ -364,20 +397,19 @@ export class HotState {
       }
     } catch (error) {
       this.#options.log.warn({ error: errorText(error) }, 'cannot agree on the epoch of Redis')
-      this.#options.clock.after(this.#options.reconnectMs, () => {
-        if (this.#redis.ready) void this.#agree()
-      })
+      this.#agreeLater()
     }
+  }
+
+  #agreeLater(): void {
+    this.#options.clock.after(this.#options.reconnectMs, () => {
+      if (this.#redis.ready) void this.#agree()
+    })
   }
 }
 
 function dayNumber(day: string): number {
   return Number(day.slice(0, 4) + day.slice(5, 7) + day.slice(8, 10))
-}
-
-function dayText(day: number): string {
-  const digits = String(day)
-  return `${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6, 8)}`
 }
 
 /** The committed state of a purse as reserve.lua and put.lua take it. */
@@ -402,31 +434,4 @@ function reservationList(reservation: Reservation, nowMs: number): (number | str
           dayNumber(counter.day),
         ]
   return [key, debit, gate ?? 0, ...limits, setMarks, nowMs, dayNumber(keyDate), purseId, body]
-}
-
-const DOUBLE_BYTES = 8
-const PURSE_DOUBLES = 16
-const FIRST_RESERVED = 10
-
-/** A purse as reserve.lua packs it. */
-export function hotPurse(record: Buffer): { epoch: number; version: number; balance: number; reserved: number[] } {
-  const [epoch = 0, version = 0, , balance = 0, ...rest] = doubles(record, PURSE_DOUBLES)
-  return { epoch, version, balance, reserved: rest.slice(FIRST_RESERVED - 4) }
-}
-
-const RESERVATION_DOUBLES = 8
-
-/** Keys and values of the reservations as reserve.lua packs them. */
-export function openReservations(entries: readonly Buffer[]): OpenReservation[] {
-  const found: OpenReservation[] = []
-  for (let i = 0; i + 1 < entries.length; i += 2) {
-    const [, , , , , madeMs = 0, keyDate = 0, purseId = 0] = doubles(entries[i + 1] ?? Buffer.alloc(0), RESERVATION_DOUBLES)
-    found.push({ key: entries[i]?.toString() ?? '', keyDate: dayText(keyDate), purseId, madeMs })
-  }
-  return found
-}
-
-function doubles(packed: Buffer, count: number): number[] {
-  if (packed.length < count * DOUBLE_BYTES) throw new HotStateUnavailable('Redis holds a record of another form')
-  return Array.from({ length: count }, (_, index) => packed.readDoubleLE(index * DOUBLE_BYTES))
 }

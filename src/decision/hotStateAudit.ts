@@ -1,7 +1,7 @@
 /** Reads everything that Redis holds of a shard, for the auditor: on a connection of its own, changing nothing. */
 import { Redis } from 'ioredis'
 import { errorText } from '../log.ts'
-import { hotPurse, HotStateUnavailable, openReservations, type OpenReservation } from './hotState.ts'
+import { hotPurse, HotStateUnavailable, openReservations, type OpenReservation } from './hotRecords.ts'
 
 /** A purse as Redis holds it. */
 export interface HotPurse {

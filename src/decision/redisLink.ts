@@ -16,6 +16,8 @@ export interface RedisLink {
   /** The first attempt; whatever comes of it, the link goes on trying. @throws where there is no server yet */
   connect(): Promise<void>
   close(): Promise<void>
+  /** Ends the connection and makes another; what was not answered fails. */
+  reconnect(): void
   mget(keys: readonly string[]): Promise<(string | null)[]>
   getBuffer(key: string): Promise<Buffer | null>
   /** A page of a hash: where the next begins ('0': nowhere), then fields and values by turns. */
@@ -47,6 +49,8 @@ export const openRedisLink: OpenRedisLink = ({ url, callMs, reconnectMs, onReady
     enableReadyCheck: true,
     commandTimeout: callMs,
     connectTimeout: callMs,
+    // One that does not answer does not say goodbye either.
+    disconnectTimeout: callMs,
     retryStrategy: () => reconnectMs,
   })
   redis.on('ready', onReady)
@@ -63,6 +67,9 @@ export const openRedisLink: OpenRedisLink = ({ url, callMs, reconnectMs, onReady
       await redis.quit().catch(() => {
         redis.disconnect()
       })
+    },
+    reconnect: () => {
+      redis.disconnect(true)
     },
     mget: (keys) => redis.mget([...keys]),
     getBuffer: (key) => redis.getBuffer(key),

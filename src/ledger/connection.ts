@@ -21,9 +21,15 @@ export interface ConnectionOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly name: string
+  /** How long an attempt to connect may take; absent: as long as a statement. */
+  readonly connectMs?: number
+  /** A statement that has run for so long is stalled: nothing waits behind it any more. Absent: only `statementMs` ends it. */
+  readonly stallMs?: number
+  /** Statements that may wait behind one that runs; absent: as many as come. */
+  readonly waitingMax?: number
   /** Absent: a session with Postgres. */
   readonly openSession?: OpenSession
-  /** Called whenever `up` changes. */
+  /** Called whenever `up` or `ready` changes. */
   readonly onChange?: () => void
 }
 
@@ -32,9 +38,15 @@ export class OutcomeUnknown extends Error {
   override readonly name = 'OutcomeUnknown'
 }
 
-/** There was no connection to ask on: the statement did not take effect. */
+/** There was no connection to ask on, or one that has stalled: the statement did not take effect. */
 export class NotConnected extends Error {
   override readonly name = 'NotConnected'
+}
+
+/** A statement that waits for its turn. */
+interface Waiting {
+  readonly go: () => void
+  readonly reject: (error: NotConnected) => void
 }
 
 const CLOSE_MS = 500
@@ -42,8 +54,10 @@ const CLOSE_MS = 500
 export class LedgerConnection {
   readonly #options: ConnectionOptions
   #client: SqlClient | undefined
-  /** One statement at a time: the next is sent when this has settled. */
-  #busy: Promise<unknown> = Promise.resolve()
+  /** One statement at a time: the next is sent when the one before it has settled. */
+  #isBusy = false
+  #isStalled = false
+  #waiting: Waiting[] = []
   #closed = false
   #cancelReconnect: (() => void) | undefined
 
@@ -51,20 +65,29 @@ export class LedgerConnection {
     this.#options = options
   }
 
+  get name(): string {
+    return this.#options.name
+  }
+
   get up(): boolean {
     return this.#client !== undefined
   }
 
+  /** What is asked now has a chance of an answer. */
+  get ready(): boolean {
+    return this.up && !this.#isStalled
+  }
+
   /** Connects; keeps trying in the background where the first attempt fails. */
   async open(): Promise<void> {
-    const { url, name, statementMs, log, openSession = openPostgresSession } = this.#options
+    const { url, name, log, openSession = openPostgresSession } = this.#options
     try {
       const opened: { client?: SqlClient } = {}
       const client = (opened.client = await this.#inTime(
         openSession({
           url,
           name: `sarf ${name}`,
-          connectMs: statementMs,
+          connectMs: this.#connectMs,
           onLost: (error) => {
             if (opened.client !== undefined) this.#lost(opened.client, error)
           },
@@ -87,27 +110,76 @@ export class LedgerConnection {
    * @throws NotConnected, OutcomeUnknown, or pg's DatabaseError: the server refused the statement and rolled it back
    */
   run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<SqlResult<Row>> {
-    const result = this.#busy.then(() => this.#runNow<Row>(statement, values))
-    this.#busy = result.catch(() => undefined)
-    return result
+    const { name, waitingMax = Number.POSITIVE_INFINITY } = this.#options
+    if (!this.#isBusy) return this.#runNow<Row>(statement, values)
+    if (this.#isStalled || this.#waiting.length >= waitingMax)
+      return Promise.reject(
+        new NotConnected(`ledger connection ${name} ${this.#isStalled ? 'has stalled' : 'has too much to do'}`),
+      )
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    this.#waiting.push({
+      go: () => {
+        resolve(undefined)
+      },
+      reject,
+    })
+    return promise.then(() => this.#runNow<Row>(statement, values))
   }
 
   async #runNow<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<SqlResult<Row>> {
+    this.#isBusy = true
+    const cancels: (() => void)[] = []
+    try {
+      return await this.#ask<Row>(statement, values, cancels)
+    } finally {
+      for (const cancel of cancels) cancel()
+      this.#isBusy = false
+      this.#setStalled(false)
+      const next = this.#waiting.shift()
+      if (next !== undefined) {
+        // Nobody comes in between.
+        this.#isBusy = true
+        next.go()
+      }
+    }
+  }
+
+  async #ask<Row extends QueryResultRow>(
+    statement: Statement,
+    values: readonly unknown[],
+    cancels: (() => void)[],
+  ): Promise<SqlResult<Row>> {
+    const { clock, name, statementMs, stallMs } = this.#options
     const client = this.#client
-    if (client === undefined) throw new NotConnected(`ledger connection ${this.#options.name} is down`)
+    if (client === undefined) throw new NotConnected(`ledger connection ${name} is down`)
     const { promise: overdue, reject } = Promise.withResolvers<never>()
-    const cancel = this.#options.clock.after(this.#options.statementMs, () => {
-      reject(new OutcomeUnknown(`no answer to ${statement.name} within ${String(this.#options.statementMs)} ms`))
-    })
+    cancels.push(
+      clock.after(statementMs, () => {
+        reject(new OutcomeUnknown(`no answer to ${statement.name} within ${String(statementMs)} ms`))
+      }),
+    )
+    if (stallMs !== undefined) cancels.push(clock.after(stallMs, () => this.#setStalled(true)))
     try {
       return await Promise.race([client.query<Row>(statement, values), overdue])
     } catch (error) {
       if (isStatementError(error)) throw error
       this.#lost(client, error)
       throw error instanceof OutcomeUnknown ? error : new OutcomeUnknown(errorText(error), { cause: error })
-    } finally {
-      cancel()
     }
+  }
+
+  #setStalled(isStalled: boolean): void {
+    if (this.#isStalled === isStalled) return
+    this.#isStalled = isStalled
+    const { name, log, onChange } = this.#options
+    log.warn({ reason: name }, isStalled ? 'a ledger connection has stalled' : 'a ledger connection has stalled no longer')
+    if (isStalled)
+      for (const { reject } of this.#waiting.splice(0)) reject(new NotConnected(`ledger connection ${name} has stalled`))
+    onChange?.()
+  }
+
+  get #connectMs(): number {
+    return this.#options.connectMs ?? this.#options.statementMs
   }
 
   async close(): Promise<void> {
@@ -128,12 +200,12 @@ export class LedgerConnection {
 
   /** A server that stands still while the session is prepared must not hold up the next attempt; what it opens too late is closed. */
   async #inTime(opening: Promise<SqlClient>): Promise<SqlClient> {
-    const { clock, statementMs } = this.#options
     const { promise: overdue, reject } = Promise.withResolvers<never>()
+    const patienceMs = 2 * this.#connectMs
     let late = false
-    const cancel = clock.after(2 * statementMs, () => {
+    const cancel = this.#options.clock.after(patienceMs, () => {
       late = true
-      reject(new NotConnected(`no session within ${String(2 * statementMs)} ms`))
+      reject(new NotConnected(`no session within ${String(patienceMs)} ms`))
     })
     opening
       .then((client) => {

@@ -9,8 +9,8 @@
  *                                                                           +-- unresolved <+ (no answer came: the outcome is not known)
  *
  * An unresolved item is sent again, unchanged, as soon as there is a connection: the unique key decides, so that this is harmless, and
- * what it finds is the truth. It is given up as `unknown` at its deadline. An item that was never sent is given up as `unavailable` as
- * soon as no connection is up.
+ * what it finds is the truth. It is given up as `unknown` at its deadline. An item that was never sent is given up as `unavailable` at its
+ * deadline, and as soon as no connection is up or all have stalled: what has been sent may yet be answered, what has not need not wait for that.
  */
 import { assert } from '../assert.ts'
 import type { Clock } from '../clock.ts'
@@ -75,7 +75,7 @@ const COMMIT_BATCH: Statement = {
   text: `SELECT * FROM commit_batch(${Array.from({ length: commitParameterCount() }, (_, i) => `$${String(i + 1)}`).join(',')})`,
 }
 
-/** How often unresolved items are looked at for their deadline. */
+/** How often items are looked at for their deadline. */
 const DEADLINE_CHECK_MS = 100
 /** Keys of unknown outcome that are remembered; the oldest is forgotten first. */
 const UNKNOWN_MAX = 100_000
@@ -89,7 +89,6 @@ export class GroupCommit {
   /** Keys that were given up as unknown: until one is found out, nobody may be told that it was not posted. */
   readonly #unknown = new Set<string>()
   #count = 0
-  #unresolved = 0
   #cancelDeadlineCheck: (() => void) | undefined
   #wakeIdle: (() => void)[] = []
 
@@ -109,11 +108,12 @@ export class GroupCommit {
   }
 
   get available(): boolean {
-    return this.#options.connections.some((connection) => connection.up)
+    return this.#options.connections.some((connection) => connection.ready)
   }
 
   submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
     this.#count++
+    this.#watchDeadlines()
     this.#take({ owner, item, deadlineMs, submittedMs: this.#options.clock.now(), unresolved: false, settled: false })
     this.flush()
   }
@@ -283,21 +283,32 @@ export class GroupCommit {
   #resendLater(batch: Entry[], mayBeWritten: boolean): void {
     const open = batch.filter((entry) => !entry.settled)
     for (const entry of open) {
-      if (mayBeWritten && !entry.unresolved) {
-        entry.unresolved = true
-        this.#unresolved++
-      }
+      if (mayBeWritten) entry.unresolved = true
     }
     this.#ready = [...open, ...this.#ready]
-    this.#watchDeadlines()
   }
 
   #giveUpUnsent(): void {
-    const given = this.#ready.filter((entry) => !entry.unresolved)
-    this.#ready = this.#ready.filter((entry) => entry.unresolved)
-    for (const entry of given) this.#settle(entry, { kind: 'unavailable' })
+    this.#giveUp(() => true)
+  }
+
+  /** Of what is not under way: an unresolved item at its deadline only, one that was never sent where `isHopeless`. */
+  #giveUp(isHopeless: (entry: Entry) => boolean): void {
+    const given: Entry[] = []
+    const isKept = (entry: Entry): boolean => {
+      const isOver = entry.unresolved ? this.#isLate(entry) : isHopeless(entry)
+      if (isOver) given.push(entry)
+      return !isOver
+    }
+    this.#ready = this.#ready.filter(isKept)
+    for (const [name, waiting] of this.#taken) if (waiting.length > 0) this.#taken.set(name, waiting.filter(isKept))
+    for (const entry of given) this.#settle(entry, { kind: entry.unresolved ? 'unknown' : 'unavailable' })
     // What waited behind them is ready now, and no better off.
-    if (given.length > 0) this.#giveUpUnsent()
+    if (given.length > 0) this.#giveUp(isHopeless)
+  }
+
+  #isLate({ deadlineMs }: Entry): boolean {
+    return deadlineMs <= this.#options.clock.now()
   }
 
   #remember(key: string, outcome: CommitOutcome): void {
@@ -313,21 +324,15 @@ export class GroupCommit {
     if (this.#cancelDeadlineCheck !== undefined) return
     this.#cancelDeadlineCheck = this.#options.clock.after(DEADLINE_CHECK_MS, () => {
       this.#cancelDeadlineCheck = undefined
-      const now = this.#options.clock.now()
-      const late = this.#ready.filter((entry) => entry.unresolved && entry.deadlineMs <= now)
-      if (late.length > 0) {
-        this.#ready = this.#ready.filter((entry) => !late.includes(entry))
-        for (const entry of late) this.#settle(entry, { kind: 'unknown' })
-        this.flush()
-      }
-      if (this.#unresolved > 0) this.#watchDeadlines()
+      this.#giveUp((entry) => this.#isLate(entry))
+      this.flush()
+      if (this.#count > 0) this.#watchDeadlines()
     })
   }
 
   #settle(entry: Entry, outcome: CommitOutcome): void {
     if (entry.settled) return
     entry.settled = true
-    if (entry.unresolved) this.#unresolved--
     this.#count--
     this.#remember(entry.item.key, outcome)
     const next: Entry[] = []

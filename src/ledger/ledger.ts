@@ -1,4 +1,5 @@
 /** The ledger as the rest of the switch sees it: group commit, and the look-ups that a decision may need. */
+import type { BreakerState } from '../breaker.ts'
 import type { Clock } from '../clock.ts'
 import type { EpochStore } from '../decision/agreedEpoch.ts'
 import type { CommittedPurse } from '../decision/hotState.ts'
@@ -27,16 +28,30 @@ export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batch
   readonly connections: number
   readonly statementMs: number
   readonly reconnectMs: number
+  /** Of a look-up for a message. */
+  readonly lookupMs: number
+  readonly connectMs: number
+  readonly stallMs: number
+  readonly waitingMax: number
   /** Called when look-ups are answered again, and at first: the server may be another one than before. */
   readonly onConnected?: () => void
   /** Absent: sessions with Postgres. */
   readonly openSession?: OpenSession
 }
 
+/** What one connection has otherwise than the others. */
+interface OwnLimits {
+  readonly stallMs?: number
+  readonly statementMs?: number
+  readonly onUp?: () => void
+}
+
 export class Ledger {
   readonly #commits: readonly LedgerConnection[]
   /** Look-ups never wait behind a commit. */
   readonly #lookups: LedgerConnection
+  /** What no message waits for: pages for Redis, partitions, holds that have ended, rules. */
+  readonly #background: LedgerConnection
   /** Opening waits for purses' locks: nothing else waits behind it. */
   readonly #openings: LedgerConnection
   readonly #groupCommit: GroupCommit
@@ -44,14 +59,20 @@ export class Ledger {
   readonly epochs: EpochStore
 
   constructor(options: LedgerOptions) {
-    const { url, statementMs, reconnectMs, shard, openSession = openPostgresSession } = options
+    const { url, reconnectMs, connectMs, waitingMax, shard, openSession = openPostgresSession } = options
     const clock: Clock = options.clock
     const log: Logger = options.log
-    const connect = (name: string, onUp?: () => void): LedgerConnection => {
+    const connect = (
+      name: string,
+      { stallMs = options.stallMs, statementMs = options.statementMs, onUp }: OwnLimits = {},
+    ): LedgerConnection => {
       const connection = new LedgerConnection({
         url,
         statementMs,
+        stallMs,
         reconnectMs,
+        connectMs,
+        waitingMax,
         clock,
         log,
         name,
@@ -65,15 +86,27 @@ export class Ledger {
     }
     this.#shard = shard
     this.#commits = Array.from({ length: options.connections }, (_, index) => connect(`commit ${String(index + 1)}`))
-    this.#lookups = connect('look-up', options.onConnected)
+    const { lookupMs, onConnected: onUp } = options
+    this.#lookups = connect('look-up', { stallMs: lookupMs, statementMs: lookupMs, ...(onUp === undefined ? {} : { onUp }) })
     this.#openings = connect('first use')
+    // A page may take long, and whoever asks for the next waits for it.
+    this.#background = connect('background', { stallMs: options.statementMs })
     this.#groupCommit = new GroupCommit({ ...options, connections: this.#commits })
     this.epochs = epochStore(this.#lookups)
   }
 
   /** Some connection can commit, and look-ups are answered. */
   get available(): boolean {
-    return this.#groupCommit.available && this.#lookups.up
+    return this.#groupCommit.available && this.#lookups.ready
+  }
+
+  /** By its name, how each connection is: as a breaker would be, closed while it answers, half-open while it is slow to, else open. */
+  get connectionStates(): ReadonlyMap<string, BreakerState> {
+    return new Map(this.#all.map((one) => [one.name, one.ready ? 'closed' : one.up ? 'half-open' : 'open']))
+  }
+
+  get #all(): readonly LedgerConnection[] {
+    return [...this.#commits, this.#lookups, this.#openings, this.#background]
   }
 
   /** Items submitted and not yet told their outcome. */
@@ -87,11 +120,11 @@ export class Ledger {
   }
 
   async open(): Promise<void> {
-    await Promise.all([...this.#commits, this.#lookups, this.#openings].map((connection) => connection.open()))
+    await Promise.all(this.#all.map((connection) => connection.open()))
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#commits, this.#lookups, this.#openings].map((connection) => connection.close()))
+    await Promise.all(this.#all.map((connection) => connection.close()))
   }
 
   submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
@@ -112,7 +145,7 @@ export class Ledger {
   }
 
   cardPage(after: number, households: number): Promise<CardPage> {
-    return readCardPage(this.#lookups, this.#shard, after, households)
+    return readCardPage(this.#background, this.#shard, after, households)
   }
 
   purses(ids: readonly number[]): Promise<Map<number, CommittedPurse>> {
@@ -137,12 +170,12 @@ export class Ledger {
   }
 
   regions(): Promise<Map<string, string>> {
-    return readRegions(this.#lookups)
+    return readRegions(this.#background)
   }
 
   /** Rules that were stored beside those of the file. */
   programmeVersions(): Promise<StoredVersion[]> {
-    return readProgrammeVersions(this.#lookups)
+    return readProgrammeVersions(this.#background)
   }
 
   /** Of each configured key that a peer has sent another for, the last two. */
@@ -159,10 +192,10 @@ export class Ledger {
   }
 
   expiredHolds(nowMs: number, countMax: number): Promise<KeyQuestion[]> {
-    return expiredHolds(this.#lookups, this.#shard, nowMs, countMax)
+    return expiredHolds(this.#background, this.#shard, nowMs, countMax)
   }
 
   ensurePartitions(nowMs: number, retentionDays: number, aheadMonths: number): Promise<number> {
-    return ensurePartitions(this.#lookups, nowMs, retentionDays, aheadMonths)
+    return ensurePartitions(this.#background, nowMs, retentionDays, aheadMonths)
   }
 }

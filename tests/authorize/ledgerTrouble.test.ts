@@ -58,7 +58,7 @@ async function startBehindProxy(): Promise<{ proxy: CuttingProxy; behind: TestSw
   })
   const card = await behind.openCard({ balance: 100_000 })
   const link = await behind.connect('pos')
-  // What a message needs beside its commit is known from now on: the next answer to be cut is that of a commit.
+  // What a message needs beside its commit is known from now on.
   await link.ask('0100', { 2: card.pan, 3: '310000', ...at('pos') })
   return { proxy: proxy!, behind, link, card }
 }
@@ -109,7 +109,7 @@ it.each([
 ])('%s is not told 91 while nobody can know what became of its original', async (_, mti) => {
   const { proxy, behind, link, card } = await startBehindProxy()
   const sent = compose(behind.clock, '0200', { 2: card.pan, 4: amount(100) })
-  const lost = proxy.cutNextAnswer()
+  const lost = proxy.cutNextAnswer('commit_batch')
   const answered: string[] = []
   const note = (name: string) => (answer: Message) => answered.push(`${name} ${answer.text(39) ?? ''}`)
   void link.send(sent).then(note('original'))

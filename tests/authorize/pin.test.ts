@@ -370,6 +370,14 @@ describe('without Redis', () => {
     expect(codes.filter((code) => code.startsWith('55')).sort()).toEqual(['55 0 left', '55 1 left', '55 2 left'])
     expect(codes.filter((code) => code === '75')).toHaveLength(47)
     expect(await withdraw(card, RIGHT(card.pan))).toBe('75')
+    // Whoever tries PINs in turn learns of no more than the tries, and that one of them is right only within them.
+    const searched = await running.openCard()
+    const tried = Array.from({ length: 50 }, (_, i) =>
+      withdraw(searched, i === 40 ? RIGHT(searched.pan) : WRONG(searched.pan), {}, [pos, elsewhere][i % 2]),
+    )
+    const told50 = await Promise.all(tried)
+    expect(told50.filter((code) => code.startsWith('55')).length).toBeLessThanOrEqual(told50[40] === '00' ? 5 : 3)
+    expect(told50.every((code) => /^(00|75|55 . left)$/.test(code))).toBe(true)
     expect(told(await pos.ask('0200', { 2: card.pan, 4: amount(500), 52: RIGHT(card.pan) }))).toBe('75')
     expect(told(await pos.ask('0200', { 2: card.pan, 4: amount(500) }))).toBe('00')
     expect([await withdraw(third, WRONG(third.pan)), await withdraw(third, WRONG(third.pan))]).toEqual(['55 1 left', '55 0 left'])

@@ -6,7 +6,7 @@
 import type { Client } from 'pg'
 import type { Clock } from '../../clock.ts'
 import { HotStateAudit, type HotPurse } from '../../decision/hotStateAudit.ts'
-import { HotStateUnavailable, type OpenReservation } from '../../decision/hotState.ts'
+import { HotStateUnavailable, type OpenReservation } from '../../decision/hotRecords.ts'
 import { EXAMPLES_MAX, type AuditCheck } from './check.ts'
 
 export interface CompareOptions {

@@ -6,6 +6,7 @@
  */
 import { Pool, type PoolClient, type QueryResultRow } from 'pg'
 import { assert } from '../../assert.ts'
+import type { Breaker } from '../../breaker.ts'
 import type { Clock } from '../../clock.ts'
 import { errorText, type Logger } from '../../log.ts'
 import { NotConnected, OutcomeUnknown, sqlState, type Statement } from '../connection.ts'
@@ -15,6 +16,10 @@ export interface DeskOptions {
   readonly shard: number
   readonly connections: number
   readonly statementMs: number
+  /** Commands that may wait for a connection; absent: as many as come. */
+  readonly waitingMax?: number
+  /** Where it is open, commands fail at once. */
+  readonly breaker?: Breaker
   readonly clock: Clock
   readonly log: Logger
   /** Called after a commit with the cards that it changed. A command is answered when that has ended, or after so long. */
@@ -221,10 +226,11 @@ export class Desk {
     try {
       const value = await look(new SqlTransaction(client, this.shard, this.nowMs))
       client.release()
+      this.#answered()
       return value
     } catch (error) {
       client.release(true)
-      throw lost(error)
+      throw this.#failure(error, false)
     }
   }
 
@@ -244,6 +250,7 @@ export class Desk {
         if (earlier !== undefined) {
           await client.query('ROLLBACK')
           client.release()
+          this.#answered()
           return earlier
         }
         const outcome = await workOf(client, tx, command)
@@ -251,13 +258,14 @@ export class Desk {
         committing = true
         await client.query('COMMIT')
         client.release()
+        this.#answered()
         if (outcome.ok && tx.changedCards.size > 0) await this.#tell([...tx.changedCards])
         return outcome
       } catch (error) {
         client.release(true)
         const again = AGAIN.has(sqlState(error) ?? '') && attempt < ATTEMPTS_MAX
         if (again) continue
-        throw committing ? new OutcomeUnknown(errorText(error), { cause: error }) : lost(error)
+        throw this.#failure(error, committing)
       }
     }
   }
@@ -276,10 +284,11 @@ export class Desk {
       committing = true
       await client.query('COMMIT')
       client.release()
+      this.#answered()
       return value
     } catch (error) {
       client.release(true)
-      throw committing ? new OutcomeUnknown(errorText(error), { cause: error }) : lost(error)
+      throw this.#failure(error, committing)
     }
   }
 
@@ -303,11 +312,27 @@ export class Desk {
   }
 
   async #connect(): Promise<PoolClient> {
+    const { breaker, waitingMax = Number.POSITIVE_INFINITY } = this.#options
+    if (this.#pool.waitingCount >= waitingMax) throw new NotConnected('the desk has too much to do')
+    if (breaker?.admits() === false) throw new NotConnected('the desk cannot reach the ledger: it has not answered')
     try {
       return await this.#pool.connect()
     } catch (error) {
+      breaker?.failed()
       throw new NotConnected(`the desk cannot reach the ledger: ${errorText(error)}`, { cause: error })
     }
+  }
+
+  #answered(): void {
+    this.#options.breaker?.succeeded()
+  }
+
+  /** What failed, as the caller is to see it. */
+  #failure(error: unknown, committing: boolean): unknown {
+    const failure = lost(error)
+    if (failure instanceof NotConnected) this.#options.breaker?.failed()
+    else this.#answered()
+    return committing ? new OutcomeUnknown(errorText(error), { cause: error }) : failure
   }
 }
 
