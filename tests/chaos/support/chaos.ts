@@ -70,7 +70,14 @@ async function disturb(stack: Stack, options: ChaosOptions, onStep: (text: strin
   const { purses: opening } = await readLedger(databaseUrl, prefix)
   const ports = nodes.map(({ links }) => links.terminals.port)
   const random = randomFrom(seed)
-  const terminals = new Terminals({ ports, terminals: options.terminals, households, poor, thinkMs, random: randomFrom(seed + 1) })
+  const terminals = new Terminals({
+    ports,
+    terminals: options.terminals,
+    households,
+    poor,
+    thinkMs,
+    random: randomFrom(seed + 1),
+  })
   const startedMs = Date.now()
   terminals.start()
   try {
@@ -98,11 +105,17 @@ async function disturb(stack: Stack, options: ChaosOptions, onStep: (text: strin
       ...reservations.map((key) => finding('reservations left', key, 'reserved in Redis')),
       ...(await auditFindings(stack)),
       ...nodes.flatMap(({ process }, host) =>
-        process.crashesMs.map((atMs) => ({ ...finding('switches that ended by themselves', `switch ${host}`, ''), fromMs: atMs })),
+        process.crashesMs.map((atMs) => ({
+          ...finding('switches that ended by themselves', `switch ${host}`, ''),
+          fromMs: atMs,
+        })),
       ),
       ...records
         .filter(({ recoveredMs }) => recoveredMs === undefined)
-        .map(({ kind, part, healedMs }) => ({ ...finding('faults not recovered from', `${kind} (${part})`, ''), fromMs: healedMs })),
+        .map(({ kind, part, healedMs }) => ({
+          ...finding('faults not recovered from', `${kind} (${part})`, ''),
+          fromMs: healedMs,
+        })),
     ]
     return chaosReport({
       seed,
@@ -151,6 +164,7 @@ function finding(crime: Finding['crime'], of: string, ledgerHolds: string): Find
 }
 
 function textOf({ kind, part, fromMs, healedMs, recoveredMs }: FaultRecord, approvals: number): string {
-  const recovery = recoveredMs === undefined ? 'NOT RECOVERED' : `answered ${((recoveredMs - healedMs) / 1000).toFixed(1)} s after it`
+  const recovery =
+    recoveredMs === undefined ? 'NOT RECOVERED' : `answered ${((recoveredMs - healedMs) / 1000).toFixed(1)} s after it`
   return `${kind} (${part}) for ${((healedMs - fromMs) / 1000).toFixed(1)} s, ${recovery}; ${approvals} approvals so far`
 }

@@ -36,7 +36,13 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
   const { postgres, redis, disk, nodes } = stack
   const everywhere = nodes.map((_, host) => host)
   const faults: Fault[] = []
-  const add = (kind: string, part: string, hosts: readonly number[], longestMs: number, run: (forMs: number) => Promise<void>): void => {
+  const add = (
+    kind: string,
+    part: string,
+    hosts: readonly number[],
+    longestMs: number,
+    run: (forMs: number) => Promise<void>,
+  ): void => {
     const mostMs = longestMs === pauseMostMs ? longestMs : Math.min(longestMs, otherMostMs)
     faults.push({ kind, part, hosts, leastMs: LEAST_MS, mostMs, run })
   }
@@ -88,10 +94,28 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
         await sleep(forMs)
         link.mend()
       }
-      add(`cut ${name} link`, linkPart, [host], 4000, whileBroken(() => link.cut()))
-      add(`slow ${name} link`, linkPart, [host], 4000, whileBroken(() => link.delay(1 + random.below(DELAY_MS), DELAY_MS)))
+      add(
+        `cut ${name} link`,
+        linkPart,
+        [host],
+        4000,
+        whileBroken(() => link.cut()),
+      )
+      add(
+        `slow ${name} link`,
+        linkPart,
+        [host],
+        4000,
+        whileBroken(() => link.delay(1 + random.below(DELAY_MS), DELAY_MS)),
+      )
       add(`reset ${name} link`, linkPart, [host], LEAST_MS, async () => link.reset())
-      add(`half-open ${name} link`, linkPart, [host], 4000, whileBroken(() => link.swallow(SWALLOWED[random.below(3)]!)))
+      add(
+        `half-open ${name} link`,
+        linkPart,
+        [host],
+        4000,
+        whileBroken(() => link.swallow(SWALLOWED[random.below(3)]!)),
+      )
     }
   }
   return faults

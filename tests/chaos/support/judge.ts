@@ -86,7 +86,9 @@ function judgeOne(sent: Sent, books: Books, find: (crime: Crime, sent: Sent) => 
     if (original !== undefined) find('follow-ups refused', sent)
   }
   // What was for later is not an answer where the terminal went on asking.
-  const said = new Set(sent.answers.filter(({ responseCode }) => !isForLater(responseCode) || sent.answers[0] === told).map(saidOf))
+  const said = new Set(
+    sent.answers.filter(({ responseCode }) => !isForLater(responseCode) || sent.answers[0] === told).map(saidOf),
+  )
   if (said.size > 1) find('told two things', sent)
 }
 
@@ -142,7 +144,10 @@ function overdrafts({ decisions, purses }: LedgerView): Finding[] {
   return [
     ...decisions
       .filter((decision) => decision.posted && below(decision.availableAfter, decision.heldAfter))
-      .map((decision) => ({ of: decision.key, ledgerHolds: `${decision.availableAfter} and ${decision.heldAfter} held after it` })),
+      .map((decision) => ({
+        of: decision.key,
+        ledgerHolds: `${decision.availableAfter} and ${decision.heldAfter} held after it`,
+      })),
     ...[...purses]
       .filter(([, { balance, held }]) => below(balance, held))
       .map(([id, { balance, held }]) => ({ of: `purse ${id}`, ledgerHolds: `${balance} and ${held} held` })),
@@ -262,18 +267,23 @@ function add(to: Map<number, number>, purseId: number, amount: number): void {
 
 function findingOf(crime: Crime, sent: Sent, books: Books): Finding {
   const { key, kind, amount, sendings, answers, told, original, abandoned } = sent
+  const what = `${kind} of ${amount}${original === undefined ? '' : ` after ${original.key}`}`
+  const went = sendings.map(({ atMs, host }) => `switch ${host} at ${timeOf(atMs)}`)
   const saw = answers.map((answer) => `${saidOf(answer).trim()} from switch ${answer.host} at ${timeOf(answer.atMs)}`)
-  const went = sendings.map(({ atMs, host }) => `switch ${host} at ${timeOf(atMs)}`).join(', ')
-  const ends = `${told === undefined ? (abandoned ? 'broke' : 'gave up') : `took ${told.responseCode}`}`
+  const ends = told === undefined ? (abandoned ? 'broke' : 'gave up') : `took ${told.responseCode}`
   const related = original === undefined ? [] : books.decisionsOf(original.key).map((one) => `original ${textOf(one)}`)
   return {
     crime,
     of: key,
-    terminalSaw: `${kind} of ${amount}${original === undefined ? '' : ` after ${original.key}`} to ${went}; ${saw.join(', ') || 'no answer'}; ${ends}`,
-    ledgerHolds: [...books.decisionsOf(key).map(textOf), ...related].join('; ') || 'nothing',
+    terminalSaw: `${what} to ${went.join(', ')}; ${listOf(saw, ', ', 'no answer')}; ${ends}`,
+    ledgerHolds: listOf([...books.decisionsOf(key).map(textOf), ...related], '; ', 'nothing'),
     fromMs: sendings[0]?.atMs,
     untilMs: Math.max(...sendings.map(({ atMs }) => atMs), ...answers.map(({ atMs }) => atMs)),
   }
+}
+
+function listOf(texts: readonly string[], separator: string, none: string): string {
+  return texts.length === 0 ? none : texts.join(separator)
 }
 
 function textOf({ key, kind, responseCode, approved, purseId, approvalCode, posted }: Decision): string {
