@@ -45,6 +45,9 @@ export class Upkeep {
     this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
     this.#reloading = stage('reload', (batch) => this.#reloadChanged(batch))
     this.#returning = stage('return', (batch) => this.#return(batch))
+    parts.hotState.untold.onFirst(() => {
+      this.#tellLater()
+    })
   }
 
   async idle(): Promise<void> {
@@ -119,9 +122,36 @@ export class Upkeep {
       const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
       for (const { key, purseId } of batch) this.#parts.settle({ key, purseId, state: purses.get(purseId) })
     } catch (error) {
-      // The reservation is left to the sweeper, which does the same, and reads those that have none.
+      // The reservation is left to the sweeper, which does the same; but there may be none.
       for (const { purseId } of batch) this.#parts.hotState.untold.add(purseId)
       this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
+    }
+  }
+
+  /** What moved while Redis was out of reach goes there when it is back. */
+  #tellLater(): void {
+    const { clock, config, hotState } = this.#parts
+    clock.after(config.redis.reconnectMs, () => {
+      void this.#tellUntold().then(() => {
+        if (hotState.untold.size > 0 && !hotState.closed) this.#tellLater()
+        else hotState.untold.wait()
+      })
+    })
+  }
+
+  async #tellUntold(): Promise<void> {
+    const { hotState, ledger, config, log } = this.#parts
+    while (hotState.up && hotState.untold.size > 0) {
+      const { epoch } = hotState
+      const ids = hotState.untold.take(config.redis.batchMax)
+      try {
+        const purses = await ledger.purses(ids)
+        if (epoch !== undefined) await hotState.put(epoch, [], [...purses.values()])
+      } catch (error) {
+        for (const id of ids) hotState.untold.add(id)
+        log.warn({ stage: 'untold', count: ids.length, error: errorText(error) }, 'Redis is told of moved purses a little later')
+        return
+      }
     }
   }
 

@@ -129,7 +129,7 @@ const SCAN_PAGE = 500
 const NO_CEILING = 999_999_999_999_999
 
 export class HotState {
-  /** Told by the sweeper, once Redis is there. */
+  /** Told by the upkeep, as soon as Redis is there again. */
   readonly untold = new UntoldPurses()
   readonly #options: HotStateOptions
   readonly #redis: RedisLink
@@ -158,6 +158,10 @@ export class HotState {
 
   get up(): boolean {
     return this.#epoch !== undefined
+  }
+
+  get closed(): boolean {
+    return this.#closed
   }
 
   get epoch(): number | undefined {

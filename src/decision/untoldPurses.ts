@@ -4,6 +4,18 @@
  */
 export class UntoldPurses {
   readonly #ids = new Set<number>()
+  #call: (() => void) | undefined
+  #called = false
+
+  /** Calls `call` once when there are some, until `wait` is called. */
+  onFirst(call: () => void): void {
+    this.#call = call
+  }
+
+  /** The next one that is added is told of again. */
+  wait(): void {
+    this.#called = false
+  }
 
   get size(): number {
     return this.#ids.size
@@ -12,6 +24,9 @@ export class UntoldPurses {
   add(purseId: number): void {
     // Above this many the rest is corrected when it moves again, or by a guard.
     if (this.#ids.size < UNTOLD_MAX) this.#ids.add(purseId)
+    if (this.#called) return
+    this.#called = true
+    this.#call?.()
   }
 
   take(countMax: number): number[] {

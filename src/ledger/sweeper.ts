@@ -4,7 +4,6 @@
  *  - a reservation in Redis that is older than any commit can be: its key is taken by a tombstone. "Not found" alone proves
  *    nothing, since a slow batch may still commit; only if the tombstone wins was there no posting, and then it never comes. Either
  *    way the purse's committed state goes back into Redis together with the release.
- *  - a purse that moved while Redis could not be told: its committed state goes there.
  *  - a hold whose time is over: it is released, guarded by what was linked to its authorization meanwhile.
  *
  * Every process sweeps; the unique keys make that harmless.
@@ -63,7 +62,6 @@ export class Sweeper {
     try {
       const released = await this.#releaseHolds()
       const settled = hotState.up ? await this.#settleReservations() : 0
-      while (hotState.up && hotState.untold.size > 0) await this.#tellUntold()
       if (released + settled > 0) log.info({ count: released + settled }, 'swept')
     } catch (error) {
       log.warn({ error: errorText(error) }, 'sweep failed; it is tried again')
@@ -83,19 +81,6 @@ export class Sweeper {
       [],
     )
     return known.length
-  }
-
-  async #tellUntold(): Promise<void> {
-    const { config, hotState, ledger } = this.#parts
-    const { epoch } = hotState
-    const ids = hotState.untold.take(config.sweeper.batchMax)
-    try {
-      const purses = await ledger.purses(ids)
-      if (epoch !== undefined) await hotState.put(epoch, [], [...purses.values()])
-    } catch (error) {
-      for (const id of ids) hotState.untold.add(id)
-      throw error
-    }
   }
 
   async #releaseHolds(): Promise<number> {
