@@ -40,27 +40,27 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
     kind: string,
     part: string,
     hosts: readonly number[],
-    longestMs: number,
+    mostMs: number,
     run: (forMs: number) => Promise<void>,
   ): void => {
-    const mostMs = longestMs === pauseMostMs ? longestMs : Math.min(longestMs, otherMostMs)
     faults.push({ kind, part, hosts, leastMs: LEAST_MS, mostMs, run })
   }
+  const upTo = (ms: number): number => Math.min(ms, otherMostMs)
   const paused = async (pause: () => () => void, forMs: number): Promise<void> => {
     const goOn = pause()
     await sleep(forMs)
     goOn()
   }
 
-  add('kill Redis', 'Redis', everywhere, 1500, (forMs) => redis.kill(forMs))
+  add('kill Redis', 'Redis', everywhere, upTo(1500), (forMs) => redis.kill(forMs))
   add('pause Redis', 'Redis', everywhere, pauseMostMs, (forMs) => paused(() => redis.pause(), forMs))
   add('flush Redis', 'Redis', everywhere, LEAST_MS, () => redis.flush())
-  add('Redis from an old file', 'Redis', everywhere, 1500, (forMs) => redis.kill(forMs, true))
-  add('kill Postgres', 'Postgres', everywhere, 1500, (forMs) => postgres.kill(forMs))
+  add('Redis from an old file', 'Redis', everywhere, upTo(1500), (forMs) => redis.kill(forMs, true))
+  add('kill Postgres', 'Postgres', everywhere, upTo(1500), (forMs) => postgres.kill(forMs))
   add('kill a Postgres backend', 'Postgres', everywhere, LEAST_MS, async () => postgres.killBackend())
   add('pause Postgres', 'Postgres', everywhere, pauseMostMs, (forMs) => paused(() => postgres.pause(), forMs))
   if (disk !== undefined)
-    add('full disk', 'Postgres', everywhere, 5000, async (forMs) => {
+    add('full disk', 'Postgres', everywhere, upTo(5000), async (forMs) => {
       const free = await disk.fill()
       await sleep(forMs)
       free()
@@ -69,7 +69,7 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
 
   for (const [host, { process, links }] of nodes.entries()) {
     const part = `switch ${host}`
-    add('kill switch', part, [host], 1500, async (forMs) => {
+    add('kill switch', part, [host], upTo(1500), async (forMs) => {
       await process.kill()
       // A till may burn down with what it asked of this process.
       terminals.breakDown(random.below(3))
@@ -81,7 +81,7 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
       ['clock an hour ahead', HOUR_MS],
       ['clock an hour back', -HOUR_MS],
     ] as const) {
-      add(kind, part, [host], 5000, async (forMs) => {
+      add(kind, part, [host], upTo(5000), async (forMs) => {
         process.stepClock(step)
         await sleep(forMs)
         process.stepClock(0)
@@ -98,14 +98,14 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
         `cut ${name} link`,
         linkPart,
         [host],
-        4000,
+        upTo(4000),
         whileBroken(() => link.cut()),
       )
       add(
         `slow ${name} link`,
         linkPart,
         [host],
-        4000,
+        upTo(4000),
         whileBroken(() => link.delay(1 + random.below(DELAY_MS), DELAY_MS)),
       )
       add(`reset ${name} link`, linkPart, [host], LEAST_MS, async () => link.reset())
@@ -113,7 +113,7 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
         `half-open ${name} link`,
         linkPart,
         [host],
-        4000,
+        upTo(4000),
         whileBroken(() => link.swallow(SWALLOWED[random.below(3)]!)),
       )
     }

@@ -55,7 +55,7 @@ export function judge({ journal, ledger, opening }: Evidence): Finding[] {
   for (const sent of journal) {
     judgeOne(sent, books, find)
     const outcome = outcomeOf(sent, books)
-    expected.move(sent, outcome.approved)
+    expected.move(sent, outcome.approved, books.approvalOf(sent.key)?.fromSuspense ?? 0)
     if (sent.kind === 'authorize') {
       const left = ledger.holds.get(sent.key) ?? 0
       if (left !== (outcome.isOpenHold ? outcome.approved : 0)) find('holds not as the terminals say', sent)
@@ -226,18 +226,21 @@ class ExpectedPurses {
     }
   }
 
-  /** @param approved piasters that count */
-  move(sent: Sent, approved: number): void {
+  /**
+   * @param approved piasters that count
+   * @param fromSuspense units that the purse did not have: the ledger's word for how it was split, and no more than that
+   */
+  move(sent: Sent, approved: number, fromSuspense: number): void {
     if (approved === 0) return
     const { kind, holder, loaves, terminal, original } = sent
     if (kind === 'deposit' || kind === 'refund') add(this.#balance, purseOf(sent), approved)
     else if (kind === 'complete') {
       // The rest of what was set aside came back.
-      add(this.#balance, purseOf(sent), (original?.told?.amount ?? 0) - approved)
+      add(this.#balance, purseOf(sent), (original?.told?.amount ?? 0) - approved + fromSuspense)
     } else if (kind === 'bread') {
-      add(this.#balance, holder.purses.bread, -loaves)
+      add(this.#balance, holder.purses.bread, fromSuspense - loaves)
       if (terminal.wallet) add(this.#balance, holder.purses.cash, -approved)
-    } else add(this.#balance, purseOf(sent), -approved)
+    } else add(this.#balance, purseOf(sent), fromSuspense - approved)
   }
 
   hold(sent: Sent, approved: number): void {

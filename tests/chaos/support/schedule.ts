@@ -29,7 +29,8 @@ export interface ScheduleOptions {
   readonly onFault: (record: FaultRecord) => void
 }
 
-const RECOVERY_MS = 60_000
+/** A machine that others use too may take half a minute to start a switch. */
+const RECOVERY_MS = 120_000
 
 export async function runSchedule(options: ScheduleOptions): Promise<FaultRecord[]> {
   const { random, goesOn, calmMs, companyPercent, faults, terminals, onFault } = options

@@ -60,6 +60,7 @@ const DEADLINES = {
   authorizationMs: 2000,
   statementMs: 1500,
   redisCallMs: 500,
+  preloadMs: 2000,
   sweepEveryMs: 400,
   reservationAgeMs: 3000,
 }
@@ -128,6 +129,7 @@ async function switchNode(
       ...environment,
       DATABASE_URL: through(postgres.url, links.Postgres),
       REDIS_URL: through(redis.url, links.Redis),
+      SARF_STANDIN_DIRECTORY: join(own, 'stand-in'),
     },
   })
   return { process, links }
@@ -140,7 +142,7 @@ function writeConfiguration(directory: string): Readonly<Record<string, string>>
     ...settings,
     authorization: { ...settings['authorization'], deadlineMs: DEADLINES.authorizationMs },
     ledger: { ...settings['ledger'], statementMs: DEADLINES.statementMs },
-    redis: { ...settings['redis'], callMs: DEADLINES.redisCallMs },
+    redis: { ...settings['redis'], callMs: DEADLINES.redisCallMs, preloadMs: DEADLINES.preloadMs },
     sweeper: { ...settings['sweeper'], everyMs: DEADLINES.sweepEveryMs, reservationAgeMs: DEADLINES.reservationAgeMs },
     jobs: { ...settings['jobs'], enabled: false },
     notices: { ...settings['notices'], enabled: false },
