@@ -1,5 +1,5 @@
 /** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
-import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
+import { startHttpServer, type HttpServer, type SchemaCompilation } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
 import { elapsed, systemClock, type Clock } from './clock.ts'
@@ -41,6 +41,7 @@ import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { listen, type Listener } from './transport/listener.ts'
+import { watchResources } from './watchResources.ts'
 
 export interface RunningSwitch {
   readonly addresses: readonly { readonly name: string; readonly port: number }[]
@@ -53,9 +54,12 @@ export interface RunningSwitch {
 export interface SwitchOptions {
   readonly log?: Logger
   readonly clock?: Clock
+  /** Households of the demo programme that is made where there is none, outside production. Absent: 1000. */
+  readonly demoHouseholds?: number
+  /** Of the HTTP API. Absent: at start. */
+  readonly schemas?: SchemaCompilation
 }
 
-/** Households of the demo programme that is made where there is none, outside production. */
 const DEMO_HOUSEHOLDS = 1000
 const PARTITION_CHECK_MS = 3_600_000
 /** There is one shard so far: see spec/adr/0003. */
@@ -63,7 +67,7 @@ const SHARD = 0
 
 /** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
 export async function startSwitch(given: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
-  const { clock = systemClock, log = createLogger(given.logLevel) } = options
+  const { clock = systemClock, log = createLogger(given.logLevel), demoHouseholds = DEMO_HOUSEHOLDS, schemas } = options
   // Whoever is given it sees the versions that are stored while it runs.
   const programme = new ProgrammeRegistry({
     ...given.registry,
@@ -80,7 +84,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   if (!config.production) {
     const { lookupKey, security } = config
     await seedProgramme(config.databaseUrl, {
-      households: DEMO_HOUSEHOLDS,
+      households: demoHouseholds,
       lookupKey,
       programme,
       security,
@@ -96,6 +100,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     clock,
     log,
     onBatch: metrics.batch('commit'),
+    onConnected: () => void hotState.recheck(),
   })
   let preloaded: Promise<void> | undefined
   const hurryUntilMs = clock.now() + config.redis.preloadMs
@@ -170,7 +175,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const eventNotices = new EventNotices({ config, desk, final: () => events.final, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
+  watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
+  const stopWatching = watchResources(metrics, { ...config.ledger, ...config.watch, url: config.databaseUrl, clock, log })
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
@@ -188,6 +195,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
+    await stopWatching()
     regions.stop()
     programme.stop()
     linkKeys.stop()
@@ -205,7 +213,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
     }
     await events.start()
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events })
+    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events, schemas })
   } catch (error) {
     await stop()
     throw error
@@ -303,6 +311,18 @@ function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, h
   metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available))
   metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up))
   metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0)
+}
+
+/** How near the queues are to what they hold; past it the answer is 91 at once. */
+function watchRoom(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, config: Config): void {
+  const { queueMax } = config.authorization
+  metrics.watch(
+    'sarf_queue_share',
+    'Transactions under way, of the most that may be',
+    () => authorizer.underWay / queueMax,
+    'max',
+  )
+  metrics.watch('sarf_ledger_wait_seconds', 'Wait of what is sent to the ledger next', () => ledger.waitMs / 1000, 'max')
 }
 
 function watchEvents(metrics: Metrics, events: EventHub, follower: CardFollower): void {
