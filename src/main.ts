@@ -133,7 +133,11 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     },
   })
   const hurry = (): boolean => !listening && clock.now() < hurryUntilMs
-  const fill = (): Promise<void> => preload({ ledger, hotState, log, clock, cardsMax: config.redis.preloadMax, hurry })
+  let fills = 0
+  const fill = (): Promise<void> => {
+    const own = ++fills
+    return preload({ ledger, hotState, log, clock, cardsMax: config.redis.preloadMax, hurry, isSuperseded: () => own !== fills })
+  }
   await ledger.open()
   try {
     await programme.start()
@@ -143,7 +147,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   }
   await hotState.open()
   // Also a Redis that holds this epoch's state already: a switch that was killed may not have told it of its last commits.
-  await Promise.race([preloaded ?? fill(), elapsed(clock, config.redis.preloadMs)])
+  const filled = preloaded ?? fill()
+  if (hotState.up) await Promise.race([filled, elapsed(clock, config.redis.preloadMs)])
   listening = true
   const regions = new RegionRegistry({ ...config.registry, clock, log, read: () => ledger.regions() })
   await regions.start()

@@ -16,37 +16,63 @@ export interface PreloadParts {
   readonly cardsMax: number
   /** Nobody is being served yet. */
   readonly hurry: () => boolean
+  /** Another one has begun since. */
+  readonly isSuperseded: () => boolean
 }
 
 /** Households. */
 const LARGE_PAGE = 200
 const SMALL_PAGE = 20
 
-/** Ends when all or `cardsMax` cards are there, or as soon as Redis is down or has another epoch. Does not reject. */
-export async function preload({ ledger, hotState, clock, log, cardsMax, hurry }: PreloadParts): Promise<void> {
-  const { epoch } = hotState
+const RETRY_MS = 200
+
+/**
+ * Ends when all or `cardsMax` cards are there, or another one has begun. Where Redis or the ledger is out of reach meanwhile it goes on from there: a
+ * process that was killed may not have told Redis of its last commits, and nobody else will. Does not reject.
+ */
+export async function preload(parts: PreloadParts): Promise<void> {
+  const { hotState, clock, log, cardsMax, isSuperseded } = parts
+  let epoch: number | undefined
   let after = 0
   let count = 0
-  try {
-    while (epoch !== undefined && hotState.epoch === epoch && count < cardsMax) {
-      const startedMs = performance.now()
-      const { cards, last } = await ledger.cardPage(after, hurry() ? LARGE_PAGE : SMALL_PAGE)
-      if (last === undefined) break
-      // The household's purses come with each card that carries them.
-      const purses = new Map(cards.flatMap((one) => one.purses.map((purse) => [purse.purseId, purse])))
-      await hotState.put(
-        epoch,
-        cards.map(({ card }) => card),
-        [...purses.values()],
-      )
-      after = last
-      count += cards.length
-      if (!hurry()) await pause(clock, performance.now() - startedMs)
+  while (count < cardsMax && !isSuperseded() && !hotState.closed) {
+    if (hotState.epoch === undefined) {
+      await pause(clock, RETRY_MS)
+      continue
     }
-    log.info({ count }, 'cards are in Redis')
-  } catch (error) {
-    log.info({ count, error: errorText(error) }, 'loading cards into Redis ended early')
+    epoch ??= hotState.epoch
+    // Whoever moved it on fills it.
+    if (hotState.epoch !== epoch) return
+    const startedMs = performance.now()
+    try {
+      const page = await loadPage(parts, epoch, after)
+      if (page === undefined) break
+      after = page.last
+      count += page.count
+      if (!parts.hurry()) await pause(clock, performance.now() - startedMs)
+    } catch (error) {
+      log.info({ count, error: errorText(error) }, 'loading cards into Redis goes on a little later')
+      await pause(clock, RETRY_MS)
+    }
   }
+  log.info({ count }, 'cards are in Redis')
+}
+
+async function loadPage(
+  { ledger, hotState, hurry }: PreloadParts,
+  epoch: number,
+  after: number,
+): Promise<{ readonly last: number; readonly count: number } | undefined> {
+  const { cards, last } = await ledger.cardPage(after, hurry() ? LARGE_PAGE : SMALL_PAGE)
+  if (last === undefined) return undefined
+  // The household's purses come with each card that carries them.
+  const purses = new Map(cards.flatMap((one) => one.purses.map((purse) => [purse.purseId, purse])))
+  await hotState.put(
+    epoch,
+    cards.map(({ card }) => card),
+    [...purses.values()],
+  )
+  return { last, count: cards.length }
 }
 
 async function pause(clock: Clock, forMs: number): Promise<void> {

@@ -26,7 +26,10 @@ beforeAll(async () => {
   running = await startTestSwitch({
     configure: async (config) => {
       link = await startCuttingProxy(config.redisUrl)
-      const [often, soon] = [{ ...config.sweeper, everyMs: 100 }, { ...config.redis, reconnectMs: 20 }]
+      const [often, soon] = [
+        { ...config.sweeper, everyMs: 100 },
+        { ...config.redis, reconnectMs: 20 },
+      ]
       return { ...config, redisUrl: link.url, redis: soon, sweeper: often }
     },
   })

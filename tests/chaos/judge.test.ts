@@ -213,6 +213,7 @@ class Scene {
       posted: true,
       cycle: '2026-11-01',
       marks: but.marks ?? 0,
+      fromSuspense: 0,
       availableAfter: row.balance,
       heldAfter: row.held,
     })

@@ -4,8 +4,12 @@
  * is wrong; 1: something is, and the report lists it; 2: wrong usage.
  */
 import { parseArgs } from 'node:util'
+import { listenForStop } from '../../src/local/stopRequest.ts'
 import { runChaos } from './support/chaos.ts'
 import { reportText } from './support/report.ts'
+
+/** 128 and the number of SIGINT. */
+const INTERRUPTED = 130
 
 const { values } = parseArgs({
   options: {
@@ -33,6 +37,11 @@ if (![minutes, switches, terminals, households].every((value) => value > 0) || !
   process.exit(2)
 }
 
+let stop: (() => Promise<void>) | undefined
+void listenForStop().asked.then(async () => {
+  await stop?.()
+  process.exit(INTERRUPTED)
+})
 const report = await runChaos({
   seed,
   switches,
@@ -47,6 +56,7 @@ const report = await runChaos({
   goesOn: (_done, elapsedMs) => elapsedMs < minutes * 60_000,
   only: (kind, part) => `${kind} ${part}`.includes(values.only),
   keep: values.keep,
+  onStart: (stopAll) => (stop = stopAll),
   onStep: (text) => {
     if (!values.json) process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`)
   },

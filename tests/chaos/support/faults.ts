@@ -36,25 +36,31 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
   const { postgres, redis, disk, nodes } = stack
   const everywhere = nodes.map((_, host) => host)
   const faults: Fault[] = []
-  const add = (kind: string, part: string, hosts: readonly number[], longestMs: number, run: (forMs: number) => Promise<void>): void => {
-    const mostMs = longestMs === pauseMostMs ? longestMs : Math.min(longestMs, otherMostMs)
+  const add = (
+    kind: string,
+    part: string,
+    hosts: readonly number[],
+    mostMs: number,
+    run: (forMs: number) => Promise<void>,
+  ): void => {
     faults.push({ kind, part, hosts, leastMs: LEAST_MS, mostMs, run })
   }
+  const upTo = (ms: number): number => Math.min(ms, otherMostMs)
   const paused = async (pause: () => () => void, forMs: number): Promise<void> => {
     const goOn = pause()
     await sleep(forMs)
     goOn()
   }
 
-  add('kill Redis', 'Redis', everywhere, 1500, (forMs) => redis.kill(forMs))
+  add('kill Redis', 'Redis', everywhere, upTo(1500), (forMs) => redis.kill(forMs))
   add('pause Redis', 'Redis', everywhere, pauseMostMs, (forMs) => paused(() => redis.pause(), forMs))
   add('flush Redis', 'Redis', everywhere, LEAST_MS, () => redis.flush())
-  add('Redis from an old file', 'Redis', everywhere, 1500, (forMs) => redis.kill(forMs, true))
-  add('kill Postgres', 'Postgres', everywhere, 1500, (forMs) => postgres.kill(forMs))
+  add('Redis from an old file', 'Redis', everywhere, upTo(1500), (forMs) => redis.kill(forMs, true))
+  add('kill Postgres', 'Postgres', everywhere, upTo(1500), (forMs) => postgres.kill(forMs))
   add('kill a Postgres backend', 'Postgres', everywhere, LEAST_MS, async () => postgres.killBackend())
   add('pause Postgres', 'Postgres', everywhere, pauseMostMs, (forMs) => paused(() => postgres.pause(), forMs))
   if (disk !== undefined)
-    add('full disk', 'Postgres', everywhere, 5000, async (forMs) => {
+    add('full disk', 'Postgres', everywhere, upTo(5000), async (forMs) => {
       const free = await disk.fill()
       await sleep(forMs)
       free()
@@ -63,7 +69,7 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
 
   for (const [host, { process, links }] of nodes.entries()) {
     const part = `switch ${host}`
-    add('kill switch', part, [host], 1500, async (forMs) => {
+    add('kill switch', part, [host], upTo(1500), async (forMs) => {
       await process.kill()
       // A till may burn down with what it asked of this process.
       terminals.breakDown(random.below(3))
@@ -75,7 +81,7 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
       ['clock an hour ahead', HOUR_MS],
       ['clock an hour back', -HOUR_MS],
     ] as const) {
-      add(kind, part, [host], 5000, async (forMs) => {
+      add(kind, part, [host], upTo(5000), async (forMs) => {
         process.stepClock(step)
         await sleep(forMs)
         process.stepClock(0)
@@ -88,10 +94,28 @@ export function allFaults({ stack, terminals, random, pauseMostMs, otherMostMs }
         await sleep(forMs)
         link.mend()
       }
-      add(`cut ${name} link`, linkPart, [host], 4000, whileBroken(() => link.cut()))
-      add(`slow ${name} link`, linkPart, [host], 4000, whileBroken(() => link.delay(1 + random.below(DELAY_MS), DELAY_MS)))
+      add(
+        `cut ${name} link`,
+        linkPart,
+        [host],
+        upTo(4000),
+        whileBroken(() => link.cut()),
+      )
+      add(
+        `slow ${name} link`,
+        linkPart,
+        [host],
+        upTo(4000),
+        whileBroken(() => link.delay(1 + random.below(DELAY_MS), DELAY_MS)),
+      )
       add(`reset ${name} link`, linkPart, [host], LEAST_MS, async () => link.reset())
-      add(`half-open ${name} link`, linkPart, [host], 4000, whileBroken(() => link.swallow(SWALLOWED[random.below(3)]!)))
+      add(
+        `half-open ${name} link`,
+        linkPart,
+        [host],
+        upTo(4000),
+        whileBroken(() => link.swallow(SWALLOWED[random.below(3)]!)),
+      )
     }
   }
   return faults

@@ -55,7 +55,7 @@ export function judge({ journal, ledger, opening }: Evidence): Finding[] {
   for (const sent of journal) {
     judgeOne(sent, books, find)
     const outcome = outcomeOf(sent, books)
-    expected.move(sent, outcome.approved)
+    expected.move(sent, outcome.approved, books.approvalOf(sent.key)?.fromSuspense ?? 0)
     if (sent.kind === 'authorize') {
       const left = ledger.holds.get(sent.key) ?? 0
       if (left !== (outcome.isOpenHold ? outcome.approved : 0)) find('holds not as the terminals say', sent)
@@ -86,7 +86,9 @@ function judgeOne(sent: Sent, books: Books, find: (crime: Crime, sent: Sent) => 
     if (original !== undefined) find('follow-ups refused', sent)
   }
   // What was for later is not an answer where the terminal went on asking.
-  const said = new Set(sent.answers.filter(({ responseCode }) => !isForLater(responseCode) || sent.answers[0] === told).map(saidOf))
+  const said = new Set(
+    sent.answers.filter(({ responseCode }) => !isForLater(responseCode) || sent.answers[0] === told).map(saidOf),
+  )
   if (said.size > 1) find('told two things', sent)
 }
 
@@ -142,7 +144,10 @@ function overdrafts({ decisions, purses }: LedgerView): Finding[] {
   return [
     ...decisions
       .filter((decision) => decision.posted && below(decision.availableAfter, decision.heldAfter))
-      .map((decision) => ({ of: decision.key, ledgerHolds: `${decision.availableAfter} and ${decision.heldAfter} held after it` })),
+      .map((decision) => ({
+        of: decision.key,
+        ledgerHolds: `${decision.availableAfter} and ${decision.heldAfter} held after it`,
+      })),
     ...[...purses]
       .filter(([, { balance, held }]) => below(balance, held))
       .map(([id, { balance, held }]) => ({ of: `purse ${id}`, ledgerHolds: `${balance} and ${held} held` })),
@@ -221,18 +226,21 @@ class ExpectedPurses {
     }
   }
 
-  /** @param approved piasters that count */
-  move(sent: Sent, approved: number): void {
+  /**
+   * @param approved piasters that count
+   * @param fromSuspense units that the purse did not have: the ledger's word for how it was split, and no more than that
+   */
+  move(sent: Sent, approved: number, fromSuspense: number): void {
     if (approved === 0) return
     const { kind, holder, loaves, terminal, original } = sent
     if (kind === 'deposit' || kind === 'refund') add(this.#balance, purseOf(sent), approved)
     else if (kind === 'complete') {
       // The rest of what was set aside came back.
-      add(this.#balance, purseOf(sent), (original?.told?.amount ?? 0) - approved)
+      add(this.#balance, purseOf(sent), (original?.told?.amount ?? 0) - approved + fromSuspense)
     } else if (kind === 'bread') {
-      add(this.#balance, holder.purses.bread, -loaves)
+      add(this.#balance, holder.purses.bread, fromSuspense - loaves)
       if (terminal.wallet) add(this.#balance, holder.purses.cash, -approved)
-    } else add(this.#balance, purseOf(sent), -approved)
+    } else add(this.#balance, purseOf(sent), fromSuspense - approved)
   }
 
   hold(sent: Sent, approved: number): void {
@@ -262,18 +270,23 @@ function add(to: Map<number, number>, purseId: number, amount: number): void {
 
 function findingOf(crime: Crime, sent: Sent, books: Books): Finding {
   const { key, kind, amount, sendings, answers, told, original, abandoned } = sent
+  const what = `${kind} of ${amount}${original === undefined ? '' : ` after ${original.key}`}`
+  const went = sendings.map(({ atMs, host }) => `switch ${host} at ${timeOf(atMs)}`)
   const saw = answers.map((answer) => `${saidOf(answer).trim()} from switch ${answer.host} at ${timeOf(answer.atMs)}`)
-  const went = sendings.map(({ atMs, host }) => `switch ${host} at ${timeOf(atMs)}`).join(', ')
-  const ends = `${told === undefined ? (abandoned ? 'broke' : 'gave up') : `took ${told.responseCode}`}`
+  const ends = told === undefined ? (abandoned ? 'broke' : 'gave up') : `took ${told.responseCode}`
   const related = original === undefined ? [] : books.decisionsOf(original.key).map((one) => `original ${textOf(one)}`)
   return {
     crime,
     of: key,
-    terminalSaw: `${kind} of ${amount}${original === undefined ? '' : ` after ${original.key}`} to ${went}; ${saw.join(', ') || 'no answer'}; ${ends}`,
-    ledgerHolds: [...books.decisionsOf(key).map(textOf), ...related].join('; ') || 'nothing',
+    terminalSaw: `${what} to ${went.join(', ')}; ${listOf(saw, ', ', 'no answer')}; ${ends}`,
+    ledgerHolds: listOf([...books.decisionsOf(key).map(textOf), ...related], '; ', 'nothing'),
     fromMs: sendings[0]?.atMs,
     untilMs: Math.max(...sendings.map(({ atMs }) => atMs), ...answers.map(({ atMs }) => atMs)),
   }
+}
+
+function listOf(texts: readonly string[], separator: string, none: string): string {
+  return texts.length === 0 ? none : texts.join(separator)
 }
 
 function textOf({ key, kind, responseCode, approved, purseId, approvalCode, posted }: Decision): string {

@@ -16,6 +16,8 @@ export interface Decision {
   /** Of the bread that it drew. */
   readonly cycle: string | undefined
   readonly marks: number
+  /** What no purse covered, in units of the purse. */
+  readonly fromSuspense: number
   /** What its purse had after it. */
   readonly availableAfter: number
   readonly heldAfter: number
@@ -44,6 +46,7 @@ interface DecisionRow {
   readonly posted: boolean
   readonly cycle: string | null
   readonly marks: number | null
+  readonly from_suspense: string | null
   readonly available_after: string | null
   readonly held_after: string | null
 }
@@ -55,7 +58,7 @@ export async function readLedger(databaseUrl: string, keyPrefix: string): Promis
   try {
     const decisions = await client.query<DecisionRow>(
       `SELECT key, kind, response_code, approved, purse_id, approval_code, original_key, purse_version IS NOT NULL AS posted,
-              cycle::text, marks, available_after, held_after
+              cycle::text, marks, from_suspense, available_after, held_after
        FROM "authorization" WHERE starts_with(key, $1)`,
       [keyPrefix],
     )
@@ -83,6 +86,7 @@ function decisionOf(row: DecisionRow): Decision {
     posted: row.posted,
     cycle: row.cycle ?? undefined,
     marks: row.marks ?? 0,
+    fromSuspense: Number(row.from_suspense ?? 0),
     availableAfter: Number(row.available_after ?? 0),
     heldAfter: Number(row.held_after ?? 0),
   }

@@ -18,8 +18,8 @@ export interface LineOptions {
 const DIAL_MS = 1000
 const REDIAL_MS = 50
 /** Exchanges after which it is dialled anew. */
-const EXCHANGES_MAX = 40
-const SHARED_EXCHANGES_MAX = 400
+const EXCHANGES_MAX = 12
+const SHARED_EXCHANGES_MAX = 120
 
 export class Line {
   readonly #options: LineOptions

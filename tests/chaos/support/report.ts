@@ -96,7 +96,12 @@ function kindsOf(records: readonly FaultRecord[]): FaultKind[] {
       const recoveries = ofKind
         .flatMap(({ healedMs, recoveredMs }) => (recoveredMs === undefined ? [] : [recoveredMs - healedMs]))
         .sort((a, b) => a - b)
-      return { kind, count: ofKind.length, recoveryMedianMs: recoveries[recoveries.length >> 1], recoveryMaxMs: recoveries.at(-1) }
+      return {
+        kind,
+        count: ofKind.length,
+        recoveryMedianMs: recoveries[recoveries.length >> 1],
+        recoveryMaxMs: recoveries.at(-1),
+      }
     })
     .sort((a, b) => a.kind.localeCompare(b.kind))
 }
@@ -123,12 +128,13 @@ export function reportText(report: ChaosReport): string {
     '|---|---|---|---|---|---|---|',
     `| ${Object.values(counts).map(number).join(' | ')} |`,
     '',
-    `Declines: ${codes.join(', ') || 'none'}.`,
+    `Declines: ${codes.length === 0 ? 'none' : codes.join(', ')}.`,
     '',
     '| fault | times | approvals flowed again after, median | at most |',
     '|---|---|---|---|',
     ...faults.map(
-      ({ kind, count, recoveryMedianMs, recoveryMaxMs }) => `| ${kind} | ${count} | ${ms(recoveryMedianMs)} | ${ms(recoveryMaxMs)} |`,
+      ({ kind, count, recoveryMedianMs, recoveryMaxMs }) =>
+        `| ${kind} | ${count} | ${ms(recoveryMedianMs)} | ${ms(recoveryMaxMs)} |`,
     ),
     ...leftOut.map((why) => `| ${why} | 0 | | |`),
     '',

@@ -29,24 +29,21 @@ export interface ScheduleOptions {
   readonly onFault: (record: FaultRecord) => void
 }
 
-const RECOVERY_MS = 60_000
+/** A machine that others use too may take half a minute to start a switch. */
+const RECOVERY_MS = 120_000
 
 export async function runSchedule(options: ScheduleOptions): Promise<FaultRecord[]> {
   const { random, goesOn, calmMs, companyPercent, faults, terminals, onFault } = options
   const records: FaultRecord[] = []
   const startedMs = Date.now()
   let deck: Fault[] = []
-  const deal = (notOf?: string): Fault | undefined => {
-    if (deck.length === 0) deck = shuffled(faults, random)
-    const index = deck.findLastIndex(({ part }) => part !== notOf)
-    return deck.splice(index, index < 0 ? 0 : 1)[0]
-  }
   while (goesOn(records.length, Date.now() - startedMs, faults.length)) {
     await sleep(random.below(calmMs + 1))
-    const first = deal()
+    if (deck.length === 0) deck = shuffled(faults, random)
+    const first = deck.pop()
     if (first === undefined) return records
-    const second = random.below(100) < companyPercent ? deal(first.part) : undefined
-    const both = [first, ...(second === undefined ? [] : [second])].map((fault, index) => ({
+    const other = random.below(100) < companyPercent ? deck.findLastIndex(({ part }) => part !== first.part) : -1
+    const both = [first, ...(other < 0 ? [] : deck.splice(other, 1))].map((fault, index) => ({
       fault,
       afterMs: index * random.below(500),
       forMs: fault.leastMs + random.below(fault.mostMs - fault.leastMs + 1),

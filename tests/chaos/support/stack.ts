@@ -28,6 +28,8 @@ export interface StackOptions {
   readonly poor: number
   /** Of the disk that Postgres' data is on. */
   readonly diskMegabytes: number
+  /** Given at once what ends all of it, for whoever cannot wait until it has started. */
+  readonly onStart: (stop: Stack['stop']) => void
 }
 
 /** A switch process with its links. */
@@ -47,6 +49,7 @@ export interface Stack {
   readonly disk: SmallDisk | undefined
   readonly nodes: readonly SwitchNode[]
   readonly poor: readonly Holder[]
+  /** Once or more often. @param keep the directory stays */
   stop(options: { readonly keep: boolean }): Promise<void>
 }
 
@@ -60,6 +63,7 @@ const DEADLINES = {
   authorizationMs: 2000,
   statementMs: 1500,
   redisCallMs: 500,
+  preloadMs: 2000,
   sweepEveryMs: 400,
   reservationAgeMs: 3000,
 }
@@ -69,10 +73,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const directory = mkdtempSync(join(tmpdir(), 'sarf-chaos-'))
   const undo: (() => unknown)[] = []
   const stop = async ({ keep }: { readonly keep: boolean }): Promise<void> => {
-    for (const end of undo.toReversed()) await end()
-    undo.length = 0
+    for (let end = undo.pop(); end !== undefined; end = undo.pop()) await end()
     if (!keep) rmSync(directory, { recursive: true, force: true })
   }
+  options.onStart(stop)
   try {
     const disk = SmallDisk.mount(join(directory, 'disk'), options.diskMegabytes)
     if (disk !== undefined) undo.push(() => disk.unmount())
@@ -88,7 +92,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (let number = 0; number < options.switches; number++) {
       const node = await switchNode(directory, number, environment, postgres, redis)
       undo.push(async () => {
-        await node.process.kill()
+        await node.process.stop()
         await Promise.all(Object.values(node.links).map((link) => link.stop()))
       })
       nodes.push(node)
@@ -128,6 +132,7 @@ async function switchNode(
       ...environment,
       DATABASE_URL: through(postgres.url, links.Postgres),
       REDIS_URL: through(redis.url, links.Redis),
+      SARF_STANDIN_DIRECTORY: join(own, 'stand-in'),
     },
   })
   return { process, links }
@@ -140,7 +145,7 @@ function writeConfiguration(directory: string): Readonly<Record<string, string>>
     ...settings,
     authorization: { ...settings['authorization'], deadlineMs: DEADLINES.authorizationMs },
     ledger: { ...settings['ledger'], statementMs: DEADLINES.statementMs },
-    redis: { ...settings['redis'], callMs: DEADLINES.redisCallMs },
+    redis: { ...settings['redis'], callMs: DEADLINES.redisCallMs, preloadMs: DEADLINES.preloadMs },
     sweeper: { ...settings['sweeper'], everyMs: DEADLINES.sweepEveryMs, reservationAgeMs: DEADLINES.reservationAgeMs },
     jobs: { ...settings['jobs'], enabled: false },
     notices: { ...settings['notices'], enabled: false },

@@ -23,6 +23,7 @@ export class SwitchProcess {
   #child: ChildProcess | undefined
   #listens = false
   #wanted = false
+  #stopped = false
   #listening = Promise.withResolvers<undefined>()
 
   constructor(options: SwitchOptions) {
@@ -31,6 +32,7 @@ export class SwitchProcess {
 
   /** Resolves when it listens, which may take until its servers are there. */
   async start(): Promise<void> {
+    if (this.#stopped) return
     this.#wanted = true
     this.#spawn()
     await this.#listening.promise
@@ -44,6 +46,12 @@ export class SwitchProcess {
     const ended = once(child, 'exit')
     child.kill('SIGKILL')
     await ended
+  }
+
+  /** For good. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.kill()
   }
 
   /** @returns what lets it go on */

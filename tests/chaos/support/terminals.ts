@@ -76,7 +76,7 @@ export class Terminals {
     return this.#approvals
   }
 
-  get isOpen(): boolean {
+  isOpen(): boolean {
     return this.#open
   }
 
@@ -243,9 +243,9 @@ class Terminal {
 
   async live(): Promise<void> {
     const { random, thinkMs } = this.#options
-    while (this.#isOn() && this.#all.isOpen) {
+    while (this.#isOn() && this.#all.isOpen()) {
       await sleep(random.below(thinkMs + 1))
-      if (this.#isOn() && this.#all.isOpen) await this.#sell(this.#all.demand(this.#terminal))
+      if (this.#isOn() && this.#all.isOpen()) await this.#sell(this.#all.demand(this.#terminal))
     }
     if (!this.isShared) this.#line.close()
   }
