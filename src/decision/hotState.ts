@@ -8,7 +8,7 @@
  * dropped, cards and purses are loaded again when they are needed.
  *
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
- * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
+ * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua), {s}:standin and what begins with it (standInState.ts). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
 import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
@@ -63,6 +63,8 @@ export interface Reservation {
   readonly gate: number | null
   /** Bits of the days that are drawn. */
   readonly setMarks: number
+  /** Refused while the shard is in stand-in. */
+  readonly unlessStandIn?: boolean
   readonly counter: {
     readonly group: 'spending' | 'withdrawal'
     readonly day: string
@@ -100,7 +102,7 @@ export interface OpenReservation {
 }
 
 export type ReserveOutcome =
-  'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count' | 'marks'
+  'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count' | 'marks' | 'stand_in'
 
 const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
   'reserved',
@@ -112,6 +114,7 @@ const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
   'day_amount',
   'day_count',
   'marks',
+  'stand_in',
 ]
 
 /** Redis cannot be asked, did not answer in time, or has just changed its epoch: nothing may be concluded. */
@@ -123,6 +126,16 @@ const RESERVE = redisScript('reserve.lua')
 const PUT = redisScript('put.lua')
 const EPOCH = redisScript('epoch.lua')
 const RAISE = redisScript('raise.lua')
+/** Exists, with the epoch as its value, while the shard is in stand-in: see standInState.ts. */
+export const STAND_IN_FLAG = 'standin'
+/** What stand-in keeps, all void in another epoch. */
+export const STAND_IN_KEYS = {
+  journals: 'standin:journals',
+  answers: 'standin:answers',
+  stopped: 'standin:stopped',
+  counters: 'standin:counters',
+  pins: 'standin:pins',
+} as const
 /** Reservations read in one round trip. */
 const SCAN_PAGE = 500
 const NO_CEILING = 999_999_999_999_999
@@ -178,14 +191,16 @@ export class HotState {
   /**
    * Cards, and what counters of attempts stand at, in one call.
    *
-   * @returns a card a token, undefined where Redis has none of this epoch; and the counts of the counters that have any, by name
+   * @returns a card a token, undefined where Redis has none of this epoch; the counts of the counters that have any, by name; and whether the
+   *   shard is in stand-in
    */
   async cards(
     tokens: readonly string[],
     counters: readonly string[] = [],
-  ): Promise<{ cards: (CardSnapshot | undefined)[]; counts: ReadonlyMap<string, number> }> {
+  ): Promise<{ cards: (CardSnapshot | undefined)[]; counts: ReadonlyMap<string, number>; standIn: boolean }> {
     const epoch = this.#currentEpoch()
     const keys = [...tokens.map((token) => this.#key(`card:${token}`)), ...counters.map((name) => this.#key(`count:${name}`))]
+    keys.push(this.#key(STAND_IN_FLAG))
     const records = await this.#guarded(this.#redis.mget(keys))
     const prefix = `${String(epoch)}:`
     const cards = records.slice(0, tokens.length).map((record) => {
@@ -197,7 +212,7 @@ export class HotState {
       const record = records[tokens.length + index]
       if (typeof record === 'string') counts.set(name, Number(record))
     }
-    return { cards, counts }
+    return { cards, counts, standIn: records.at(-1) === String(epoch) }
   }
 
   /**
@@ -219,7 +234,7 @@ export class HotState {
   async reserve(settlements: readonly Settlement[], reservations: readonly Reservation[]): Promise<ReserveOutcome[]> {
     const epoch = this.#currentEpoch()
     const nowMs = this.#options.clock.now()
-    const keys = [this.#key('epoch'), this.#key('reservations')]
+    const keys = [this.#key('epoch'), this.#key('reservations'), this.#key(STAND_IN_FLAG)]
     for (const { purseId } of settlements) keys.push(this.#key(`purse:${String(purseId)}`))
     for (const { purseId } of reservations) keys.push(this.#key(`purse:${String(purseId)}`))
     const settled = settlements.map(({ key, purseId, state, moved }) =>
@@ -280,6 +295,12 @@ export class HotState {
     return purse?.epoch === epoch
       ? { version: purse.version, balance: purse.balance, reserved: purse.reserved[0] ?? 0 }
       : undefined
+  }
+
+  /** Runs the script of a part beside this one; the epoch is its first key and its first argument. @throws HotStateUnavailable */
+  async run(script: RedisScript, names: readonly string[], args: readonly string[]): Promise<unknown> {
+    const keys = ['epoch', ...names].map((name) => this.#key(name))
+    return await this.#run(script, keys, [String(this.#currentEpoch()), ...args])
   }
 
   #key(name: string): string {
@@ -343,7 +364,8 @@ export class HotState {
         replicationId: infoField(info, 'master_replid'),
         known: known === null ? undefined : Number(known),
       })
-      const holds = await this.#redis.evaluate(EPOCH, [this.#key('epoch'), this.#key('reservations')], [String(epoch)])
+      const keys = ['epoch', 'reservations', STAND_IN_FLAG, ...Object.values(STAND_IN_KEYS)].map((name) => this.#key(name))
+      const holds = await this.#redis.evaluate(EPOCH, keys, [String(epoch)])
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
@@ -361,7 +383,8 @@ function infoField(info: string, name: string): string {
   return new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? ''
 }
 
-function dayNumber(day: string): number {
+/** yyyymmdd. */
+export function dayNumber(day: string): number {
   return Number(day.slice(0, 4) + day.slice(5, 7) + day.slice(8, 10))
 }
 
@@ -379,7 +402,7 @@ function stateList(purse: CommittedPurse): number[] {
 const COUNTER_GROUP = { spending: 1, withdrawal: 2 } as const
 
 function reservationList(reservation: Reservation, nowMs: number): (number | string)[] {
-  const { key, debit, gate, setMarks, counter, body, keyDate, purseId } = reservation
+  const { key, debit, gate, setMarks, counter, body, keyDate, purseId, unlessStandIn } = reservation
   const limits =
     counter === null
       ? [0, 0, 0, 0, 0, 0]
@@ -391,7 +414,7 @@ function reservationList(reservation: Reservation, nowMs: number): (number | str
           counter.countMax ?? NO_CEILING,
           dayNumber(counter.day),
         ]
-  return [key, debit, gate ?? 0, ...limits, setMarks, nowMs, dayNumber(keyDate), purseId, body]
+  return [key, debit, gate ?? 0, ...limits, setMarks, nowMs, dayNumber(keyDate), purseId, body, unlessStandIn === true ? 1 : 0]
 }
 
 const DOUBLE_BYTES = 8

@@ -96,7 +96,7 @@ export class Sweeper {
         ...NOTHING_TO_POST,
         cardUpdate: null,
         verification: null,
-        key: `release|${key}`,
+            key: `release|${key}`,
         keyDate,
         mti: 0,
         kind: KIND.release,
