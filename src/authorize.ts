@@ -43,6 +43,8 @@ import {
 } from './passage.ts'
 import { findOriginals, storedAnswers } from './originalLookup.ts'
 import { PinTurns } from './pinTurns.ts'
+import { StandInLine } from './standInLine.ts'
+import type { Journals } from './standin/journals.ts'
 import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts'
 import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
@@ -62,9 +64,12 @@ export interface AuthorizerParts {
   readonly log: Logger
   readonly metrics: AuthorizationMetrics
   readonly regions: ServiceRegions
+  /** Absent: without the ledger nothing is decided. */
+  readonly journals?: Journals | undefined
 }
 
 export class Authorizer {
+  readonly standIn: StandInLine
   readonly #parts: AuthorizerParts
   readonly #terminals: TerminalGate
   readonly #loading: Stage<Passage>
@@ -92,15 +97,23 @@ export class Authorizer {
     this.#opening = stage('open', (batch) => this.#open(batch))
     this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
     this.#upkeep = new Upkeep({ ...parts, settle: (settlement) => this.#settle(settlement) })
+    this.standIn = new StandInLine({
+      ...parts,
+      journals: parts.journals,
+      upkeep: this.#upkeep,
+      way: {
+        decide: this.#traceOrDecide.bind(this),
+        refresh: this.#refreshing.push.bind(this.#refreshing),
+        known: this.#known.bind(this),
+        decline: this.#declineNow.bind(this),
+        respond: this.#respond.bind(this),
+      },
+    })
     this.#terminals = new TerminalGate({
       ...parts,
       stage: { clock: parts.clock, batchMax, callsInFlightMax, onBatch: parts.metrics.batch('authenticate') },
-      admit: (passage) => {
-        this.#admit(passage)
-      },
-      decline: (passage, reason) => {
-        this.#declineNow(passage, reason)
-      },
+      admit: this.#admit.bind(this),
+      decline: this.#declineNow.bind(this),
     })
   }
 
@@ -115,7 +128,9 @@ export class Authorizer {
     const nowMs = clock.now()
     const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
     this.#departure.expect()
-    if (this.underWay > config.authorization.queueMax || !ledger.available) this.#declineNow(passage, 'cannot_decide')
+    passage.standsIn = !ledger.available && this.standIn.takes(passage)
+    const isTaken = this.underWay <= config.authorization.queueMax && (ledger.available || passage.standsIn)
+    if (!isTaken) this.#declineNow(passage, 'cannot_decide')
     else this.#terminals.enter(passage)
   }
 
@@ -138,9 +153,7 @@ export class Authorizer {
   async #load(batch: Passage[]): Promise<void> {
     try {
       await findCards({ ...this.#parts, upkeep: this.#upkeep }, batch, {
-        found: (passage) => {
-          this.#loaded(passage)
-        },
+        found: this.#loaded.bind(this),
         unknown: (passage) => {
           this.#declineNow(passage, reasonWithoutCard(passage))
         },
@@ -156,6 +169,7 @@ export class Authorizer {
 
   #loaded(passage: Passage): void {
     passage.parameters = this.#parametersOn(this.#parts.clock.now())
+    if (this.standIn.enters(passage)) return
     // A PIN that comes under a key that was answered is not looked at: the answer is known, and another PIN would be tried for nothing.
     if (isRepeat(passage.transaction.mti) || passage.transaction.credentials?.pin !== undefined) this.#recalling.push(passage)
     else this.#traceOrDecide(passage)
@@ -172,21 +186,25 @@ export class Authorizer {
       const answers = await storedAnswers(this.#parts.ledger, batch)
       for (const [index, passage] of batch.entries()) {
         const answer = answers[index]
-        passage.stored = answer
         if (answer === undefined) this.#traceOrDecide(passage)
-        // A chip gets an answer to its cryptogram, so that is verified first.
-        else if (passage.transaction.credentials?.chip !== undefined) this.#verifying.push(passage)
-        else this.#answerAgain(passage, answer)
+        else this.#known(passage, answer)
       }
     } catch (error) {
       this.#cannotDecide(batch, 'recall', error)
     }
   }
 
+  /** A chip gets an answer to its cryptogram, so that is verified first. */
+  #known(passage: Passage, stored: StoredAnswer): void {
+    passage.stored = stored
+    if (passage.transaction.credentials?.chip !== undefined && passage.verified === undefined) this.#verifying.push(passage)
+    else this.#answerAgain(passage, stored)
+  }
+
   #answerAgain(passage: Passage, stored: StoredAnswer): void {
     const result = resultOfStored(passage, stored)
     if (result === 'other_body') this.#declineNow(passage, 'other_body')
-    else if (result === 'force') this.#force(passage)
+    else if (result === 'force') this.#traceOrDecide(Object.assign(passage, { forced: true }))
     else this.#respond(passage, result)
   }
 
@@ -212,8 +230,9 @@ export class Authorizer {
 
   #decideNow(passage: Passage): void {
     const { config, clock, regions } = this.#parts
-    const { terminal, card, purses, original, forced, transaction } = passage
-    assert(terminal !== undefined && card !== undefined, 'terminal and card are known when a transaction is decided')
+    const { terminal, purses, original, forced, transaction, drained } = passage
+    assert(terminal !== undefined && passage.card !== undefined, 'terminal and card are known when a transaction is decided')
+    const card = passage.stoppedAs === undefined ? passage.card : { ...passage.card, state: passage.stoppedAs }
     if (++passage.attempts > config.authorization.attemptsMax) {
       this.#declineNow(passage, 'cannot_decide')
       return
@@ -224,9 +243,11 @@ export class Authorizer {
     const originalParameters = original === undefined ? parameters : parametersOn(config.programme, original.day)
     const { verified, closed } = passage
     const known = { terminal, card, purses, original, parameters, originalParameters, forced, verified, closed }
-    const decision = decide(transaction, { ...known, regions, day, nowMs })
+    const context = { ...known, regions, day, nowMs }
+    const decision = drained === undefined ? decide(transaction, context) : this.standIn.posting.decide(drained, context)
     passage.decision = decision
     passage.parameters = parameters
+    if (this.standIn.decided(passage, decision)) return
     if (decision.kind === 'remember') this.#remember(passage)
     else if (decision.kind === 'open') this.#opening.push(passage)
     else if (decision.kind === 'verify') {
@@ -247,7 +268,8 @@ export class Authorizer {
   #releasePin(passage: Passage): void {
     const next = this.#pinTurns.release(passage)
     if (next === undefined) return
-    if (passage.verified?.pin === 'valid') this.#recalling.push(next)
+    if (next.standsIn) this.standIn.enter(next)
+    else if (passage.verified?.pin === 'valid') this.#recalling.push(next)
     else this.#refreshing.push(next)
   }
 
@@ -288,14 +310,12 @@ export class Authorizer {
         passage.reserved = true
         passage.reservedAnew = outcome === 'reserved'
         this.#commit(passage)
-      } else if (outcome === 'other_body' && isAdvice(passage.transaction.mti)) {
-        // Never 94 for an advice: the ledger's unique key decides.
-        this.#commit(passage)
-      } else if (outcome === 'other_body') {
-        this.#declineNow(passage, 'other_body')
-      } else {
-        this.#refreshing.push(passage)
       }
+      // Never 94 for an advice: the ledger's unique key decides.
+      else if (outcome === 'other_body' && isAdvice(passage.transaction.mti)) this.#commit(passage)
+      else if (outcome === 'other_body') this.#declineNow(passage, 'other_body')
+      else if (outcome === 'stand_in') this.standIn.enter(passage)
+      else this.#refreshing.push(passage)
     }
   }
 
@@ -380,7 +400,8 @@ export class Authorizer {
         else this.#refreshing.push(passage)
         return
       case 'unavailable':
-        this.#declineNow(passage, 'cannot_decide')
+        if (this.standIn.takes(passage)) this.standIn.enter(passage)
+        else this.#declineNow(passage, 'cannot_decide')
         return
       case 'fault':
         this.#declineNow(passage, 'fault')
@@ -388,11 +409,6 @@ export class Authorizer {
       default:
         assertNever(outcome)
     }
-  }
-
-  #force(passage: Passage): void {
-    passage.forced = true
-    this.#traceOrDecide(passage)
   }
 
   #settle(settlement: Settlement): void {

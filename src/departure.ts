@@ -46,7 +46,9 @@ export class Departure {
 
   /** The answer to a chip carries a cryptogram of its own. */
   answer(passage: Passage, result: AuthorizationResult | undefined): void {
-    if (result === undefined || passage.verified?.session === undefined) this.#tell(passage, result)
+    // What stand-in has told was answered then; nobody waits for it but the drain.
+    if (passage.drained !== undefined) passage.drained.settle(result?.reason === 'fault' ? 'failed' : undefined)
+    else if (result === undefined || passage.verified?.session === undefined) this.#tell(passage, result)
     else this.#sealing.push({ passage, result })
   }
 

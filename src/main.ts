@@ -1,4 +1,5 @@
 /** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
+import { hostname } from 'node:os'
 import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
@@ -28,6 +29,10 @@ import { preload } from './ledger/preload.ts'
 import { ProgrammeRegistry } from './ledger/programmeRegistry.ts'
 import { RegionRegistry } from './ledger/regions.ts'
 import { Sweeper } from './ledger/sweeper.ts'
+import { Drain } from './standin/drain.ts'
+import type { Disk } from './standin/disk.ts'
+import { Journals } from './standin/journals.ts'
+import { systemDisk } from './standin/systemDisk.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { tombstoneOf } from './passage.ts'
@@ -40,6 +45,7 @@ import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
+import type { StandInLine } from './standInLine.ts'
 import { listen, type Listener } from './transport/listener.ts'
 
 export interface RunningSwitch {
@@ -53,6 +59,8 @@ export interface RunningSwitch {
 export interface SwitchOptions {
   readonly log?: Logger
   readonly clock?: Clock
+  /** Where the journal of stand-in is kept; absent: the machine's own. */
+  readonly disk?: Disk
 }
 
 /** Households of the demo programme that is made where there is none, outside production. */
@@ -129,7 +137,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const linkKeys = new LinkKeys({ ...config.sessionKeys, ledger, hsm, clock, log })
   await linkKeys.start()
   const macGate = new MacGate({ hsm, linkKeys, clock, log, batchMax: config.redis.batchMax })
-  const authorizer = new Authorizer({ config, ledger, hotState, hsm, linkKeys, clock, log, metrics, regions })
+  const journals = await openJournals(config, options.disk ?? systemDisk, clock, log)
+  const authorizer = new Authorizer({ config, ledger, hotState, hsm, linkKeys, clock, log, metrics, regions, journals })
+  const { standIn } = authorizer
   const sweeper = new Sweeper({
     config,
     ledger,
@@ -146,6 +156,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
     onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
   })
+  const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, ledger, clock, log })
   const { production } = config
   const events = new EventHub({ desk, settings: config.events, clock, log })
   const follower = new CardFollower({
@@ -166,6 +177,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
   watchEvents(metrics, events, follower)
+  if (journals !== undefined && drain !== undefined) watchStandIn(metrics, clock, { journals, standIn, drain })
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
@@ -187,7 +199,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     programme.stop()
     linkKeys.stop()
     reconciler.stop()
-    await sweeper.stop()
+    await Promise.all([sweeper.stop(), drain?.stop()])
+    await journals?.close()
     await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
     await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
@@ -206,6 +219,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     throw error
   }
   sweeper.start()
+  drain?.start()
   follower.start()
   webhooks.start()
   dispatcher?.start()
@@ -232,6 +246,40 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       }
     },
   }
+}
+
+/** Without a directory that survives the process nothing is told that the ledger does not have. */
+async function openJournals({ standIn }: Config, disk: Disk, clock: Clock, log: Logger): Promise<Journals | undefined> {
+  const { enabled, directory } = standIn
+  if (enabled && directory === undefined)
+    log.warn({}, 'stand-in is off: set SARF_STANDIN_DIRECTORY to a folder on a durable volume of this machine')
+  if (!enabled || directory === undefined) return undefined
+  const journals = new Journals({ ...standIn, disk, directory, node: hostname(), clock, log })
+  await journals.open()
+  return journals
+}
+
+interface DrainWiring {
+  readonly journals: Journals
+  readonly standIn: StandInLine
+  readonly ledger: Ledger
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+function drainOf({ standIn: settings }: Config, { journals, standIn, ledger, clock, log }: DrainWiring): Drain {
+  const drain = new Drain({
+    ...{ journals, clock, log, everyMs: settings.drainEveryMs, batchMax: settings.drainBatchMax },
+    ledgerAvailable: () => ledger.available,
+    post: (record) => standIn.posting.post(record),
+    stop: () => Promise.resolve('failed'),
+    hold: (names) => standIn.hold(names),
+    leave: (names) => standIn.leave(names),
+  })
+  standIn.onWritten = () => {
+    drain.written()
+  }
+  return drain
 }
 
 /** A key that the configuration names and that is not there would be found out by the first message that needs it. */
@@ -298,6 +346,29 @@ function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, h
   metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available))
   metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up))
   metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0)
+}
+
+function watchStandIn(
+  metrics: Metrics,
+  clock: Clock,
+  { journals, standIn, drain }: { journals: Journals; standIn: StandInLine; drain: Drain },
+): void {
+  metrics.watch('sarf_standin_undrained', 'Records of stand-in that are not in the ledger yet', () => journals.undrained)
+  metrics.watch('sarf_standin_oldest_seconds', 'Age of the oldest of them', () => {
+    const { oldestMs } = journals
+    return oldestMs === undefined ? 0 : Math.max(0, (clock.now() - oldestMs) / 1000)
+  })
+  metrics.watch('sarf_standin_journal_bytes', 'Size of the journals of stand-in', () => journals.bytes)
+  metrics.watch('sarf_standin_journal_full', '1 while the journal takes no more records', () => Number(journals.full))
+  metrics.watch('sarf_standin_journal_failures', 'Times that the journal could not be written', () => journals.failures)
+  metrics.watch('sarf_standin_journal_damaged', 'Files of the journal that are damaged', () => journals.damagedFiles)
+  metrics.watch('sarf_standin_refused', 'Records of stand-in that the ledger does not take', () => drain.failed)
+  metrics.watch('sarf_standin_approvals', 'Approvals told in stand-in since the start', () => standIn.approvals)
+  metrics.watch(
+    'sarf_standin_excess_piasters',
+    'What suspense lent for goods of stand-in that no entitlement covered, since the start',
+    () => standIn.posting.excess,
+  )
 }
 
 function watchEvents(metrics: Metrics, events: EventHub, follower: CardFollower): void {

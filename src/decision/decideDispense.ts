@@ -105,7 +105,8 @@ export function decideDrainedDispense(transaction: Dispense, purseId: number, co
   const units = unitsOf(transaction, rules)
   const { localDay } = transaction
   const lapsed = purse.cycle !== null && monthOf(localDay) !== purse.cycle
-  const { covered, marks } = purse === own && !lapsed ? coverOn(localDay, transaction, units, rules, own, context) : NOTHING_COVERED
+  const { covered, marks } =
+    purse === own && !lapsed ? coverOn(localDay, transaction, units, rules, own, context) : NOTHING_COVERED
   const uncovered = units - covered
   return approval(transaction.amount, {
     ...NOTHING_TO_POST,

@@ -7,12 +7,11 @@
 --       8 wrong PINs (hash: token -> count)   9.. of each item its purse and its cap (string: what was approved of it)
 -- ARGV  1 epoch the caller knows   2 name of the journal   3 how long a cap lives, seconds   4 JSON: the items, each a list
 --         { key, body, token, counter (-1: none), PIN (0 nothing is told of one, 1 right, 2 wrong), wrong PINs before, PINs that block,
---           approves (1, or 0: the rest says nothing), cap's part, cap's ceiling, debit, gate (0: any), marks, ms, keyDate yyyymmdd, purseId,
---           own (1: a reservation that there is under the key is the caller's) }
+--           approves (1, or 0: the rest says nothing), cap's part, cap's ceiling, debit, gate (0: any), marks, ms, keyDate yyyymmdd, purseId }
 --       5.. the record of each item, as text
 -- Result -1: another epoch, nothing was done; else a list, an element an item: the record (text) where the key was known; else a number
 --   0 remembered   1 the card is stopped   2 the counter was used   3 no PIN is told of any more   4 cap   5 purse not here   6 gate
---   7 balance   8 balance or a mark, by what is only reserved   9 a mark is set   10 the key is reserved by somebody else
+--   7 balance   8 balance or a mark, by what is only reserved   9 a mark is set   10 the key is reserved already
 local epoch_text = ARGV[1]
 if redis.call('GET', KEYS[1]) ~= epoch_text then return -1 end
 local PURSE, RESERVATION = '<dddddddddddddddd', '<dddddddds' -- see reserve.lua
@@ -32,8 +31,7 @@ local function decide(item, record, purse_key, cap_key)
     enter()
     return known
   end
-  local reserved = redis.call('HEXISTS', KEYS[2], key) == 1
-  if reserved and item[17] ~= 1 then return 10 end
+  if redis.call('HEXISTS', KEYS[2], key) == 1 then return 10 end
   local approves = item[8] == 1
   if approves and redis.call('HEXISTS', KEYS[6], token) == 1 then return 1 end
   if counter >= 0 and redis.call('HEXISTS', KEYS[7], token .. '|' .. counter) == 1 then return 2 end
@@ -41,18 +39,16 @@ local function decide(item, record, purse_key, cap_key)
   local purse
   if approves then
     if tonumber(redis.call('GET', cap_key) or 0) + item[9] > item[10] then return 4 end
-    if not reserved then
-      local text = redis.call('GET', purse_key)
-      purse = text and { struct.unpack(PURSE, text) }
-      if not purse or purse[1] ~= epoch then return 5 end
-      local debit, gate, marks = item[11], item[12], item[13]
-      if gate ~= 0 and purse[GATE] ~= gate then return 6 end
-      if purse[BALANCE] < debit then return 7 end
-      if bit.band(purse[MARKS], marks) ~= 0 then return 9 end
-      if purse[BALANCE] - purse[DEBIT] < debit or bit.band(purse[MARKS_RESERVED], marks) ~= 0 then return 8 end
-      purse[DEBIT] = purse[DEBIT] + debit
-      purse[MARKS_RESERVED] = bit.bor(purse[MARKS_RESERVED], marks)
-    end
+    local text = redis.call('GET', purse_key)
+    purse = text and { struct.unpack(PURSE, text) }
+    if not purse or purse[1] ~= epoch then return 5 end
+    local debit, gate, marks = item[11], item[12], item[13]
+    if gate ~= 0 and purse[GATE] ~= gate then return 6 end
+    if purse[BALANCE] < debit then return 7 end
+    if bit.band(purse[MARKS], marks) ~= 0 then return 9 end
+    if purse[BALANCE] - purse[DEBIT] < debit or bit.band(purse[MARKS_RESERVED], marks) ~= 0 then return 8 end
+    purse[DEBIT] = purse[DEBIT] + debit
+    purse[MARKS_RESERVED] = bit.bor(purse[MARKS_RESERVED], marks)
   end
   enter()
   redis.call('HSET', KEYS[5], key, record)
@@ -61,8 +57,6 @@ local function decide(item, record, purse_key, cap_key)
   if approves then
     redis.call('INCRBY', cap_key, item[9])
     redis.call('EXPIRE', cap_key, ARGV[3])
-  end
-  if purse then
     redis.call('SET', purse_key, struct.pack(PURSE, unpack(purse, 1, 16)))
     redis.call('HSET', KEYS[2], key, struct.pack(RESERVATION, item[11], 0, 0, 0, item[13], item[14], item[15], item[16], body))
   end

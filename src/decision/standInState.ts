@@ -33,8 +33,6 @@ export interface StandInApproval {
   readonly setMarks: number
   /** Cairo day, and what of its ceiling is used. */
   readonly cap: { readonly day: string; readonly amount: number; readonly max: number }
-  /** There may be a reservation of this very message. */
-  readonly own: boolean
 }
 
 export type StandInOutcome =
@@ -87,10 +85,10 @@ function capName(approves: StandInApproval | undefined): string {
 function itemList({ key, keyDate, body, token, counter, pin, approves }: StandInItem, nowMs: number): (string | number)[] {
   const holder = [counter ?? -1, pin === undefined ? 0 : PIN_TOLD[pin.told], pin?.tries ?? 0, pin?.triesMax ?? 0]
   if (approves === undefined) return [key, body, token, ...holder, 0]
-  const { cap, debit, gate, setMarks, purseId, own } = approves
+  const { cap, debit, gate, setMarks, purseId } = approves
   return [
     ...[key, body, token, ...holder, 1, cap.amount, cap.max, debit, gate ?? 0, setMarks],
-    ...[nowMs, dayNumber(keyDate), purseId, own ? 1 : 0],
+    ...[nowMs, dayNumber(keyDate), purseId],
   ]
 }
 
@@ -109,7 +107,11 @@ export async function readStandIn(
 /** @returns how many journals hold something @throws HotStateUnavailable */
 export async function tellJournals(
   hotState: HotState,
-  { holding = [], empty = [], posted = [] }: { holding?: readonly string[]; empty?: readonly string[]; posted?: readonly string[] },
+  {
+    holding = [],
+    empty = [],
+    posted = [],
+  }: { holding?: readonly string[]; empty?: readonly string[]; posted?: readonly string[] },
 ): Promise<number> {
   const { journals, answers, stopped, counters, pins } = STAND_IN_KEYS
   const args = [JSON.stringify(holding), JSON.stringify(empty), JSON.stringify(posted)]

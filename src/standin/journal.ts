@@ -251,7 +251,8 @@ export class Journal {
       const path = `${directory}/${found}`
       const bytes = await disk.read(path)
       const { head, records, tornBytes, damagedBytes } = readJournal(bytes)
-      if (tornBytes > 0) log.warn({ count: tornBytes, path }, 'a journal ends in the middle of a record, which nobody was told of')
+      if (tornBytes > 0)
+        log.warn({ count: tornBytes, path }, 'a journal ends in the middle of a record, which nobody was told of')
       if (damagedBytes > 0)
         log.error({ count: damagedBytes, path }, 'a journal is damaged; what is good is posted, and the file is kept beside')
       const file: JournalFile = {

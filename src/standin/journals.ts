@@ -5,8 +5,8 @@
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
 import type { Disk, DiskLock } from './disk.ts'
-import { Journal, type JournalEntry, type JournalLimits } from './journal.ts'
-import type { StandInRecord } from './record.ts'
+import { Journal, markPosted, type JournalEntry, type JournalLimits } from './journal.ts'
+import type { DecisionRecord, StandInRecord } from './record.ts'
 
 export interface JournalsOptions extends JournalLimits {
   readonly disk: Disk
@@ -27,6 +27,8 @@ interface Slot {
 export class Journals {
   readonly #options: JournalsOptions
   readonly #slots = new Map<number, Slot>()
+  /** What is durable and not yet posted, by its idempotency key. */
+  readonly #decisions = new Map<string, DecisionRecord>()
   #own: Slot | undefined
 
   constructor(options: JournalsOptions) {
@@ -41,7 +43,8 @@ export class Journals {
         await disk.makeDirectory(`${directory}/${slotName(number)}`)
         this.#own = await this.#take(number)
       }
-      if (this.#own === undefined) log.error({ count: slotsMax }, 'no journal of stand-in is free; stand-in is off in this process')
+      if (this.#own === undefined)
+        log.error({ count: slotsMax }, 'no journal of stand-in is free; stand-in is off in this process')
       await this.adopt()
     } catch (error) {
       log.error({ error: errorText(error) }, 'there is no journal of stand-in; stand-in is off in this process')
@@ -100,8 +103,12 @@ export class Journals {
 
   /** When the oldest record that is not posted was decided; undefined where there is none. */
   get oldestMs(): number | undefined {
-    const first = this.#journals().flatMap((journal) => [...journal.entries().take(1)])
-    return first.length === 0 ? undefined : Math.min(...first.map(({ record }) => record.atMs))
+    let oldest: number | undefined
+    for (const journal of this.#journals()) {
+      const first = journal.entries().next()
+      if (first.done !== true) oldest = Math.min(oldest ?? Infinity, first.value.record.atMs)
+    }
+    return oldest
   }
 
   /** Nothing is being written. */
@@ -116,7 +123,19 @@ export class Journals {
   /** @throws JournalClosed, JournalUncertain */
   async append(record: StandInRecord): Promise<JournalEntry> {
     if (this.#own === undefined) throw new RangeError('there is no journal to write to')
-    return await this.#own.journal.append(record)
+    const entry = await this.#own.journal.append(record)
+    this.#index(record)
+    return entry
+  }
+
+  /** What is durable here under a key and has yet to be posted. */
+  find(key: string): DecisionRecord | undefined {
+    return this.#decisions.get(key)
+  }
+
+  markPosted(entry: JournalEntry): void {
+    markPosted(entry)
+    if (entry.record.type === 'decision') this.#decisions.delete(entry.record.transaction.key)
   }
 
   /** Removes what is drained, and lets go of slots that hold nothing any more. Does not reject: it is tried again. */
@@ -129,7 +148,10 @@ export class Journals {
         await slot.lock.release()
       }
     } catch (error) {
-      this.#options.log.error({ error: errorText(error) }, 'drained journals cannot be removed; they are drained again, which is harmless')
+      this.#options.log.error(
+        { error: errorText(error) },
+        'drained journals cannot be removed; they are drained again, which is harmless',
+      )
     }
   }
 
@@ -139,11 +161,16 @@ export class Journals {
       await lock.release().catch(() => undefined)
     }
     this.#slots.clear()
+    this.#decisions.clear()
     this.#own = undefined
   }
 
   #journals(): Journal[] {
     return [...this.#slots.values()].map(({ journal }) => journal)
+  }
+
+  #index(record: StandInRecord): void {
+    if (record.type === 'decision') this.#decisions.set(record.transaction.key, record)
   }
 
   #nameOf(number: number): string {
@@ -158,6 +185,7 @@ export class Journals {
       const journal = await Journal.open({ ...this.#options, directory, name: this.#nameOf(number) })
       const slot = { number, journal, lock }
       this.#slots.set(number, slot)
+      for (const { record } of journal.entries()) this.#index(record)
       return slot
     } catch (error) {
       await lock.release().catch(() => undefined)

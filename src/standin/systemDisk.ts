@@ -126,7 +126,11 @@ function bootId(): string {
 /** When a process began, in ticks since the machine did; '' where there is none, where it is a zombie, or without /proc. */
 function startOf(pid: number): string {
   // proc(5): behind the command's name, which may hold anything, come state (field 3) and, as field 22, the start.
-  const [state, ...rest] = procFile(`${String(pid)}/stat`).split(') ').at(-1)?.split(' ') ?? []
+  const [state, ...rest] =
+    procFile(`${String(pid)}/stat`)
+      .split(') ')
+      .at(-1)
+      ?.split(' ') ?? []
   return state === 'Z' || state === 'X' ? '' : (rest[18] ?? '')
 }
 
