@@ -156,7 +156,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
     onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
   })
-  const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, ledger, clock, log })
+  const hotCards = new HotCards({ config, desk, ledger, hotState, journals, standIn, clock, log })
+  const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log })
   const { production } = config
   const events = new EventHub({ desk, settings: config.events, clock, log })
   const follower = new CardFollower({
@@ -207,7 +208,6 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   try {
     const network = new NetworkManagement({ linkKeys, log })
     reconciler.start()
-    const hotCards = new HotCards({ config, desk, clock, log })
     const parts = { config, authorizer, macGate, network, hotCards, reconciler, clock, log }
     for (const [index, link] of config.links.entries()) {
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
@@ -262,17 +262,18 @@ async function openJournals({ standIn }: Config, disk: Disk, clock: Clock, log: 
 interface DrainWiring {
   readonly journals: Journals
   readonly standIn: StandInLine
+  readonly hotCards: HotCards
   readonly ledger: Ledger
   readonly clock: Clock
   readonly log: Logger
 }
 
-function drainOf({ standIn: settings }: Config, { journals, standIn, ledger, clock, log }: DrainWiring): Drain {
+function drainOf({ standIn: settings }: Config, { journals, standIn, hotCards, ledger, clock, log }: DrainWiring): Drain {
   const drain = new Drain({
     ...{ journals, clock, log, everyMs: settings.drainEveryMs, batchMax: settings.drainBatchMax },
     ledgerAvailable: () => ledger.available,
     post: (record) => standIn.posting.post(record),
-    stop: () => Promise.resolve('failed'),
+    stop: (record) => hotCards.post(record),
     hold: (names) => standIn.hold(names),
     leave: (names) => standIn.leave(names),
   })

@@ -11,7 +11,7 @@ import { startSwitch } from '../main.ts'
 import { whyNotListen } from './ports.ts'
 import { startPostgres } from './postgres.ts'
 import { ensureRedis, startRedis } from './redis.ts'
-import { noticesFile, runFile, sentFile, stateFolder } from './running.ts'
+import { noticesFile, runFile, sentFile, standInFolder, stateFolder } from './running.ts'
 import { StartError } from './startError.ts'
 import { takeStartLock, type StartLock } from './startLock.ts'
 import { Interrupted, listenForStop, type StopRequest } from './stopRequest.ts'
@@ -96,7 +96,9 @@ async function start(starting: Starting): Promise<void> {
     throw new StartError('--fresh empties private servers only; unset DATABASE_URL and REDIS_URL, or empty those yourself')
   }
   rmSync(runFile(folder), { force: true })
-  if (starting.fresh) for (const file of [sentFile(folder), noticesFile(folder)]) rmSync(file, { force: true })
+  if (starting.fresh)
+    for (const file of [sentFile(folder), noticesFile(folder), standInFolder(folder)])
+      rmSync(file, { force: true, recursive: true })
   if (given.redisUrl === undefined) ensureRedis()
   request.throwIfAsked()
   const databaseUrl = given.databaseUrl ?? (await privatePostgres(starting))
@@ -104,7 +106,8 @@ async function start(starting: Starting): Promise<void> {
   const redisUrl = given.redisUrl ?? (await privateRedis(starting))
   request.throwIfAsked()
   const servers = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }
-  const config = loadConfig({ SARF_NOTICE_FILE: noticesFile(folder), ...process.env, ...servers })
+  const own = { SARF_NOTICE_FILE: noticesFile(folder), SARF_STANDIN_DIRECTORY: standInFolder(folder, given.databaseUrl) }
+  const config = loadConfig({ ...own, ...process.env, ...servers })
   const running = await startSwitch(config)
   starting.drain = () => running.drain()
   const ports = Object.fromEntries(running.addresses.map(({ name, port }) => [name, port]))
