@@ -41,13 +41,18 @@ import { acquirerPart, dateOf, isTransmissionTime, isWithinRetention } from './t
 export interface HotCardsParts {
   readonly config: Pick<Config, 'lookupKey' | 'authorization' | 'desk'>
   readonly desk: Desk
-  readonly ledger: Pick<Ledger, 'available'>
-  readonly hotState: HotState
   /** Absent: while the ledger cannot be reached nothing is taken. */
-  readonly journals: Journals | undefined
-  readonly standIn: StandInLine
+  readonly standIn?: StandInStops | undefined
   readonly clock: Clock
   readonly log: Logger
+}
+
+/** Where stops go while the ledger cannot be reached. */
+export interface StandInStops {
+  readonly ledger: Pick<Ledger, 'available'>
+  readonly hotState: HotState
+  readonly journals: Journals
+  readonly line: StandInLine
 }
 
 interface FileUpdate {
@@ -125,7 +130,7 @@ export class HotCards {
     return { pan, code, what, reference, key: `${acquirerPart(message.text(32), link.name)}.${day}.${time.slice(4)}.${stan}` }
   }
 
-  async #do(link: MessageLink, { pan, code, what, reference, key }: FileUpdate): Promise<FileUpdateResult> {
+  async #do(link: MessageLink, { pan, code, what, reference, key }: FileUpdate): Promise<FileUpdateResult | undefined> {
     const { config, desk } = this.#parts
     const token = cardToken(pan, config.lookupKey)
     if (what === undefined || code === FILE_UPDATE_CODES.inquiry) {
@@ -135,7 +140,8 @@ export class HotCards {
     }
     const fingerprint = this.#fingerprint([token, code, what, reference])
     const report = { token, what, reference: reference ?? null, key, fingerprint, link: link.name }
-    if (!this.#parts.ledger.available) return await this.#stop(report)
+    const { standIn } = this.#parts
+    if (standIn?.ledger.available === false) return await this.#stop(standIn, report)
     const outcome = await this.#report(report)
     if (outcome.ok) return { responseCode: APPROVED, listedAs: REPORT_LETTERS[outcome.value.listedAs] }
     const { kind, name } = outcome.refusal
@@ -160,16 +166,19 @@ export class HotCards {
   }
 
   /** Only of a card that Redis knows: of another nobody here can say that there is one, and none of its messages is approved before the ledger is back. */
-  async #stop(report: Omit<StopRecord, 'type' | 'atMs'>): Promise<FileUpdateResult | undefined> {
-    const { hotState, journals, standIn, clock, log } = this.#parts
+  async #stop(
+    { hotState, journals, line }: StandInStops,
+    report: Omit<StopRecord, 'type' | 'atMs'>,
+  ): Promise<FileUpdateResult | undefined> {
+    const { clock, log } = this.#parts
     const { token, what } = report
     const cannot: FileUpdateResult = { responseCode: CODE_OF_REASON.cannot_decide, reason: 'cannot_decide' }
-    if (journals?.ready !== true || !hotState.up) return cannot
+    if (!journals.ready || !hotState.up) return cannot
     try {
       const { cards } = await hotState.cards([token])
       const state = cards[0] === undefined ? undefined : stateAfterReport(what, cards[0].state)
       if (state === undefined) return cannot
-      await standIn.whileOpen(async () => {
+      await line.whileOpen(async () => {
         await stopInStandIn(hotState, journals.name, token, state)
         await journals.append({ type: 'stop', ...report, atMs: clock.now() })
       })

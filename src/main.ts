@@ -156,7 +156,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
     onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
   })
-  const hotCards = new HotCards({ config, desk, ledger, hotState, journals, standIn, clock, log })
+  const stops = journals === undefined ? undefined : { ledger, hotState, journals, line: standIn }
+  const hotCards = new HotCards({ config, desk, standIn: stops, clock, log })
   const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log })
   const { production } = config
   const events = new EventHub({ desk, settings: config.events, clock, log })
