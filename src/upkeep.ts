@@ -45,6 +45,9 @@ export class Upkeep {
     this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
     this.#reloading = stage('reload', (batch) => this.#reloadChanged(batch))
     this.#returning = stage('return', (batch) => this.#return(batch))
+    parts.hotState.untold.onFirst(() => {
+      this.#tellLater()
+    })
   }
 
   async idle(): Promise<void> {
@@ -71,7 +74,9 @@ export class Upkeep {
 
   /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */
   correct(stale: Stale): void {
-    if (this.#parts.hotState.up) this.#correcting.push(stale)
+    const { hotState } = this.#parts
+    if (hotState.up) this.#correcting.push(stale)
+    else hotState.untold.add(stale.purseId)
   }
 
   /**
@@ -89,11 +94,11 @@ export class Upkeep {
 
   /** What a commit changed beside its purse: cards, and a second purse. */
   afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem, secondVersion?: number): void {
-    if (!this.#parts.hotState.up) return
     if (second !== null && secondVersion !== undefined) {
       const moved = { version: secondVersion, delta: second.delta }
       this.#parts.settle({ key, purseId: second.purseId, state: undefined, moved })
     }
+    if (!this.#parts.hotState.up) return
     if (verification?.pin === 'wrong' || verification?.pin === 'right' || verification?.scriptSent === true)
       this.#reloading.push(passage.transaction.cardToken)
     if (cardUpdate === null) return
@@ -117,8 +122,36 @@ export class Upkeep {
       const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
       for (const { key, purseId } of batch) this.#parts.settle({ key, purseId, state: purses.get(purseId) })
     } catch (error) {
-      // The reservation is left to the sweeper, which does the same.
+      // The reservation is left to the sweeper, which does the same; but there may be none.
+      for (const { purseId } of batch) this.#parts.hotState.untold.add(purseId)
       this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
+    }
+  }
+
+  /** What moved while Redis was out of reach goes there when it is back. */
+  #tellLater(): void {
+    const { clock, config, hotState } = this.#parts
+    clock.after(config.redis.reconnectMs, () => {
+      void this.#tellUntold().then(() => {
+        if (hotState.untold.size > 0 && !hotState.closed) this.#tellLater()
+        else hotState.untold.wait()
+      })
+    })
+  }
+
+  async #tellUntold(): Promise<void> {
+    const { hotState, ledger, config, log } = this.#parts
+    while (hotState.up && hotState.untold.size > 0) {
+      const { epoch } = hotState
+      const ids = hotState.untold.take(config.redis.batchMax)
+      try {
+        const purses = await ledger.purses(ids)
+        if (epoch !== undefined) await hotState.put(epoch, [], [...purses.values()])
+      } catch (error) {
+        for (const id of ids) hotState.untold.add(id)
+        log.warn({ stage: 'untold', count: ids.length, error: errorText(error) }, 'Redis is told of moved purses a little later')
+        return
+      }
     }
   }
 
