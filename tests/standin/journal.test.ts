@@ -156,7 +156,7 @@ describe('a slot', () => {
     await systemDisk.makeDirectory(directory)
     const locks = await Promise.all(Array.from({ length: 20 }, () => systemDisk.lock(directory)))
     expect(locks.filter((lock) => lock !== undefined)).toHaveLength(1)
-    await Promise.all(locks.map((lock) => lock?.release()))
+    for (const lock of locks) await lock?.release()
     const next = await systemDisk.lock(directory)
     expect(next).toBeDefined()
     expect(await systemDisk.lock(directory)).toBeUndefined()
