@@ -355,6 +355,9 @@ function watchStandIn(
   clock: Clock,
   { journals, standIn, drain }: { journals: Journals; standIn: StandInLine; drain: Drain },
 ): void {
+  metrics.watch('sarf_standin_active', '1 while the shard is in stand-in, as this process last saw', () =>
+    Number(standIn.isShardIn),
+  )
   metrics.watch('sarf_standin_undrained', 'Records of stand-in that are not in the ledger yet', () => journals.undrained)
   metrics.watch('sarf_standin_oldest_seconds', 'Age of the oldest of them', () => {
     const { oldestMs } = journals

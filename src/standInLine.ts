@@ -70,6 +70,7 @@ export class StandInLine {
   #open = 0
   #leaving: Promise<unknown> = Promise.resolve()
   #approvals = 0
+  #isShardIn = false
   onWritten: () => void = () => undefined
 
   constructor(parts: StandInParts) {
@@ -87,17 +88,23 @@ export class StandInLine {
     return this.#approvals
   }
 
+  /** What this process has last seen, or holds itself. */
+  get isShardIn(): boolean {
+    return this.#isShardIn || (this.#parts.journals?.undrained ?? 0) > 0
+  }
+
   /** Whether a request goes on without the ledger. */
   takes(passage: Passage): boolean {
     const { config, hotState, journals, clock } = this.#parts
-    if (journals?.ready !== true || !hotState.up) return false
+    if (journals === undefined || !hotState.up) return false
     passage.parameters ??= parametersOn(config.programme, cairoDay(clock.now()))
     return standInRulesOf(passage) !== undefined
   }
 
   /** @returns whether it goes this way: its card has been loaded */
   enters(passage: Passage): boolean {
-    if (passage.drained !== undefined || standInRulesOf(passage) === undefined) return false
+    this.#isShardIn = passage.shardStandsIn
+    if (standInRulesOf(passage) === undefined) return false
     const isIn = passage.standsIn || passage.shardStandsIn || (this.#parts.journals?.undrained ?? 0) > 0
     if (isIn) this.enter(passage)
     return isIn
@@ -117,7 +124,8 @@ export class StandInLine {
       if (isHidden) this.#parts.way.decline(passage, 'cannot_decide')
       return isHidden
     }
-    if (decision.kind === 'approve' && isCoveredByStandIn(passage, decision)) this.#tell(passage, decision)
+    if (this.#parts.journals?.ready !== true) this.#parts.way.decline(passage, 'cannot_decide')
+    else if (decision.kind === 'approve' && isCoveredByStandIn(passage, decision)) this.#tell(passage, decision)
     else if (decision.kind === 'decline' && isFinal(passage, decision)) this.#tell(passage, decision)
     else this.#parts.way.decline(passage, 'cannot_decide')
     return true

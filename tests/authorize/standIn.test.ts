@@ -217,10 +217,15 @@ describe('while the ledger cannot be reached', () => {
   })
 
   it('a cryptogram is good once', async () => {
-    await down()
     const { pan } = household.head
     await prepareIcvv(pan)
-    const chip = { 22: '051', 23: '000', 55: chipData(chipOf(pan), 400) }
+    const card = chipOf(pan)
+    const seen = ration(pan, ['OIL*1*1000'], { 22: '051', 23: '000', 55: chipData(card, 1000) })
+    expect(await codeOf(seen)).toBe('00')
+    await codeOf({ 2: pan, 4: amount(100) })
+    await down()
+    expect(await codeOf(seen)).toBe('82')
+    const chip = { 22: '051', 23: '000', 55: chipData(card, 400) }
     const first = await pos.exchange('0200', bread(pan, 20, 1, chip))
     expect(first.answer.text(39)).toBe('00')
     expect(await codeOf(bread(pan, 20, 1, chip), '0200', elsewhere)).toBe('82')
