@@ -64,7 +64,6 @@ export interface AuthorizerParts {
   readonly log: Logger
   readonly metrics: AuthorizationMetrics
   readonly regions: ServiceRegions
-  /** Absent: without the ledger nothing is decided. */
   readonly journals?: Journals | undefined
 }
 
@@ -99,7 +98,6 @@ export class Authorizer {
     this.#upkeep = new Upkeep({ ...parts, settle: (settlement) => this.#settle(settlement) })
     this.standIn = new StandInLine({
       ...parts,
-      journals: parts.journals,
       upkeep: this.#upkeep,
       way: {
         decide: this.#traceOrDecide.bind(this),
@@ -230,7 +228,7 @@ export class Authorizer {
 
   #decideNow(passage: Passage): void {
     const { config, clock, regions } = this.#parts
-    const { terminal, purses, original, forced, transaction, drained } = passage
+    const { terminal, purses, original, forced, transaction, drained, verified, closed } = passage
     assert(terminal !== undefined && passage.card !== undefined, 'terminal and card are known when a transaction is decided')
     const card = passage.stoppedAs === undefined ? passage.card : { ...passage.card, state: passage.stoppedAs }
     if (++passage.attempts > config.authorization.attemptsMax) {
@@ -241,9 +239,8 @@ export class Authorizer {
     const day = cairoDay(nowMs)
     const parameters = this.#parametersOn(nowMs)
     const originalParameters = original === undefined ? parameters : parametersOn(config.programme, original.day)
-    const { verified, closed } = passage
-    const known = { terminal, card, purses, original, parameters, originalParameters, forced, verified, closed }
-    const context = { ...known, regions, day, nowMs }
+    const known = { terminal, card, purses, original, forced, verified, closed }
+    const context = { ...known, parameters, originalParameters, regions, day, nowMs }
     const decision = drained === undefined ? decide(transaction, context) : this.standIn.posting.decide(drained, context)
     passage.decision = decision
     passage.parameters = parameters

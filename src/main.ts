@@ -1,6 +1,5 @@
 /** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
-import { hostname } from 'node:os'
-import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
+import { startHttpServer, type HttpServer, type SchemaCompilation } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
 import { elapsed, systemClock, type Clock } from './clock.ts'
@@ -29,9 +28,7 @@ import { preload } from './ledger/preload.ts'
 import { ProgrammeRegistry } from './ledger/programmeRegistry.ts'
 import { RegionRegistry } from './ledger/regions.ts'
 import { Sweeper } from './ledger/sweeper.ts'
-import { Drain } from './standin/drain.ts'
 import type { Disk } from './standin/disk.ts'
-import { Journals } from './standin/journals.ts'
 import { systemDisk } from './standin/systemDisk.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
@@ -45,8 +42,9 @@ import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
-import type { StandInLine } from './standInLine.ts'
+import { drainOf, openJournals } from './startStandIn.ts'
 import { listen, type Listener } from './transport/listener.ts'
+import { watchResources } from './watchResources.ts'
 
 export interface RunningSwitch {
   readonly addresses: readonly { readonly name: string; readonly port: number }[]
@@ -61,9 +59,12 @@ export interface SwitchOptions {
   readonly clock?: Clock
   /** Where the journal of stand-in is kept; absent: the machine's own. */
   readonly disk?: Disk
+  /** Households of the demo programme that is made where there is none, outside production. Absent: 1000. */
+  readonly demoHouseholds?: number
+  /** Of the HTTP API. Absent: at start. */
+  readonly schemas?: SchemaCompilation
 }
 
-/** Households of the demo programme that is made where there is none, outside production. */
 const DEMO_HOUSEHOLDS = 1000
 const PARTITION_CHECK_MS = 3_600_000
 /** There is one shard so far: see spec/adr/0003. */
@@ -71,7 +72,7 @@ const SHARD = 0
 
 /** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
 export async function startSwitch(given: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
-  const { clock = systemClock, log = createLogger(given.logLevel) } = options
+  const { clock = systemClock, log = createLogger(given.logLevel), demoHouseholds = DEMO_HOUSEHOLDS, schemas } = options
   // Whoever is given it sees the versions that are stored while it runs.
   const programme = new ProgrammeRegistry({
     ...given.registry,
@@ -88,7 +89,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   if (!config.production) {
     const { lookupKey, security } = config
     await seedProgramme(config.databaseUrl, {
-      households: DEMO_HOUSEHOLDS,
+      households: demoHouseholds,
       lookupKey,
       programme,
       security,
@@ -104,6 +105,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     clock,
     log,
     onBatch: metrics.batch('commit'),
+    onConnected: () => void hotState.recheck(),
   })
   let preloaded: Promise<void> | undefined
   const hurryUntilMs = clock.now() + config.redis.preloadMs
@@ -158,7 +160,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   })
   const stops = journals === undefined ? undefined : { ledger, hotState, journals, line: standIn }
   const hotCards = new HotCards({ config, desk, standIn: stops, clock, log })
-  const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log })
+  const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log, metrics })
   const { production } = config
   const events = new EventHub({ desk, settings: config.events, clock, log })
   const follower = new CardFollower({
@@ -178,8 +180,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const eventNotices = new EventNotices({ config, desk, final: () => events.final, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
+  watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
-  if (journals !== undefined && drain !== undefined) watchStandIn(metrics, clock, { journals, standIn, drain })
+  const stopWatching = watchResources(metrics, { ...config.ledger, ...config.watch, url: config.databaseUrl, clock, log })
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
@@ -197,6 +200,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
+    await stopWatching()
     regions.stop()
     programme.stop()
     linkKeys.stop()
@@ -214,7 +218,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
     }
     await events.start()
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events })
+    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events, schemas })
   } catch (error) {
     await stop()
     throw error
@@ -247,41 +251,6 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       }
     },
   }
-}
-
-/** Without a directory that survives the process nothing is told that the ledger does not have. */
-async function openJournals({ standIn }: Config, disk: Disk, clock: Clock, log: Logger): Promise<Journals | undefined> {
-  const { enabled, directory } = standIn
-  if (enabled && directory === undefined)
-    log.warn({}, 'stand-in is off: set SARF_STANDIN_DIRECTORY to a folder on a durable volume of this machine')
-  if (!enabled || directory === undefined) return undefined
-  const journals = new Journals({ ...standIn, disk, directory, node: hostname(), clock, log })
-  await journals.open()
-  return journals
-}
-
-interface DrainWiring {
-  readonly journals: Journals
-  readonly standIn: StandInLine
-  readonly hotCards: HotCards
-  readonly ledger: Ledger
-  readonly clock: Clock
-  readonly log: Logger
-}
-
-function drainOf({ standIn: settings }: Config, { journals, standIn, hotCards, ledger, clock, log }: DrainWiring): Drain {
-  const drain = new Drain({
-    ...{ journals, clock, log, everyMs: settings.drainEveryMs, batchMax: settings.drainBatchMax },
-    ledgerAvailable: () => ledger.available,
-    post: (record) => standIn.posting.post(record),
-    stop: (record) => hotCards.post(record),
-    hold: (names) => standIn.hold(names),
-    leave: (names) => standIn.leave(names),
-  })
-  standIn.onWritten = () => {
-    drain.written()
-  }
-  return drain
 }
 
 /** A key that the configuration names and that is not there would be found out by the first message that needs it. */
@@ -350,30 +319,16 @@ function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, h
   metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0)
 }
 
-function watchStandIn(
-  metrics: Metrics,
-  clock: Clock,
-  { journals, standIn, drain }: { journals: Journals; standIn: StandInLine; drain: Drain },
-): void {
-  metrics.watch('sarf_standin_active', '1 while the shard is in stand-in, as this process last saw', () =>
-    Number(standIn.isShardIn),
-  )
-  metrics.watch('sarf_standin_undrained', 'Records of stand-in that are not in the ledger yet', () => journals.undrained)
-  metrics.watch('sarf_standin_oldest_seconds', 'Age of the oldest of them', () => {
-    const { oldestMs } = journals
-    return oldestMs === undefined ? 0 : Math.max(0, (clock.now() - oldestMs) / 1000)
-  })
-  metrics.watch('sarf_standin_journal_bytes', 'Size of the journals of stand-in', () => journals.bytes)
-  metrics.watch('sarf_standin_journal_full', '1 while the journal takes no more records', () => Number(journals.full))
-  metrics.watch('sarf_standin_journal_failures', 'Times that the journal could not be written', () => journals.failures)
-  metrics.watch('sarf_standin_journal_damaged', 'Files of the journal that are damaged', () => journals.damagedFiles)
-  metrics.watch('sarf_standin_refused', 'Records of stand-in that the ledger does not take', () => drain.failed)
-  metrics.watch('sarf_standin_approvals', 'Approvals told in stand-in since the start', () => standIn.approvals)
+/** How near the queues are to what they hold; past it the answer is 91 at once. */
+function watchRoom(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, config: Config): void {
+  const { queueMax } = config.authorization
   metrics.watch(
-    'sarf_standin_excess_piasters',
-    'What suspense lent for goods of stand-in that no entitlement covered, since the start',
-    () => standIn.posting.excess,
+    'sarf_queue_share',
+    'Transactions under way, of the most that may be',
+    () => authorizer.underWay / queueMax,
+    'max',
   )
+  metrics.watch('sarf_ledger_wait_seconds', 'Wait of what is sent to the ledger next', () => ledger.waitMs / 1000, 'max')
 }
 
 function watchEvents(metrics: Metrics, events: EventHub, follower: CardFollower): void {

@@ -114,14 +114,32 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
     }
   }
 
-  /** A value that is read when somebody asks. */
-  watch(name: string, help: string, read: () => number): void {
+  /**
+   * A value that is read when somebody asks.
+   *
+   * @param ofWorkers what several worker processes come to: the worst of a state, the sum of what each has some of
+   */
+  watch(name: string, help: string, read: () => number, ofWorkers: 'sum' | 'min' | 'max' = 'sum'): void {
     new Gauge({
       name,
       help,
+      aggregator: ofWorkers,
       registers: [this.registry],
       collect() {
         this.set(read())
+      },
+    })
+  }
+
+  /** The same for several of a kind, each by its name. */
+  watchEach(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect() {
+        for (const [one, value] of Object.entries(read())) this.set({ [label]: one }, value)
       },
     })
   }

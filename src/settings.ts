@@ -305,6 +305,15 @@ export const SettingsSchema = Type.Object(
       },
       closed,
     ),
+    /** What a switch depends on is looked at so often, for measurements (spec/operations.md). */
+    watch: Type.Object(
+      {
+        everyMs: count(100, 3_600_000),
+        /** Directories on disks whose room is measured, by the name that measurements give them. */
+        directories: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9-]{0,30}$' }), Type.String({ minLength: 1 })),
+      },
+      closed,
+    ),
     drainMs: count(100, 600_000),
     logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   },

@@ -37,7 +37,7 @@ export interface StandInParts {
   readonly ledger: Ledger
   readonly hotState: HotState
   /** Absent: this process tells nothing that the ledger does not have. */
-  readonly journals: Journals | undefined
+  readonly journals?: Journals | undefined
   readonly upkeep: Upkeep
   readonly clock: Clock
   readonly log: Logger

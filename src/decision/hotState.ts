@@ -3,8 +3,8 @@
  *
  *   down --(connected, scripts loaded, epoch agreed with the ledger)--> up --(connection lost, or a script met another epoch)--> down
  *
- * Each (re)connection compares Redis's run id and replication id with those that the ledger stored for the epoch; a difference, or an epoch
- * that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
+ * Each (re)connection, of Redis or of the ledger, compares Redis's run id and replication id and the ledger's own history with those that were stored for
+ * the epoch; a difference, or an epoch that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
  * dropped, cards and purses are loaded again when they are needed.
  *
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
@@ -13,7 +13,9 @@
 import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
+import { agreedEpoch, type EpochStore } from './agreedEpoch.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
+import { STAND_IN_FLAG, STAND_IN_KEYS } from './standInKeys.ts'
 import { UntoldPurses } from './untoldPurses.ts'
 
 export interface HotStateOptions {
@@ -28,15 +30,6 @@ export interface HotStateOptions {
   readonly openLink?: OpenRedisLink
   /** Called when Redis is up with an epoch that it has just been told: it holds nothing yet. */
   readonly onNewEpoch?: () => void
-}
-
-/** Where the ledger keeps which Redis an epoch belongs to. */
-export interface EpochStore {
-  /** @returns the epoch of exactly this Redis, advanced where the stored one is another's or `known` is not the stored epoch */
-  agree(
-    shard: number,
-    redis: { readonly runId: string; readonly replicationId: string; readonly known: number | undefined },
-  ): Promise<number>
 }
 
 /** A purse's committed state, as it goes into Redis. */
@@ -127,16 +120,6 @@ const RESERVE = redisScript('reserve.lua')
 const PUT = redisScript('put.lua')
 const EPOCH = redisScript('epoch.lua')
 const RAISE = redisScript('raise.lua')
-/** Exists, with the epoch as its value, while the shard is in stand-in: see standInState.ts. */
-export const STAND_IN_FLAG = 'standin'
-/** What stand-in keeps, all void in another epoch. */
-export const STAND_IN_KEYS = {
-  journals: 'standin:journals',
-  answers: 'standin:answers',
-  stopped: 'standin:stopped',
-  counters: 'standin:counters',
-  pins: 'standin:pins',
-} as const
 /** Reservations read in one round trip. */
 const SCAN_PAGE = 500
 const NO_CEILING = 999_999_999_999_999
@@ -348,6 +331,26 @@ export class HotState {
     this.#options.log.warn({ reason }, 'hot state is down')
   }
 
+  /**
+   * The ledger was connected again, and may be another one: restored, or what a standby goes on with. Until it has said so Redis stays in use: whatever it
+   * wrongly allows meanwhile, the ledger refuses.
+   */
+  async recheck(): Promise<void> {
+    const before = this.#epoch
+    if (before === undefined) return
+    try {
+      const { epoch } = await agreedEpoch(this.#redis, this.#key('epoch'), this.#options)
+      if (epoch === before || this.#epoch !== before) return
+      this.#down('another history of the ledger')
+      await this.#agree()
+    } catch (error) {
+      this.#options.log.warn(
+        { error: errorText(error) },
+        'cannot ask the ledger whether the epoch still holds; asked again when it is back',
+      )
+    }
+  }
+
   /** One agreement at a time: whoever asks meanwhile waits for it. */
   async #agree(): Promise<void> {
     if (this.#closed || this.#epoch !== undefined) return
@@ -360,23 +363,15 @@ export class HotState {
   /** Agrees with the ledger on the epoch of the Redis that is connected now; tries again until it succeeds or the connection goes. */
   async #agreeOnce(): Promise<void> {
     try {
-      const { shard, epochs, log } = this.#options
+      const { shard, log } = this.#options
       for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.load(script)
-      const info = await this.#redis.info()
-      if (/^role:slave/m.test(info))
-        throw new Error('this Redis is a replica and takes no writes; point REDIS_URL at the primary')
-      const [known = null] = await this.#redis.mget([this.#key('epoch')])
-      const epoch = await epochs.agree(shard, {
-        runId: infoField(info, 'run_id'),
-        replicationId: infoField(info, 'master_replid'),
-        known: known === null ? undefined : Number(known),
-      })
+      const { epoch, known } = await agreedEpoch(this.#redis, this.#key('epoch'), this.#options)
       const keys = ['epoch', 'reservations', STAND_IN_FLAG, ...Object.values(STAND_IN_KEYS)].map((name) => this.#key(name))
       const holds = await this.#redis.evaluate(EPOCH, keys, [String(epoch)])
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
-      if (known !== String(epoch)) {
+      if (known !== epoch) {
         this.untold.clear()
         this.#options.onNewEpoch?.()
       }
@@ -387,10 +382,6 @@ export class HotState {
       })
     }
   }
-}
-
-function infoField(info: string, name: string): string {
-  return new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? ''
 }
 
 /** yyyymmdd. */

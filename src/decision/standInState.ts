@@ -2,8 +2,9 @@
  * What stand-in keeps in Redis, so that every process sees it: what was answered, caps, what was stopped. The shard is in stand-in while one of its journals
  * holds what the ledger does not have. All of it is void in another epoch; each script says what it does at its head.
  */
-import { dayNumber, HotStateUnavailable, STAND_IN_FLAG, STAND_IN_KEYS, type HotState } from './hotState.ts'
+import { dayNumber, HotStateUnavailable, type HotState } from './hotState.ts'
 import { redisScript } from './redisLink.ts'
+import { STAND_IN_FLAG, STAND_IN_KEYS } from './standInKeys.ts'
 
 const DECIDE = redisScript('standIn.lua')
 const READ = redisScript('standInRead.lua')

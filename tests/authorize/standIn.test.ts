@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { startRedis } from '../../src/local/redis.ts'
 import { silentLogger } from '../../src/log.ts'
 import { startSwitch, type RunningSwitch } from '../../src/main.ts'
 import { demoPin, demoPinBlock } from '../../src/programme/demoVerification.ts'
@@ -39,6 +40,7 @@ let otherProxy: CuttingProxy
 let elsewhere: TestLink
 let household: TestHousehold
 const journals = temporaryDirectory()
+let stopRedis = (): Promise<void> => Promise.resolve()
 
 beforeAll(async () => {
   running = await startTestSwitch({
@@ -73,6 +75,7 @@ afterAll(async () => {
   await expectCleanBooks(running)
   elsewhere.client.destroy()
   await other.drain()
+  await stopRedis()
 })
 
 /** Only a card that Redis knows stands in; terminals are known from now on too. */
@@ -381,5 +384,31 @@ describe('the hotline', () => {
     expect((await gateway.send({ ...report, mti: '0303' })).text(39)).toBe('00')
     expect(await running.sql(`SELECT 1 FROM programme_event WHERE card_token = $1`, [token])).toHaveLength(1)
     expect(await again(refused.sent)).toBe('43')
+  })
+})
+
+describe('Redis is lost as well', () => {
+  it('91 for all until the ledger is back; what was told before is posted, and told again', async () => {
+    await down()
+    const { sent } = await pos.exchange('0200', bread(household.head.pan, 20))
+    running.redis.kill()
+    await running.redis.ended
+    await until(async () => (await metric('sarf_redis_up')) === 0)
+    expect(await codeOf(ration(household.head.pan, ['OIL*1*1000']))).toBe('91')
+    await up()
+    // Without Redis too: its own journal is drained first.
+    await until(async () => (await metric('sarf_standin_undrained')) === 0)
+    expect(await again(sent)).toBe('00')
+    const { directory, port, password } = running.redis
+    const redis = await startRedis({ directory, port, password })
+    try {
+      await until(async () => (await metric('sarf_redis_up')) === 1)
+      await drained()
+      expect(await again(sent, elsewhere)).toBe('00')
+      expect(await daysDrawn(running, household.purses.bread)).toEqual([22])
+      expect(await codeOf(ration(household.head.pan, ['OIL*1*9000']))).toBe('00')
+    } finally {
+      stopRedis = () => redis.stop()
+    }
   })
 })

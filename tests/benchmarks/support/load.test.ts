@@ -302,12 +302,13 @@ describe('messages that are made before the clock starts', () => {
 describe('against the switch', () => {
   let usual: TestSwitch
   beforeAll(async () => {
-    usual = await startTestSwitch()
+    usual = await startTestSwitch({ demoHouseholds: OPTIONS.households })
   })
 
   /** One for each load: counters of chips begin at 1. */
   const strict = (): Promise<TestSwitch> =>
     startTestSwitch({
+      demoHouseholds: OPTIONS.households,
       configure: (config) => ({
         ...config,
         ...settingsOf('full', config),
