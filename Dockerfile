@@ -19,7 +19,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends softhsm2 && rm 
   && mkdir /tokens && chown node:node /tokens && chmod 700 /tokens \
   && printf 'directories.tokendir = /tokens\nobjectstore.backend = file\nlog.level = ERROR\n' > /etc/sarf-softhsm2.conf
 ENV SOFTHSM2_CONF=/etc/sarf-softhsm2.conf SARF_PKCS11_MODULE=/usr/lib/softhsm/libsofthsm2.so SARF_PKCS11_TOKEN=sarf
-VOLUME /tokens
+ENV SARF_STANDIN_DIRECTORY=/journal
+RUN mkdir /journal && chown node:node /journal && chmod 700 /journal
+VOLUME /tokens /journal
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY config ./config

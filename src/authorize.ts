@@ -45,6 +45,8 @@ import {
 } from './passage.ts'
 import { findOriginals, storedAnswers } from './originalLookup.ts'
 import { PinTurns } from './pinTurns.ts'
+import { StandInLine } from './standInLine.ts'
+import type { Journals } from './standin/journals.ts'
 import { parametersOn, type ProgrammeParameters } from './programmeParameters.ts'
 import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
@@ -64,9 +66,11 @@ export interface AuthorizerParts {
   readonly log: Logger
   readonly metrics: AuthorizationMetrics
   readonly regions: ServiceRegions
+  readonly journals?: Journals | undefined
 }
 
 export class Authorizer {
+  readonly standIn: StandInLine
   readonly #parts: AuthorizerParts
   readonly #terminals: TerminalGate
   readonly #loading: Stage<Passage>
@@ -85,15 +89,29 @@ export class Authorizer {
     const { batchMax, callsInFlightMax } = parts.config.redis
     const stage = <T>(name: string, run: (batch: T[]) => Promise<void>): Stage<T> =>
       new Stage<T>({ clock: parts.clock, batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
+    // It asks before it hands a passage on: where that fails all of the batch are still here.
+    const looking = (name: string, look: (batch: Passage[]) => Promise<void>): Stage<Passage> =>
+      stage(name, (batch) => look(batch).catch((error: unknown) => this.#cannotDecide(batch, name, error)))
     this.#loading = stage('load', (batch) => this.#load(batch))
-    this.#recalling = stage('recall', (batch) => this.#recall(batch))
-    this.#tracing = stage('trace', (batch) => this.#trace(batch))
-    this.#verifying = stage('verify', (batch) => this.#verify(batch))
+    this.#recalling = looking('recall', (batch) => this.#recall(batch))
+    this.#tracing = looking('trace', (batch) => this.#trace(batch))
+    this.#verifying = looking('verify', (batch) => this.#verify(batch))
     this.#departure = new Departure({ ...parts, overdue: (passage) => this.#overdue(passage) })
     this.#reserving = stage('reserve', (batch) => this.#reserve(batch))
-    this.#opening = stage('open', (batch) => this.#open(batch))
-    this.#refreshing = stage('refresh', (batch) => this.#refresh(batch))
+    this.#opening = looking('open', (batch) => this.#open(batch))
+    this.#refreshing = looking('refresh', (batch) => this.#refresh(batch))
     this.#upkeep = new Upkeep({ ...parts, settle: (settlement) => this.#settle(settlement) })
+    this.standIn = new StandInLine({
+      ...parts,
+      upkeep: this.#upkeep,
+      way: {
+        decide: this.#traceOrDecide.bind(this),
+        refresh: this.#refreshing.push.bind(this.#refreshing),
+        known: this.#known.bind(this),
+        decline: this.#declineNow.bind(this),
+        respond: this.#respond.bind(this),
+      },
+    })
     this.#terminals = new TerminalGate({
       ...parts,
       stage: { clock: parts.clock, batchMax, callsInFlightMax, onBatch: parts.metrics.batch('authenticate') },
@@ -117,7 +135,8 @@ export class Authorizer {
     const nowMs = clock.now()
     const passage = new Passage(asked, origin, nowMs, nowMs + config.authorization.deadlineMs, respond, this.#committed)
     this.#departure.expect(passage)
-    if (this.#departure.isFull || !ledger.available) this.#declineNow(passage, 'cannot_decide')
+    passage.standsIn = !ledger.available && this.standIn.takes(passage)
+    if (this.#departure.isFull || (!ledger.available && !passage.standsIn)) this.#declineNow(passage, 'cannot_decide')
     else this.#terminals.enter(passage)
   }
 
@@ -155,6 +174,7 @@ export class Authorizer {
 
   #loaded(passage: Passage): void {
     passage.parameters = this.#parametersOn(this.#parts.clock.now())
+    if (this.standIn.enters(passage)) return
     // A PIN that comes under a key that was answered is not looked at: the answer is known, and another PIN would be tried for nothing.
     if (isRepeat(passage.transaction.mti) || passage.transaction.credentials?.pin !== undefined) this.#recalling.push(passage)
     else this.#traceOrDecide(passage)
@@ -167,36 +187,32 @@ export class Authorizer {
 
   /** A repeat mostly comes when its original has long been decided: then there is nothing more to look at. */
   async #recall(batch: Passage[]): Promise<void> {
-    try {
-      const answers = await storedAnswers(this.#parts.ledger, batch)
-      for (const [index, passage] of batch.entries()) {
-        const answer = answers[index]
-        passage.stored = answer
-        if (answer === undefined) this.#traceOrDecide(passage)
-        // A chip gets an answer to its cryptogram, so that is verified first.
-        else if (passage.transaction.credentials?.chip !== undefined) this.#verifying.push(passage)
-        else this.#answerAgain(passage, answer)
-      }
-    } catch (error) {
-      this.#cannotDecide(batch, 'recall', error)
+    const answers = await storedAnswers(this.#parts.ledger, batch)
+    for (const [index, passage] of batch.entries()) {
+      const answer = answers[index]
+      if (answer === undefined) this.#traceOrDecide(passage)
+      else this.#known(passage, answer)
     }
+  }
+
+  /** A chip gets an answer to its cryptogram, so that is verified first. */
+  #known(passage: Passage, stored: StoredAnswer): void {
+    passage.stored = stored
+    if (passage.transaction.credentials?.chip !== undefined && passage.verified === undefined) this.#verifying.push(passage)
+    else this.#answerAgain(passage, stored)
   }
 
   #answerAgain(passage: Passage, stored: StoredAnswer): void {
     const result = resultOfStored(passage, stored)
     if (result === 'other_body') this.#declineNow(passage, 'other_body')
-    else if (result === 'force') this.#force(passage)
+    else if (result === 'force') this.#traceOrDecide(Object.assign(passage, { forced: true }))
     else this.#respond(passage, result)
   }
 
   /** Load original. */
   async #trace(batch: Passage[]): Promise<void> {
-    try {
-      await findOriginals(this.#parts.ledger, batch)
-      for (const passage of batch) this.#decide(passage)
-    } catch (error) {
-      this.#cannotDecide(batch, 'trace', error)
-    }
+    await findOriginals(this.#parts.ledger, batch)
+    for (const passage of batch) this.#decide(passage)
   }
 
   /** A fault of ours costs its own message an answer of 96, no other message anything. */
@@ -212,8 +228,9 @@ export class Authorizer {
 
   #decideNow(passage: Passage): void {
     const { config, clock, regions } = this.#parts
-    const { terminal, card, purses, original, forced, transaction } = passage
-    assert(terminal !== undefined && card !== undefined, 'terminal and card are known when a transaction is decided')
+    const { terminal, purses, original, forced, transaction, drained, verified, closed } = passage
+    assert(terminal !== undefined && passage.card !== undefined, 'terminal and card are known when a transaction is decided')
+    const card = passage.stoppedAs === undefined ? passage.card : { ...passage.card, state: passage.stoppedAs }
     if (++passage.attempts > config.authorization.attemptsMax) {
       this.#declineNow(passage, 'cannot_decide')
       return
@@ -222,11 +239,12 @@ export class Authorizer {
     const day = cairoDay(nowMs)
     const parameters = this.#parametersOn(nowMs)
     const originalParameters = original === undefined ? parameters : parametersOn(config.programme, original.day)
-    const { verified, closed } = passage
-    const known = { terminal, card, purses, original, parameters, originalParameters, forced, verified, closed }
-    const decision = decide(transaction, { ...known, regions, day, nowMs })
+    const known = { terminal, card, purses, original, forced, verified, closed }
+    const context = { ...known, parameters, originalParameters, regions, day, nowMs }
+    const decision = drained === undefined ? decide(transaction, context) : this.standIn.posting.decide(drained, context)
     passage.decision = decision
     passage.parameters = parameters
+    if (this.standIn.decided(passage, decision)) return
     if (decision.kind === 'remember') this.#remember(passage)
     else if (decision.kind === 'open') this.#opening.push(passage)
     else if (decision.kind === 'verify') {
@@ -247,21 +265,18 @@ export class Authorizer {
   #releasePin(passage: Passage): void {
     const next = this.#pinTurns.release(passage)
     if (next === undefined) return
-    if (passage.verified?.pin === 'valid') this.#recalling.push(next)
+    if (next.standsIn) this.standIn.enter(next)
+    else if (passage.verified?.pin === 'valid') this.#recalling.push(next)
     else this.#refreshing.push(next)
   }
 
   /** Verify cardholder: chip, card value and PIN of a batch. The decision is then made with what was found. */
   async #verify(batch: Passage[]): Promise<void> {
-    try {
-      const later = await verifyPassages(this.#parts, batch)
-      for (const passage of batch) {
-        if (passage.stored !== undefined) this.#answerAgain(passage, passage.stored)
-        else if (later.has(passage)) this.#refreshing.push(passage)
-        else this.#decide(passage)
-      }
-    } catch (error) {
-      this.#cannotDecide(batch, 'verify', error)
+    const later = await verifyPassages(this.#parts, batch)
+    for (const passage of batch) {
+      if (passage.stored !== undefined) this.#answerAgain(passage, passage.stored)
+      else if (later.has(passage)) this.#refreshing.push(passage)
+      else this.#decide(passage)
     }
   }
 
@@ -288,43 +303,33 @@ export class Authorizer {
         passage.reserved = true
         passage.reservedAnew = outcome === 'reserved'
         this.#commit(passage)
-      } else if (outcome === 'other_body' && isAdvice(passage.transaction.mti)) {
-        // Never 94 for an advice: the ledger's unique key decides.
-        this.#commit(passage)
-      } else if (outcome === 'other_body') {
-        this.#declineNow(passage, 'other_body')
-      } else {
-        this.#refreshing.push(passage)
       }
+      // Never 94 for an advice: the ledger's unique key decides.
+      else if (outcome === 'other_body' && isAdvice(passage.transaction.mti)) this.#commit(passage)
+      else if (outcome === 'other_body') this.#declineNow(passage, 'other_body')
+      else if (outcome === 'stand_in') this.standIn.enter(passage)
+      else this.#refreshing.push(passage)
     }
   }
 
   /** A purse that nobody has opened for this month is opened at its first use. */
   async #open(batch: Passage[]): Promise<void> {
     const { ledger, clock, config } = this.#parts
-    try {
-      const purseIds = batch.flatMap(({ decision }) => (decision?.kind === 'open' ? decision.purseIds : []))
-      const nowMs = clock.now()
-      await ledger.openPurses(cairoDay(nowMs), nowMs, config.programme, [...new Set(purseIds)])
-      for (const passage of batch) this.#refreshing.push(passage)
-    } catch (error) {
-      this.#cannotDecide(batch, 'open', error)
-    }
+    const purseIds = batch.flatMap(({ decision }) => (decision?.kind === 'open' ? decision.purseIds : []))
+    const nowMs = clock.now()
+    await ledger.openPurses(cairoDay(nowMs), nowMs, config.programme, [...new Set(purseIds)])
+    for (const passage of batch) this.#refreshing.push(passage)
   }
 
   /** Look again: card and purses from the ledger, then decide on what is really there. */
   async #refresh(batch: Passage[]): Promise<void> {
-    try {
-      const found = await this.#upkeep.lookAgain(batch.map((passage) => passage.transaction.cardToken))
-      for (const passage of batch) {
-        const known = found.get(passage.transaction.cardToken)
-        passage.card = known?.card ?? passage.card
-        // The ledger's word alone: what others have reserved may have come to nothing, and the commit's guard sees what has not.
-        passage.purses = new Map(known?.purses.map((purse) => [purse.purseId, snapshotOf(purse)]))
-        this.#decide(passage)
-      }
-    } catch (error) {
-      this.#cannotDecide(batch, 'refresh', error)
+    const found = await this.#upkeep.lookAgain(batch.map((passage) => passage.transaction.cardToken))
+    for (const passage of batch) {
+      const known = found.get(passage.transaction.cardToken)
+      passage.card = known?.card ?? passage.card
+      // The ledger's word alone: what others have reserved may have come to nothing, and the commit's guard sees what has not.
+      passage.purses = new Map(known?.purses.map((purse) => [purse.purseId, snapshotOf(purse)]))
+      this.#decide(passage)
     }
   }
 
@@ -388,7 +393,8 @@ export class Authorizer {
         else this.#refreshing.push(passage)
         return
       case 'unavailable':
-        this.#declineNow(passage, 'cannot_decide')
+        if (this.standIn.takes(passage)) this.standIn.enter(passage)
+        else this.#declineNow(passage, 'cannot_decide')
         return
       case 'fault':
         this.#declineNow(passage, 'fault')
@@ -402,11 +408,6 @@ export class Authorizer {
   #overdue(passage: Passage): void {
     if (passage.place === 'ledger') this.#respond(passage, undefined)
     else this.#declineNow(passage, 'cannot_decide')
-  }
-
-  #force(passage: Passage): void {
-    passage.forced = true
-    this.#traceOrDecide(passage)
   }
 
   #settle(settlement: Settlement | undefined): void {

@@ -1,6 +1,8 @@
 /** Finds the cards of a batch of messages: in Redis in one call, what it does not have in the ledger. A number that nobody has counts as a failure. */
 import type { Config } from './config.ts'
+import type { CardState } from './card.ts'
 import type { HotState } from './decision/hotState.ts'
+import { readStandIn } from './decision/standInState.ts'
 import { closedDoor, doorsOf } from './decision/velocity.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import type { Passage } from './passage.ts'
@@ -27,7 +29,8 @@ export async function findCards(
 ): Promise<void> {
   const { hotState, ledger, config, upkeep } = parts
   const doors = batch.map((passage) => doorsOf(passage.transaction, config.security))
-  const { cards, counts } = await hotCards(hotState, batch, [...new Set(doors.flat().map(({ name }) => name))])
+  const { cards, counts, standIn } = await hotCards(hotState, batch, [...new Set(doors.flat().map(({ name }) => name))])
+  if (standIn) await markStandIn(hotState, batch)
   const missing: Passage[] = []
   for (const [index, passage] of batch.entries()) {
     passage.closed = closedDoor(doors[index] ?? [], counts)
@@ -48,7 +51,7 @@ export async function findCards(
   for (const passage of unknowns) unknown(passage)
 }
 
-const NOTHING_HOT: Awaited<ReturnType<HotState['cards']>> = { cards: [], counts: new Map() }
+const NOTHING_HOT: Awaited<ReturnType<HotState['cards']>> = { cards: [], counts: new Map(), standIn: false }
 
 async function hotCards(hotState: HotState, batch: readonly Passage[], doors: readonly string[]): ReturnType<HotState['cards']> {
   if (!hotState.up) return NOTHING_HOT
@@ -58,6 +61,16 @@ async function hotCards(hotState: HotState, batch: readonly Passage[], doors: re
       doors,
     )
     .catch(ifUnavailable(NOTHING_HOT))
+}
+
+/** While the shard is in stand-in the ledger does not know of every card that was stopped. */
+async function markStandIn(hotState: HotState, batch: readonly Passage[]): Promise<void> {
+  const tokens = batch.map((passage) => passage.transaction.cardToken)
+  const { stops } = await readStandIn(hotState, [], tokens).catch(ifUnavailable({ stops: [] }))
+  for (const [index, passage] of batch.entries()) {
+    passage.shardStandsIn = true
+    passage.stoppedAs = stops[index] as CardState | undefined
+  }
 }
 
 /** Against the terminal and the range of numbers, in one atomic step: however many come at once, no more than the limit are told that nobody has them. */

@@ -264,6 +264,7 @@ function withEnvironment(
     ...settings,
     workers: { ...settings.workers, count: workers === undefined ? settings.workers.count : Number(workers) },
     host: environment['SARF_HOST'] ?? settings.host,
+    standIn: standInSettings(settings.standIn, environment['SARF_STANDIN_DIRECTORY']),
     ...(environment['SARF_LOG_LEVEL'] === undefined ? {} : { logLevel: environment['SARF_LOG_LEVEL'] as Settings['logLevel'] }),
     http: { ...settings.http, port: port('SARF_PORT_HTTP', settings.http.port) },
     links: settings.links.map((link) => ({
@@ -271,6 +272,10 @@ function withEnvironment(
       port: port(`SARF_PORT_${link.name.toUpperCase().replaceAll('-', '_')}`, link.port),
     })),
   }
+}
+
+function standInSettings(settings: Settings['standIn'], directory: string | undefined): Settings['standIn'] {
+  return directory === undefined || directory === '' ? settings : { ...settings, directory }
 }
 
 function read<const T extends TSchema>(schema: T, file: string): Static<T> {

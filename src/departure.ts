@@ -66,7 +66,9 @@ export class Departure {
   /** Once a passage; what comes after that was too late. The answer to a chip carries a cryptogram of its own. */
   answer(passage: Passage, result: AuthorizationResult | undefined): void {
     passage.place = 'leaving'
-    if (result === undefined || passage.verified?.session === undefined || passage.isLate) this.#tell(passage, result)
+    // What stand-in has told was answered then; nobody waits for it but the drain.
+    if (passage.drained !== undefined) passage.drained.settle(result?.reason === 'fault' ? 'failed' : undefined)
+    else if (result === undefined || passage.verified?.session === undefined || passage.isLate) this.#tell(passage, result)
     else this.#sealing.push({ passage, result })
   }
 

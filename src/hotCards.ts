@@ -2,6 +2,8 @@
  * File updates of the hot card file (ISO 8583-1:1987 DE 91 and DE 101): 0302 of a hotline, answered 0312. Adding a card to the file, or replacing what
  * is known of it there, is the report of src/programme/reportCard.ts; DE 48 HR says what is reported, RF the number of the call.
  *
+ * While the ledger cannot be reached a report is kept in Redis, where every process sees it, and in the journal of stand-in, and is done when the ledger is back.
+ *
  * A 0302 is done once by link, acquirer, DE 7 and DE 11, and its repeat (0303) gets the same answer. What was refused is looked at again.
  */
 import { createHash } from 'node:crypto'
@@ -11,11 +13,19 @@ import type { Config } from './config.ts'
 import type { MessageLink } from './settings.ts'
 import { parsePrivateData, privateDatum } from './iso8583/privateData.ts'
 import type { Message } from './iso8583/message.ts'
+import type { HotState } from './decision/hotState.ts'
+import { stopInStandIn } from './decision/standInState.ts'
+import type { Ledger } from './ledger/ledger.ts'
 import { NotConnected, OutcomeUnknown } from './ledger/connection.ts'
 import { readCardLife } from './ledger/programme/cards.ts'
 import { done, type Actor, type Desk, type Outcome } from './ledger/programme/desk.ts'
 import { errorText, type Logger } from './log.ts'
-import { reportCard, reportOf } from './programme/reportCard.ts'
+import { reportCard, reportOf, stateAfterReport } from './programme/reportCard.ts'
+import type { StandInLine } from './standInLine.ts'
+import type { Posted } from './standin/drain.ts'
+import { JournalUncertain } from './standin/journal.ts'
+import type { Journals } from './standin/journals.ts'
+import type { StopRecord } from './standin/record.ts'
 import type { FileUpdateResult } from './response/answer.ts'
 import { APPROVED, CODE_OF_REASON, FILE_CODE_OF_REASON, type FileReason } from './response/responseCodes.ts'
 import {
@@ -31,8 +41,18 @@ import { acquirerPart, dateOf, isTransmissionTime, isWithinRetention } from './t
 export interface HotCardsParts {
   readonly config: Pick<Config, 'lookupKey' | 'authorization' | 'desk'>
   readonly desk: Desk
+  /** Absent: while the ledger cannot be reached nothing is taken. */
+  readonly standIn?: StandInStops | undefined
   readonly clock: Clock
   readonly log: Logger
+}
+
+/** Where stops go while the ledger cannot be reached. */
+export interface StandInStops {
+  readonly ledger: Pick<Ledger, 'available'>
+  readonly hotState: HotState
+  readonly journals: Journals
+  readonly line: StandInLine
 }
 
 interface FileUpdate {
@@ -110,7 +130,7 @@ export class HotCards {
     return { pan, code, what, reference, key: `${acquirerPart(message.text(32), link.name)}.${day}.${time.slice(4)}.${stan}` }
   }
 
-  async #do(link: MessageLink, { pan, code, what, reference, key }: FileUpdate): Promise<FileUpdateResult> {
+  async #do(link: MessageLink, { pan, code, what, reference, key }: FileUpdate): Promise<FileUpdateResult | undefined> {
     const { config, desk } = this.#parts
     const token = cardToken(pan, config.lookupKey)
     if (what === undefined || code === FILE_UPDATE_CODES.inquiry) {
@@ -118,23 +138,69 @@ export class HotCards {
       const listed = card === undefined ? undefined : reportOf(card.state)
       return listed === undefined ? declined('record_unknown') : { responseCode: APPROVED, listedAs: REPORT_LETTERS[listed] }
     }
-    const actor: Actor = { name: `link ${link.name}`, roles: ['link'] }
-    const outcome: Outcome<Listed> = await desk.run({
-      actor,
-      action: 'card.report',
-      subject: `card ${token}`,
-      detail: { what, ...(reference === undefined ? {} : { reference }) },
-      idempotency: { key, fingerprint: this.#fingerprint([token, code, what, reference]) },
-      work: async (tx) => {
-        const reported = await reportCard(tx, { token, what, repeatable: true })
-        return reported.ok ? done({ listedAs: what }) : reported
-      },
-    })
+    const fingerprint = this.#fingerprint([token, code, what, reference])
+    const report = { token, what, reference: reference ?? null, key, fingerprint, link: link.name }
+    const { standIn } = this.#parts
+    if (standIn?.ledger.available === false) return await this.#stop(standIn, report)
+    const outcome = await this.#report(report)
     if (outcome.ok) return { responseCode: APPROVED, listedAs: REPORT_LETTERS[outcome.value.listedAs] }
     const { kind, name } = outcome.refusal
     if (kind === 'not-found') return declined('record_unknown')
     if (name === 'idempotency-key-reused') return { responseCode: CODE_OF_REASON.other_body, reason: 'other_body' }
     return declined('file_not_updated')
+  }
+
+  async #report({ token, what, reference, key, fingerprint, link }: Omit<StopRecord, 'type' | 'atMs'>): Promise<Outcome<Listed>> {
+    const actor: Actor = { name: `link ${link}`, roles: ['link'] }
+    return await this.#parts.desk.run({
+      actor,
+      action: 'card.report',
+      subject: `card ${token}`,
+      detail: { what, ...(reference === null ? {} : { reference }) },
+      idempotency: { key, fingerprint },
+      work: async (tx) => {
+        const reported = await reportCard(tx, { token, what, repeatable: true })
+        return reported.ok ? done({ listedAs: what }) : reported
+      },
+    })
+  }
+
+  /** Only of a card that Redis knows: of another nobody here can say that there is one, and none of its messages is approved before the ledger is back. */
+  async #stop(
+    { hotState, journals, line }: StandInStops,
+    report: Omit<StopRecord, 'type' | 'atMs'>,
+  ): Promise<FileUpdateResult | undefined> {
+    const { clock, log } = this.#parts
+    const { token, what } = report
+    const cannot: FileUpdateResult = { responseCode: CODE_OF_REASON.cannot_decide, reason: 'cannot_decide' }
+    if (!journals.ready || !hotState.up) return cannot
+    try {
+      const { cards } = await hotState.cards([token])
+      const state = cards[0] === undefined ? undefined : stateAfterReport(what, cards[0].state)
+      if (state === undefined) return cannot
+      await line.whileOpen(async () => {
+        await stopInStandIn(hotState, journals.name, token, state)
+        await journals.append({ type: 'stop', ...report, atMs: clock.now() })
+      })
+      return { responseCode: APPROVED, listedAs: REPORT_LETTERS[what] }
+    } catch (error) {
+      log.error({ link: report.link, error: errorText(error) }, 'a file update could not be written down')
+      return error instanceof JournalUncertain ? undefined : cannot
+    }
+  }
+
+  /** Does what was taken while the ledger could not be reached. */
+  async post(record: StopRecord): Promise<Posted> {
+    const { log } = this.#parts
+    try {
+      const outcome = await this.#report(record)
+      if (outcome.ok) return 'posted'
+      log.error({ link: record.link, reason: outcome.refusal.name }, 'a stop that was taken in stand-in is refused by the ledger')
+      return 'skipped'
+    } catch (error) {
+      log.warn({ link: record.link, error: errorText(error) }, 'a stop that was taken in stand-in cannot be done yet')
+      return error instanceof NotConnected || error instanceof OutcomeUnknown ? undefined : 'failed'
+    }
   }
 
   #trouble(link: MessageLink, error: unknown): FileUpdateResult | undefined {

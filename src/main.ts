@@ -31,6 +31,8 @@ import { preload } from './ledger/preload.ts'
 import { ProgrammeRegistry } from './ledger/programmeRegistry.ts'
 import { RegionRegistry } from './ledger/regions.ts'
 import { Sweeper } from './ledger/sweeper.ts'
+import type { Disk } from './standin/disk.ts'
+import { systemDisk } from './standin/systemDisk.ts'
 import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { tombstoneOf } from './passage.ts'
@@ -43,6 +45,7 @@ import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
+import { drainOf, openJournals } from './startStandIn.ts'
 import { InFlight } from './transport/inFlight.ts'
 import { listen, type Listener } from './transport/listener.ts'
 import { watchResources } from './watchResources.ts'
@@ -62,6 +65,8 @@ export interface RunningSwitch {
 export interface SwitchOptions {
   readonly log?: Logger
   readonly clock?: Clock
+  /** Where the journal of stand-in is kept; absent: the machine's own. */
+  readonly disk?: Disk
   /** Households of the demo programme that is made where there is none, outside production. Absent: 1000. */
   readonly demoHouseholds?: number
   /** Of the HTTP API. Absent: at start. */
@@ -155,7 +160,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const linkKeys = new LinkKeys({ ...config.sessionKeys, ledger, hsm, clock, log })
   await linkKeys.start()
   const macGate = new MacGate({ hsm, linkKeys, clock, log, batchMax: config.redis.batchMax })
-  const authorizer = new Authorizer({ config, ledger, hotState, hsm, linkKeys, clock, log, metrics, regions })
+  const journals = await openJournals(config, options.disk ?? systemDisk, clock, log)
+  const authorizer = new Authorizer({ config, ledger, hotState, hsm, linkKeys, clock, log, metrics, regions, journals })
+  const { standIn } = authorizer
   const sweeper = new Sweeper({
     config,
     ledger,
@@ -173,6 +180,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
     onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
   })
+  const stops = journals === undefined ? undefined : { ledger, hotState, journals, line: standIn }
+  const hotCards = new HotCards({ config, desk, standIn: stops, clock, log })
+  const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log, metrics })
   const { production } = config
   const events = new EventHub({ desk, settings: config.events, clock, log })
   const follower = new CardFollower({
@@ -224,7 +234,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     programme.stop()
     linkKeys.stop()
     reconciler.stop()
-    await sweeper.stop()
+    await Promise.all([sweeper.stop(), drain?.stop()])
+    await journals?.close()
     await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
     for (const one of Object.values(breakers)) one.stop()
     await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
@@ -232,7 +243,6 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   try {
     const network = new NetworkManagement({ linkKeys, log })
     reconciler.start()
-    const hotCards = new HotCards({ config, desk, clock, log })
     const parts = { config, authorizer, macGate, network, hotCards, reconciler, clock, log }
     for (const [index, link] of config.links.entries()) {
       listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight }))
@@ -244,6 +254,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     throw error
   }
   sweeper.start()
+  drain?.start()
   follower.start()
   webhooks.start()
   dispatcher?.start()

@@ -1,6 +1,6 @@
 /** One transaction on its way through the switch: what is known of it so far, and what it becomes for the ledger and for the answer. */
 import { assert } from './assert.ts'
-import type { CardSnapshot, Cover } from './card.ts'
+import type { CardSnapshot, CardState, Cover } from './card.ts'
 import { terminalReason } from './decision/checks.ts'
 import { REFUNDABLE } from './decision/decideFollowUp.ts'
 import type { Approval, Decision, Decline, DeclineReason } from './decision/decision.ts'
@@ -9,7 +9,7 @@ import type { OriginalSnapshot } from './decision/original.ts'
 import { NOTHING_TO_POST } from './decision/posting.ts'
 import type { CommitItem, CommitOutcome, PurseState, StoredAnswer, VerificationRecord } from './ledger/commitItem.ts'
 import type { CommitOwner } from './ledger/groupCommit.ts'
-import { HEALTH, type ProgrammeParameters } from './programmeParameters.ts'
+import { HEALTH, type ProgrammeParameters, type ServiceRules } from './programmeParameters.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
 import type { Attempt, AttemptCounter } from './decision/hotState.ts'
 import { isFreshAtc, pinTriesLeft } from './decision/verification.ts'
@@ -18,6 +18,7 @@ import type { Verified } from './decision/verified.ts'
 import type { HolderCheck } from './decision/verifyHolder.ts'
 import { APPROVED, CODE_OF_REASON, PARTIALLY_APPROVED } from './response/responseCodes.ts'
 import { NOTHING_TOLD, type AuthorizationResult } from './response/result.ts'
+import type { DecisionRecord } from './standin/record.ts'
 import { approvalCodeFor } from './transaction/identity.ts'
 import type { Origin } from './transaction/origin.ts'
 import type { Terminal } from './transaction/terminal.ts'
@@ -68,6 +69,13 @@ export class Passage implements CommitOwner {
   reservedAnew = false
   /** An advice that is posted although its key was declined or voided before. */
   forced = false
+  /** Some process holds what the ledger does not have; the state that the card was stopped in meanwhile. */
+  shardStandsIn = false
+  stoppedAs: CardState | undefined
+  /** It is decided without the ledger (standInLine.ts). */
+  standsIn = false
+  /** It was decided in stand-in, and is posted now. */
+  drained: Drained | undefined
   /** What was last submitted to the ledger: the decision itself, or the tombstone of an original that was never seen. */
   submitted: 'decision' | 'tombstone' = 'decision'
   /** The ledger has what was submitted, and may have written it; or its answer is known, and nothing more is to come of it. */
@@ -110,6 +118,12 @@ export class Passage implements CommitOwner {
   committed(item: CommitItem, outcome: CommitOutcome): void {
     this.#onCommitted(this, item, outcome)
   }
+}
+
+/** What was told in stand-in, and what to do when it is known what became of it in the ledger; undefined: that is not known yet. */
+export interface Drained {
+  readonly record: DecisionRecord
+  readonly settle: (outcome: 'posted' | 'skipped' | 'failed' | undefined) => void
 }
 
 /** A passage whose result is known and that has yet to be told. */
@@ -162,13 +176,27 @@ export function commitItemOf(passage: Passage): CommitItem {
     responseCode:
       decision.kind === 'decline' ? CODE_OF_REASON[decision.reason] : decision.partial ? PARTIALLY_APPROVED : APPROVED,
     reason: decision.kind === 'decline' ? decision.reason : null,
-    approvalCode: approval === undefined ? null : approvalCodeOf(passage),
-    verification: verificationRecordOf(passage, decision),
+    approvalCode: approval === undefined ? null : (passage.drained?.record.approvalCode ?? approvalCodeOf(passage)),
+    verification: passage.drained === undefined ? verificationRecordOf(passage, decision) : drainedVerification(passage),
+    ...(passage.drained === undefined ? {} : { stoodInAt: new Date(passage.drained.record.atMs).toISOString() }),
   }
 }
 
+/** What was verified in stand-in is stored as far as it still can be: the posting does not depend on it. */
+function drainedVerification({ drained, card }: Passage): VerificationRecord | null {
+  const verified = drained?.record.verified ?? null
+  if (verified === null || card === undefined) return null
+  const { pinTriesMax, checkedReference, atcAheadMax } = verified
+  const atc = verified.atc !== null && isFreshAtc(verified.atc, card, atcAheadMax) ? verified.atc : null
+  const counts = card.state !== 'PIN_BLOCKED' && checkedReference === card.pinReference && verified.pin !== 'checked'
+  const pin = counts ? verified.pin : null
+  if (atc === null && pin === null) return null
+  const raise = pin === 'wrong' ? card.purses.map(({ id }) => id) : []
+  return { atc, pin, pinTriesMax, raise, pinReference: null, checkedReference, scriptSent: false }
+}
+
 /** What was verified is stored whatever was decided; where the counter of the cryptogram is what was wrong, it is not used up by that. */
-function verificationRecordOf(passage: Passage, decision: Approval | Decline): VerificationRecord | null {
+export function verificationRecordOf(passage: Passage, decision: Approval | Decline): VerificationRecord | null {
   const { verified, transaction, card } = passage
   if (verified === undefined || card === undefined) return null
   const atc = decision.kind === 'decline' && !isFresh(verified, passage) ? null : (verified.atc ?? null)
@@ -269,7 +297,14 @@ export function reservationOf(passage: Passage, approval: Approval): Reservation
   if (movement === null || movement.delta >= 0) return undefined
   const { transaction, key } = passage
   const { purseId, gate, counter, delta, setMarks } = movement
-  return { key, keyDate: transaction.keyDate, body: transaction.body, purseId, debit: -delta, gate, setMarks, counter }
+  const unlessStandIn = standInRulesOf(passage) !== undefined
+  const { keyDate, body } = transaction
+  return { key, keyDate, body, purseId, debit: -delta, gate, setMarks, counter, unlessStandIn }
+}
+
+/** By which a request goes on while the ledger cannot be reached; undefined: it does not. */
+export function standInRulesOf({ asked, parameters }: Passage): ServiceRules['standIn'] {
+  return asked.kind === 'dispense' && !isAdvice(asked.mti) ? parameters?.services[asked.purse]?.standIn : undefined
 }
 
 /** What a decision was made on: a reservation in Redis, a copy of the card alone, or the ledger's own word. */

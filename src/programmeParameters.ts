@@ -128,6 +128,10 @@ const ServiceSchema = Type.Object(
         closed,
       ),
     ),
+    /** It goes on while the ledger cannot be reached, up to so much a household and Cairo day: piasters, or days where it is drawn by days. */
+    standIn: Type.Optional(
+      Type.Union([Type.Object({ amountMax: count(1, 1_000_000) }, closed), Type.Object({ daysMax: count(1, 31) }, closed)]),
+    ),
     /** Items that may be in the basket (DE 48 BK), how many a member and month; `position` is where the purse counts them. */
     basket: Type.Optional(
       Type.Record(
@@ -337,7 +341,7 @@ function wrongVersions({ versions, purses }: ProgrammeFile): string | undefined 
       if ((transaction === 'eligibility' || transaction === 'copay') && purse !== HEALTH)
         return `${where} ${transaction} is of ${HEALTH}, not of ${purse}`
     }
-    for (const [purse, { entitlement, goods, days, basket, announcedWith }] of Object.entries(services)) {
+    for (const [purse, { entitlement, goods, days, basket, announcedWith, standIn }] of Object.entries(services)) {
       if (!isPurse(purse)) return `${where} service ${purse} has no purse`
       if (announcedWith !== undefined && services[announcedWith] === undefined)
         return `${where} ${purse} is announced with ${announcedWith}, which is no service`
@@ -346,6 +350,8 @@ function wrongVersions({ versions, purses }: ProgrammeFile): string | undefined 
       if (goods !== undefined && goods.cost < goods.price) return `${where} ${purse} costs less than its price`
       if (days !== undefined && entitlement?.each !== 'day')
         return `${where} ${purse} is drawn by days, but is not entitled by days`
+      if (standIn !== undefined && 'daysMax' in standIn !== (days !== undefined))
+        return `${where} stand-in of ${purse} is bounded by ${days === undefined ? 'amountMax, because it is not' : 'daysMax, because it is'} drawn by days`
       const position = firstDouble(Object.values(basket ?? {}).map((item) => item.position))
       if (position !== undefined) return `${where} two items of ${purse} have position ${String(position)}`
     }

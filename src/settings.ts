@@ -245,6 +245,27 @@ export const SettingsSchema = Type.Object(
       { everyMs: count(10, 3_600_000), reservationAgeMs: count(10, 86_400_000), batchMax: count(1, 1000) },
       closed,
     ),
+    /** What goes on while the ledger cannot be reached, and the journal that it is written down in (spec/standin.md). */
+    standIn: Type.Object(
+      {
+        enabled: Type.Boolean(),
+        /** On a volume that survives the machine's restart; absent, and no SARF_STANDIN_DIRECTORY: stand-in is off. */
+        directory: Type.Optional(Type.String({ minLength: 1 })),
+        /** Processes of a machine that may have a journal each. */
+        slotsMax: count(1, 999),
+        /** A file is closed when it has grown to this; with so many files waiting to be drained nothing more is written. */
+        fileBytesMax: count(1024, 1_073_741_824),
+        filesMax: count(1, 10_000),
+        /** Records that are written and synchronised at once. */
+        batchMax: count(1, 10_000),
+        /** How long nothing is written after a file could not be made. */
+        reopenMs: count(10, 600_000),
+        /** How often it is looked whether there is something to drain; records that are posted at once. */
+        drainEveryMs: count(10, 60_000),
+        drainBatchMax: count(1, 10_000),
+      },
+      closed,
+    ),
     /** Keys that peers send: how long the one before stays good, and how old what is known of them may be. */
     sessionKeys: Type.Object({ overlapMs: count(0, 86_400_000), freshMs: count(0, 3_600_000) }, closed),
     /** Terminals and merchants are cached in the process and read again when older than `freshMs`. */

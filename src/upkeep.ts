@@ -11,7 +11,7 @@ import type { CommitItem } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { errorText, type Logger } from './log.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
-import type { Passage } from './passage.ts'
+import { standInRulesOf, type Passage } from './passage.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
 import { Stage } from './stage.ts'
 
@@ -111,7 +111,9 @@ export class Upkeep {
       this.#parts.settle({ key, purseId: second.purseId, state: undefined, moved })
     }
     if (!this.#parts.hotState.up) return
-    if (verification?.pin === 'wrong' || verification?.pin === 'right' || verification?.scriptSent === true)
+    // Of a cryptogram that stand-in would take nobody but Redis could say then that it was used.
+    const isUsed = (verification?.atc ?? null) !== null && standInRulesOf(passage) !== undefined
+    if (isUsed || verification?.pin === 'wrong' || verification?.pin === 'right' || verification?.scriptSent === true)
       this.#reloading.push(passage.transaction.cardToken)
     if (cardUpdate === null) return
     this.#reloading.push(cardUpdate.token)

@@ -52,6 +52,7 @@ async function run(options: AuditCommandOptions, print: (text: string) => void):
   const report = await audit({
     databaseUrl,
     redisUrl,
+    programme: config.programme,
     holdGraceMs: options.holdGrace * 1000,
     // Swept in the first round after its time; one round more for a sweep that takes long.
     reservationAgeMs: reservationAgeMs + 2 * everyMs,

@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   seed: async () => (await import('./seed.ts')).seedCommand(),
   routes: async () => (await import('./routes.ts')).routesCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
+  standin: async () => (await import('./standin.ts')).standinCommand(),
   cycle: async () => (await import('./cycle.ts')).cycleCommand(),
   card: async () => (await import('./card.ts')).cardCommand(),
   household: async () => (await import('./household.ts')).householdCommand(),

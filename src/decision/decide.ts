@@ -13,6 +13,7 @@ import type { PurseSnapshot } from '../purse/purse.ts'
 import { purseOfKind } from '../purse/routes.ts'
 import {
   isAdvice,
+  type Dispense,
   type FollowUp,
   type Purchase,
   type Reversal,
@@ -21,7 +22,7 @@ import {
 } from '../transaction/transaction.ts'
 import { amountReason, currencyReason, placeReason, terminalReason } from './checks.ts'
 import { cashPurseOf, purseOfCard, type DecisionContext } from './context.ts'
-import { decideDispense, decideDispenseAdvice } from './decideDispense.ts'
+import { decideDispense, decideDispenseAdvice, decideDrainedDispense } from './decideDispense.ts'
 import { decideCompletion, decideRefund, decideReversal } from './decideFollowUp.ts'
 import { decideCopay, decideEligibility } from './decideHealth.ts'
 import { approval, decline, type Approval, type Decision, type DeclineReason } from './decision.ts'
@@ -48,6 +49,12 @@ export function decide(transaction: Transaction, context: DecisionContext): Deci
         ? decideDispenseAdvice(transaction, context)
         : decideDemand(transaction, context)
   }
+}
+
+/** What stand-in has told is posted, once the purses are open for the month. */
+export function decideDrained(transaction: Dispense, purseId: number, context: DecisionContext): Decision {
+  const unopened = unopenedPurses(transaction, context)
+  return unopened.length > 0 ? { kind: 'open', purseIds: unopened } : decideDrainedDispense(transaction, purseId, context)
 }
 
 /** Something is asked for here and now: may it be asked of this card at this place, is it the holder who asks, and then the rest. */

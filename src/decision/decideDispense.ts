@@ -10,7 +10,7 @@ import type { ServiceRules } from '../programmeParameters.ts'
 import { cashAvailable, entitlementsRedeemed, outletAccount, programmeAccount, purseAccount, suspense } from '../purse/chart.ts'
 import { dayAllowance, daysInMonth, monthOf } from '../purse/entitlement.ts'
 import type { PurseSnapshot } from '../purse/purse.ts'
-import { purseOfKind } from '../purse/routes.ts'
+import { purseNamed, purseOfKind } from '../purse/routes.ts'
 import type { Dispense } from '../transaction/transaction.ts'
 import { currencyReason, placeReason } from './checks.ts'
 import { purseOfCard, type DecisionContext } from './context.ts'
@@ -89,6 +89,41 @@ export function decideDispenseAdvice(transaction: Dispense, context: DecisionCon
   })
 }
 
+/**
+ * Stand-in has told an approval while the ledger could not be reached, and the goods are gone: always posted, as an advice is. Whether the card might have them was
+ * looked at then; `localDay` is the day that was drawn.
+ *
+ * @param purseId the purse that it was approved on; where the card draws on another one by now it gives nothing
+ */
+export function decideDrainedDispense(transaction: Dispense, purseId: number, context: DecisionContext): Decision {
+  const { card, parameters } = context
+  const rules = parameters.services[transaction.purse]
+  assert(rules !== undefined, 'a service that stand-in has told an approval of is one')
+  const own = purseOfCard(card, parameters, transaction.purse)
+  const kind = purseNamed(parameters, transaction.purse).kind
+  const purse = own?.id === purseId ? own : { kind, id: purseId, gate: 0, cycle: null, members: 0 }
+  const units = unitsOf(transaction, rules)
+  const { localDay } = transaction
+  const lapsed = purse.cycle !== null && monthOf(localDay) !== purse.cycle
+  const { covered, marks } =
+    purse === own && !lapsed ? coverOn(localDay, transaction, units, rules, own, context) : NOTHING_COVERED
+  const uncovered = units - covered
+  return approval(transaction.amount, {
+    ...NOTHING_TO_POST,
+    movement: {
+      ...movementOf(purseId, purse === own ? own.gate : null, -covered),
+      setMarks: marks,
+      items: purse === own ? uncounted(itemsOf(transaction, rules, own)) : null,
+    },
+    transfers: dispenseTransfers(rules, purse, covered, uncovered, context),
+    fromSuspense: uncovered === 0 ? null : uncovered,
+    cardUpdate: (covered > 0 ? retirement(rules, context) : undefined) ?? null,
+    quantity: rules.goods === undefined ? null : units,
+  })
+}
+
+const NOTHING_COVERED = { covered: 0, marks: 0 }
+
 /** How much of an advice the entitlement covers: all of it, until a guard has failed and the purse is known. */
 function entitledTo(
   transaction: Dispense,
@@ -101,10 +136,22 @@ function entitledTo(
   const { localTime } = transaction
   // A clock that is ahead gives no bread of days to come.
   const localDay = transaction.localDay > today(purse, context) ? today(purse, context) : transaction.localDay
-  if (NEVER_HANDED_OVER.includes(card.state)) return { covered: 0, marks: 0 }
+  if (NEVER_HANDED_OVER.includes(card.state)) return NOTHING_COVERED
   const stopped = card.retiredAtMs !== null && `${localDay} ${localTime}` >= cairoStamp(card.retiredAtMs)
   const lapsed = purse.cycle !== null && monthOf(localDay) !== purse.cycle
-  if (stopped || lapsed) return { covered: 0, marks: 0 }
+  if (stopped || lapsed) return NOTHING_COVERED
+  return coverOn(localDay, transaction, units, rules, purse, context)
+}
+
+/** What the purse has, for days that nobody has drawn. */
+function coverOn(
+  localDay: string,
+  transaction: Dispense,
+  units: number,
+  rules: ServiceRules,
+  purse: PurseReference,
+  context: DecisionContext,
+): { covered: number; marks: number } {
   const known: PurseSnapshot | undefined = context.purses?.get(purse.id)
   const available = Math.max(0, known?.available ?? units)
   if (rules.days === undefined || rules.entitlement === undefined) return { covered: Math.min(units, available), marks: 0 }

@@ -56,6 +56,7 @@ export const DECLINE_REASONS = [
   'days_ahead',
   'month_end',
   'day_allowance',
+  'stand_in_cap',
   'day_amount',
   'day_count',
   'day_drawn',

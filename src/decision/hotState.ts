@@ -8,7 +8,7 @@
  * dropped, cards and purses are loaded again when they are needed.
  *
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
- * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
+ * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua), {s}:standin and what begins with it (standInState.ts). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
 import { Breaker, type BreakerState } from '../breaker.ts'
 import type { CardSnapshot } from '../card.ts'
@@ -17,6 +17,7 @@ import { errorText, type Logger } from '../log.ts'
 import { agreedEpoch, type EpochStore } from './agreedEpoch.ts'
 import { HotStateUnavailable, hotPurse, openReservations, type OpenReservation } from './hotRecords.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
+import { STAND_IN_FLAG, STAND_IN_KEYS } from './standInKeys.ts'
 import { UntoldPurses } from './untoldPurses.ts'
 
 export { HotStateUnavailable }
@@ -62,6 +63,8 @@ export interface Reservation {
   readonly gate: number | null
   /** Bits of the days that are drawn. */
   readonly setMarks: number
+  /** Refused while the shard is in stand-in. */
+  readonly unlessStandIn?: boolean
   readonly counter: {
     readonly group: 'spending' | 'withdrawal'
     readonly day: string
@@ -91,7 +94,7 @@ export interface AttemptCounter {
 export type Attempt = readonly (AttemptCounter & { readonly ceiling: number })[]
 
 export type ReserveOutcome =
-  'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count' | 'marks'
+  'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count' | 'marks' | 'stand_in'
 
 const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
   'reserved',
@@ -103,6 +106,7 @@ const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
   'day_amount',
   'day_count',
   'marks',
+  'stand_in',
 ]
 
 /** How Redis held a purse that it was told the ledger's state of. `differs`: of the same version, and yet not the same; no race does that. */
@@ -183,14 +187,16 @@ export class HotState {
   /**
    * Cards, and what counters of attempts stand at, in one call.
    *
-   * @returns a card a token, undefined where Redis has none of this epoch; and the counts of the counters that have any, by name
+   * @returns a card a token, undefined where Redis has none of this epoch; the counts of the counters that have any, by name; and whether the
+   *   shard is in stand-in
    */
   async cards(
     tokens: readonly string[],
     counters: readonly string[] = [],
-  ): Promise<{ cards: (CardSnapshot | undefined)[]; counts: ReadonlyMap<string, number> }> {
+  ): Promise<{ cards: (CardSnapshot | undefined)[]; counts: ReadonlyMap<string, number>; standIn: boolean }> {
     const epoch = this.#currentEpoch()
     const keys = [...tokens.map((token) => this.#key(`card:${token}`)), ...counters.map((name) => this.#key(`count:${name}`))]
+    keys.push(this.#key(STAND_IN_FLAG))
     const records = await this.#guarded(this.#redis.mget(keys))
     const prefix = `${String(epoch)}:`
     const cards = records.slice(0, tokens.length).map((record) => {
@@ -202,7 +208,7 @@ export class HotState {
       const record = records[tokens.length + index]
       if (typeof record === 'string') counts.set(name, Number(record))
     }
-    return { cards, counts }
+    return { cards, counts, standIn: records.at(-1) === String(epoch) }
   }
 
   /**
@@ -226,7 +232,7 @@ export class HotState {
   async reserve(settlements: readonly Settlement[], reservations: readonly Reservation[]): Promise<ReserveOutcome[]> {
     const epoch = this.#currentEpoch()
     const nowMs = this.#options.clock.now()
-    const keys = [this.#key('epoch'), this.#key('reservations')]
+    const keys = [this.#key('epoch'), this.#key('reservations'), this.#key(STAND_IN_FLAG)]
     for (const { purseId } of settlements) keys.push(this.#key(`purse:${String(purseId)}`))
     for (const { purseId } of reservations) keys.push(this.#key(`purse:${String(purseId)}`))
     const settled = settlements.map(({ key, purseId, state, moved }) =>
@@ -287,6 +293,12 @@ export class HotState {
     return purse?.epoch === epoch
       ? { version: purse.version, balance: purse.balance, reserved: purse.reserved[0] ?? 0 }
       : undefined
+  }
+
+  /** Runs the script of a part beside this one; the epoch is its first key and its first argument. @throws HotStateUnavailable */
+  async run(script: RedisScript, names: readonly string[], args: readonly string[]): Promise<unknown> {
+    const keys = ['epoch', ...names].map((name) => this.#key(name))
+    return await this.#run(script, keys, [String(this.#currentEpoch()), ...args])
   }
 
   #key(name: string): string {
@@ -386,7 +398,7 @@ export class HotState {
         mget: (names: readonly string[]) => this.#guarded(this.#redis.mget(names)),
       }
       const { epoch, known } = await agreedEpoch(asked, this.#key('epoch'), this.#options)
-      const keys = [this.#key('epoch'), this.#key('reservations')]
+      const keys = ['epoch', 'reservations', STAND_IN_FLAG, ...Object.values(STAND_IN_KEYS)].map((name) => this.#key(name))
       const holds = await this.#guarded(this.#redis.evaluate(EPOCH, keys, [String(epoch)]))
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
@@ -408,7 +420,8 @@ export class HotState {
   }
 }
 
-function dayNumber(day: string): number {
+/** yyyymmdd. */
+export function dayNumber(day: string): number {
   return Number(day.slice(0, 4) + day.slice(5, 7) + day.slice(8, 10))
 }
 
@@ -421,7 +434,7 @@ function stateList(purse: CommittedPurse): number[] {
 const COUNTER_GROUP = { spending: 1, withdrawal: 2 } as const
 
 function reservationList(reservation: Reservation, nowMs: number): (number | string)[] {
-  const { key, debit, gate, setMarks, counter, body, keyDate, purseId } = reservation
+  const { key, debit, gate, setMarks, counter, body, keyDate, purseId, unlessStandIn } = reservation
   const limits =
     counter === null
       ? [0, 0, 0, 0, 0, 0]
@@ -433,5 +446,5 @@ function reservationList(reservation: Reservation, nowMs: number): (number | str
           counter.countMax ?? NO_CEILING,
           dayNumber(counter.day),
         ]
-  return [key, debit, gate ?? 0, ...limits, setMarks, nowMs, dayNumber(keyDate), purseId, body]
+  return [key, debit, gate ?? 0, ...limits, setMarks, nowMs, dayNumber(keyDate), purseId, body, unlessStandIn === true ? 1 : 0]
 }

@@ -2,18 +2,19 @@
 -- was decided outside. Everything is read in two commands, worked out in local tables, and written in three at the end: Lua does not roll
 -- back. Numbers come as JSON and are kept packed, because taking text apart is what Lua is slow at.
 --
--- KEYS  1 epoch   2 reservations (hash: idempotency key -> what it reserved)   3.. the purse of each item, settlements first
+-- KEYS  1 epoch   2 reservations (hash: idempotency key -> what it reserved)   3 flag: the shard is in stand-in (string: the epoch)
+--       4.. the purse of each item, settlements first
 -- ARGV  1 epoch the caller knows   2 JSON: the settlements   3 JSON: the reservations, each item a list that begins with its idempotency key
 --         settlement   { key, purseId } where nothing was committed, or { key, purseId, version, gate (0: as it was), balance, day,
 --                      spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks } with the committed state, or
 --                      { key, purseId, version, change of balance }, which counts on the version before it only
 --         reservation  { key, debit, gate (0: any), group (0 none, 1 spending, 2 withdrawal), amount, count, amountMax, countMax, day,
---                      marks, ms, keyDate, purseId, body }; days and dates are yyyymmdd, marks are bits
+--                      marks, ms, keyDate, purseId, body, 1 (not while the shard is in stand-in) or 0 }; days and dates are yyyymmdd, marks are bits
 -- A purse is PURSE: epoch, the committed state, and what is reserved: debit, spentAmount, spentCount, withdrawnAmount, withdrawnCount, marks.
 -- A reservation is RESERVATION: debit, group, amount, count, marks, ms, keyDate, purseId, body.
 -- Result -1: another epoch, nothing was done; else a list, a number a reservation:
 --   0 reserved   1 kept: this key has reserved before with this body   2 this key has reserved before with another body
---   3 purse not here   4 gate   5 balance   6 the day's amount   7 the day's count   8 a mark is set
+--   3 purse not here   4 gate   5 balance   6 the day's amount   7 the day's count   8 a mark is set   9 the shard is in stand-in
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 local PURSE, RESERVATION = '<dddddddddddddddd', '<dddddddds'
 local EPOCH, VERSION, GATE, BALANCE, DAY, MARKS, DEBIT, MARKS_RESERVED = 1, 2, 3, 4, 5, 10, 11, 16
@@ -25,11 +26,16 @@ if items == 0 then return {} end
 
 local purse_keys, keys = {}, {}
 for i = 1, items do
-  purse_keys[i] = KEYS[i + 2]
+  purse_keys[i] = KEYS[i + 3]
   keys[i] = (i <= settled and settlements[i] or reservations[i - settled])[1]
 end
 local purse_texts = redis.call('MGET', unpack(purse_keys))
 local reservation_texts = redis.call('HMGET', KEYS[2], unpack(keys))
+
+local stand_in
+for i = 1, #reservations do
+  if reservations[i][15] == 1 and stand_in == nil then stand_in = redis.call('GET', KEYS[3]) == ARGV[1] end
+end
 
 -- By key, because an item may find what an earlier one of this batch has left. `false` is absent.
 local purses, reserved, changed_purses, changed_reservations = {}, {}, {}, {}
@@ -81,6 +87,7 @@ local function reserve(purse, key, item)
     local _, _, _, _, _, _, _, _, body = struct.unpack(RESERVATION, before)
     return body == item[14] and 1 or 2
   end
+  if stand_in and item[15] == 1 then return 9 end
   if not purse then return 3 end
   local debit, gate, group, marks = item[2], item[3], item[4], item[10]
   if gate ~= 0 and purse[GATE] ~= gate then return 4 end

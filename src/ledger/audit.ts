@@ -8,6 +8,7 @@ import { Client } from 'pg'
 import type { Clock } from '../clock.ts'
 import { EXAMPLES_MAX, type AuditCheck } from './audit/check.ts'
 import { compareHotState } from './audit/hotState.ts'
+import type { Programme } from '../programmeParameters.ts'
 import { sqlState } from './connection.ts'
 
 export interface AuditOptions {
@@ -18,6 +19,8 @@ export interface AuditOptions {
   readonly holdGraceMs: number
   /** A reservation that is older should have been swept. */
   readonly reservationAgeMs: number
+  /** Whose caps stand-in had to keep; absent: they are not looked at. */
+  readonly programme?: Programme | undefined
   readonly clock: Clock
   /** Called as soon as a check is done. */
   readonly onCheck?: (check: AuditCheck) => void
@@ -63,6 +66,7 @@ const CHECKS: readonly Check[] = [
   { name: 'day_counters', sql: read('dayCounters') },
   { name: 'cycles', sql: read('cycles') },
   { name: 'retired_cards', sql: read('retiredCards') },
+  { name: 'stand_in', sql: read('standIn'), parameters: ({ programme }) => [JSON.stringify(capsOf(programme))] },
   { name: 'terminal_totals', sql: read('terminalTotals') },
   { name: 'shifts', sql: read('shifts') },
   { name: 'card_lives', sql: read('cardLives') },
@@ -154,6 +158,18 @@ async function examplesOf(client: Client, sql: string, parameters: unknown[], al
     parameters,
   )
   return rows.map((row) => row.example)
+}
+
+/** By kind of purse; of several versions the widest. */
+function capsOf(programme: Programme | undefined): { kind: number; amount_max?: number; days_max?: number }[] {
+  return (programme?.purses ?? []).flatMap(({ name, kind }) => {
+    const rules = programme?.versions.flatMap(({ services }) => services[name]?.standIn ?? []) ?? []
+    if (rules.length === 0) return []
+    const widest = (values: readonly number[]): number => Math.max(0, ...values)
+    return 'daysMax' in (rules[0] ?? {})
+      ? { kind, days_max: widest(rules.map((rule) => ('daysMax' in rule ? rule.daysMax : 0))) }
+      : { kind, amount_max: widest(rules.map((rule) => ('amountMax' in rule ? rule.amountMax : 0))) }
+  })
 }
 
 function read(name: string): string {

@@ -24,6 +24,8 @@ export interface CommitItem extends Omit<Posting, 'cardUpdate'> {
   readonly approvalCode: string | null
   /** What was verified of the holder, stored whatever was decided; null: nothing was. */
   readonly verification: VerificationRecord | null
+  /** ISO instant at which stand-in told it; absent: nobody was told before it is committed. */
+  readonly stoodInAt?: string
 }
 
 /** See `commit_batch`: stored under the card's lock. */
@@ -195,6 +197,7 @@ const ITEM_COLUMNS: readonly ((item: CommitItem) => string | number | boolean | 
   (item) => quoted(item.verification?.pinReference ?? null),
   (item) => quoted((item.verification?.pin ?? null) === null ? null : (item.verification?.checkedReference ?? null)),
   (item) => (item.verification?.scriptSent === true ? true : null),
+  (item) => quoted(item.stoodInAt ?? null),
 ]
 
 function pinChange(pin: VerificationRecord['pin']): number | null {

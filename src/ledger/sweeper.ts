@@ -3,7 +3,7 @@
  *
  *  - a reservation in Redis that is older than any commit can be: its key is taken by a tombstone. "Not found" alone proves
  *    nothing, since a slow batch may still commit; only if the tombstone wins was there no posting, and then it never comes. Either
- *    way the purse's committed state goes back into Redis together with the release.
+ *    way the purse's committed state goes back into Redis together with the release. What stand-in has answered is left alone: it is on its way.
  *  - a hold whose time is over: it is released, guarded by what was linked to its authorization meanwhile.
  *
  * Every process sweeps; the unique keys make that harmless.
@@ -12,6 +12,7 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { HotState } from '../decision/hotState.ts'
 import { movementOf, NOTHING_TO_POST } from '../decision/posting.ts'
+import { readStandIn } from '../decision/standInState.ts'
 import { egp } from '../decision/transfers.ts'
 import { errorText, type Logger } from '../log.ts'
 import { cashAvailable, cashHeld } from '../purse/chart.ts'
@@ -71,8 +72,14 @@ export class Sweeper {
   async #settleReservations(): Promise<number> {
     const { config, hotState, ledger, clock, voidOf } = this.#parts
     const { reservationAgeMs, batchMax } = config.sweeper
-    const leaked = await hotState.unsettled(clock.now() - reservationAgeMs, batchMax)
-    if (leaked.length === 0) return 0
+    const old = await hotState.unsettled(clock.now() - reservationAgeMs, batchMax)
+    if (old.length === 0) return 0
+    // What stand-in has answered will be posted from its journal; what it only reserved is left over when the last journal is drained.
+    const { records } = await readStandIn(
+      hotState,
+      old.map(({ key }) => key),
+    )
+    const leaked = old.filter((_, index) => records[index] === undefined)
     const outcomes = await Promise.all(leaked.map(({ key, keyDate }) => this.#commit(voidOf(key, keyDate))))
     const known = leaked.filter((_, index) => outcomes[index]?.kind === 'won' || outcomes[index]?.kind === 'duplicate')
     const purses = await ledger.purses([...new Set(known.map((one) => one.purseId))])

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { crc32 } from 'node:zlib'
 import { commandLine } from './process.ts'
 
 export interface RunningStack {
@@ -39,6 +40,11 @@ export function sentFile(folder: string): string {
 /** The SMS of the local stack, a line of JSON each. */
 export function noticesFile(folder: string): string {
   return join(folder, 'notices.jsonl')
+}
+
+/** Journals of stand-in, a folder a ledger: what was told for one must not be drained into another. */
+export function standInFolder(folder: string, databaseUrl = 'private'): string {
+  return join(folder, 'standin', crc32(databaseUrl).toString(16))
 }
 
 /** Whether the process is `npm start`, and not one that got its number afterwards. */

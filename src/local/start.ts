@@ -15,7 +15,7 @@ import { Primary } from '../workers/primary.ts'
 import { whyNotListen } from './ports.ts'
 import { startPostgres } from './postgres.ts'
 import { ensureRedis, startRedis } from './redis.ts'
-import { noticesFile, runFile, sentFile, stateFolder } from './running.ts'
+import { noticesFile, runFile, sentFile, standInFolder, stateFolder } from './running.ts'
 import { StartError } from './startError.ts'
 import { takeStartLock, type StartLock } from './startLock.ts'
 import { Interrupted, listenForStop, type StopRequest } from './stopRequest.ts'
@@ -105,14 +105,18 @@ async function start(starting: Starting): Promise<void> {
     throw new StartError('--fresh empties private servers only; unset DATABASE_URL and REDIS_URL, or empty those yourself')
   }
   rmSync(runFile(folder), { force: true })
-  if (starting.fresh) for (const file of [sentFile(folder), noticesFile(folder)]) rmSync(file, { force: true })
+  if (starting.fresh)
+    for (const file of [sentFile(folder), noticesFile(folder), standInFolder(folder)])
+      rmSync(file, { force: true, recursive: true })
   if (given.redisUrl === undefined) ensureRedis()
   request.throwIfAsked()
   const databaseUrl = given.databaseUrl ?? (await privatePostgres(starting))
   request.throwIfAsked()
   const redisUrl = given.redisUrl ?? (await privateRedis(starting))
   request.throwIfAsked()
-  const environment = { SARF_NOTICE_FILE: noticesFile(folder), ...process.env, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }
+  const servers = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }
+  const own = { SARF_NOTICE_FILE: noticesFile(folder), SARF_STANDIN_DIRECTORY: standInFolder(folder, given.databaseUrl) }
+  const environment = { ...own, ...process.env, ...servers }
   const config = loadConfig(environment, starting.workers)
   const addresses = await (config.workers.count > 1 ? startWorkers(starting, config, environment) : startOne(starting, config))
   const ports = Object.fromEntries(addresses.map(({ name, port }) => [name, port]))

@@ -3,7 +3,7 @@ import type { CardState } from '../card.ts'
 import { done, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import { lockCard, readCardLife, type CardLife } from '../ledger/programme/cards.ts'
 import { REPORTS as REPORT_NAMES, type Report } from '../transaction/hotCardFile.ts'
-import type { CardEvent } from './cardLife.ts'
+import { TRANSITIONS, type CardEvent } from './cardLife.ts'
 import { changeCard, NO_SUCH_CARD } from './changeCard.ts'
 
 /** What a report makes of a card. */
@@ -17,6 +17,13 @@ const REPORTED: Readonly<Record<Report, { readonly event: CardEvent; readonly st
 /** What stopped a card that is in this state; undefined where no report did. */
 export function reportOf(state: CardState): Report | undefined {
   return REPORT_NAMES.find((name) => REPORTED[name].state === state)
+}
+
+/** What a report makes of a card in this state, the same report again included; undefined where it cannot be. */
+export function stateAfterReport(what: Report, now: CardState): CardState | undefined {
+  const { event, state } = REPORTED[what]
+  const fits = TRANSITIONS.some((transition) => transition.event === event && transition.from.includes(now))
+  return fits || now === state ? state : undefined
 }
 
 export interface CardReport {

@@ -64,6 +64,7 @@ export const CODE_OF_REASON: Readonly<Record<DeclineReason, string>> = {
   days_ahead: '61',
   month_end: '61',
   day_allowance: '61',
+  stand_in_cap: '61',
   day_amount: '61',
   day_count: '65',
   day_drawn: '65',

@@ -89,7 +89,7 @@ export async function holdOf(running: TestSwitch, sent: Sent): Promise<number | 
 
 /** The auditor finds nothing wrong. Redis is left out: what it was told last rides along with the next reservation. */
 export async function expectCleanBooks(running: TestSwitch): Promise<void> {
-  const { databaseUrl, clock } = running
-  const report = await audit({ databaseUrl, clock, holdGraceMs: 60_000, reservationAgeMs: 60_000 })
+  const { databaseUrl, clock, config } = running
+  const report = await audit({ databaseUrl, clock, programme: config.programme, holdGraceMs: 60_000, reservationAgeMs: 60_000 })
   expect(report.checks.filter((check) => !check.ok)).toEqual([])
 }

@@ -11,7 +11,8 @@ SELECT c.shard, c.token, c.household_id, c.retired_at, d.last AS last_dispense,
   END AS wrong
 FROM (SELECT * FROM card WHERE retired_at IS NOT NULL OR state = 'RETIRED') c
   LEFT JOIN (
-    SELECT shard, card_token, max(decided_at) AS last
+    -- What stand-in told is posted later than it was handed out.
+    SELECT shard, card_token, max(coalesce(stood_in_at, decided_at)) AS last
     FROM "authorization"
     WHERE kind = 13 AND response_code IN ('00', '10') AND mti / 10 % 10 = 0
     GROUP BY shard, card_token

@@ -39,6 +39,7 @@ CREATE TABLE "authorization" (
   second_version bigint,
   second_available_after bigint,
   event_number bigint,
+  stood_in_at timestamptz,
   PRIMARY KEY (shard, key_date, key)
 ) PARTITION BY RANGE (key_date);
 

@@ -12,6 +12,7 @@
 --   once; p_pin is 1 a wrong PIN is counted, which at p_pin_max blocks the card's PIN, 2 a right one (counted anew), 3 a right one (nothing to
 --   change). p_pin_checked is what the PIN was verified against: where
 --   the card has another by now, the item is looked at again. p_pin_reference is the reference value of a new PIN; p_script_sent: the chip's pending command goes out with this answer, once.
+--   p_stood_in is when it was told in stand-in, while the ledger could not be reached.
 --   The t_ arrays are the transfers, t_item being the 1-based position of the item they belong to, negative for those of its second purse.
 -- Result: one row; each column lists a value an item, in the order of the items, separated by commas. `outcome` is
 --   0 won: the row is appended and the purse moved;   1 duplicate: the key was there, read what was answered;
@@ -37,6 +38,7 @@ CREATE FUNCTION commit_batch(
   p_second bigint[], p_second_gate bigint[], p_second_delta bigint[],
   p_card_update smallint[], p_update_card text[], p_raise text[], p_tries smallint[], p_tries_response text[], p_tries_reason text[],
   p_atc integer[], p_pin smallint[], p_pin_max smallint[], p_pin_reference text[], p_pin_checked text[], p_script_sent boolean[],
+  p_stood_in timestamptz[],
   t_item integer[], t_debit_code smallint[], t_debit_owner bigint[], t_credit_code smallint[], t_credit_owner bigint[],
   t_unit smallint[], t_amount bigint[],
   OUT outcome text, OUT balance text, OUT held text, OUT version text, OUT day text,
@@ -253,17 +255,17 @@ BEGIN
     INSERT INTO "authorization" (
       purse_id, purse_version, body, requested, approved, available_after, held_after, from_suspense, merchant_id,
       decided_at, key_date, original_date, shard, mti, kind, key, response_code, reason, approval_code,
-      card_token, terminal_id, rrn, original_key, quantity, cycle, marks, items, second_purse_id, second_version, second_available_after, event_number)
+      card_token, terminal_id, rrn, original_key, quantity, cycle, marks, items, second_purse_id, second_version, second_available_after, stood_in_at, event_number)
     SELECT i.purse, CASE WHEN i.posts THEN i.version END, i.body, i.requested, i.approved, i.balance, i.held, i.suspense, i.merchant,
       p_now, i.key_date, i.original_date, p_shard, i.mti, i.kind, i.key, i.response, i.reason, i.approval,
       i.card, i.terminal, i.rrn, i.original_key, i.quantity, i.cycle, coalesce(i.set_marks, i.cleared), i.items,
-      i.second, i.second_version, i.second_balance, CASE WHEN i.kind <> 0 THEN nextval('event_number') END
+      i.second, i.second_version, i.second_balance, i.stood_in, CASE WHEN i.kind <> 0 THEN nextval('event_number') END
     FROM unnest(v_outcome, v_balance, v_held, v_version, p_key, p_key_date, p_mti, p_kind, p_body, p_card, p_terminal, p_merchant, p_rrn,
         p_requested, p_approved, v_response, v_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense,
-        v_quantity, v_cycle, p_set_marks, p_clear_marks, p_items, p_second, v_second_version, v_second_balance)
+        v_quantity, v_cycle, p_set_marks, p_clear_marks, p_items, p_second, v_second_version, v_second_balance, p_stood_in)
       AS i(outcome, balance, held, version, key, key_date, mti, kind, body, card, terminal, merchant, rrn,
         requested, approved, response, reason, approval, purse, posts, original_key, original_date, suspense,
-        quantity, cycle, set_marks, cleared, items, second, second_version, second_balance)
+        quantity, cycle, set_marks, cleared, items, second, second_version, second_balance, stood_in)
     WHERE i.outcome = 0
     ON CONFLICT (shard, key_date, key) DO NOTHING
     RETURNING key

@@ -1,0 +1,201 @@
+/**
+ * The journals that this process has: its own, which it writes to, and those of slots whose processes are gone, which it drains. A slot is a directory, taken by a
+ * lock; a process takes the first that is free, with what an earlier one has left in it.
+ */
+import type { Clock } from '../clock.ts'
+import { errorText, type Logger } from '../log.ts'
+import type { Disk, DiskLock } from './disk.ts'
+import { Journal, markPosted, type JournalEntry, type JournalLimits } from './journal.ts'
+import type { DecisionRecord, StandInRecord } from './record.ts'
+
+export interface JournalsOptions extends JournalLimits {
+  readonly disk: Disk
+  readonly directory: string
+  /** Tells journals of several machines apart in Redis. */
+  readonly node: string
+  readonly slotsMax: number
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+interface Slot {
+  readonly number: number
+  readonly journal: Journal
+  readonly lock: DiskLock
+}
+
+export class Journals {
+  readonly #options: JournalsOptions
+  readonly #slots = new Map<number, Slot>()
+  /** What is durable and not yet posted, by its idempotency key. */
+  readonly #decisions = new Map<string, DecisionRecord>()
+  #own: Slot | undefined
+
+  constructor(options: JournalsOptions) {
+    this.#options = options
+  }
+
+  /** Takes a slot. Where none can be had nothing can be written; the log says why. */
+  async open(): Promise<void> {
+    const { disk, directory, slotsMax, log } = this.#options
+    try {
+      for (let number = 1; number <= slotsMax && this.#own === undefined; number++) {
+        await disk.makeDirectory(`${directory}/${slotName(number)}`)
+        this.#own = await this.#take(number)
+      }
+      if (this.#own === undefined)
+        log.error({ count: slotsMax }, 'no journal of stand-in is free; stand-in is off in this process')
+      await this.adopt()
+    } catch (error) {
+      log.error({ error: errorText(error) }, 'there is no journal of stand-in; stand-in is off in this process')
+    }
+  }
+
+  /** Takes slots that hold something and whose processes are gone. Does not reject. */
+  async adopt(): Promise<void> {
+    const { disk, directory, log } = this.#options
+    try {
+      for (const name of await disk.list(directory)) {
+        const number = Number(SLOT.exec(name)?.[1] ?? 0)
+        if (number === 0 || this.#slots.has(number)) continue
+        const holds = (await disk.list(`${directory}/${name}`)).some((file) => file.endsWith('.journal'))
+        if (holds && (await this.#take(number)) !== undefined) log.info({ path: name }, 'a journal of stand-in was taken over')
+      }
+    } catch (error) {
+      log.error({ error: errorText(error) }, 'journals of stand-in cannot be looked for')
+    }
+  }
+
+  /** A record can be written now. */
+  get ready(): boolean {
+    return this.#own?.journal.ready === true
+  }
+
+  get full(): boolean {
+    return this.#own?.journal.full === true
+  }
+
+  /** The name of the one that is written to. */
+  get name(): string {
+    return this.#nameOf(this.#own?.number ?? 0)
+  }
+
+  /** Names of all of them, and of their files. */
+  get names(): readonly string[] {
+    return [...new Set(this.#journals().flatMap(({ names }) => names))]
+  }
+
+  get undrained(): number {
+    return this.#journals().reduce((sum, { undrained }) => sum + undrained, 0)
+  }
+
+  get bytes(): number {
+    return this.#journals().reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  get damagedFiles(): number {
+    return this.#journals().reduce((sum, { damagedFiles }) => sum + damagedFiles, 0)
+  }
+
+  get failures(): number {
+    return this.#journals().reduce((sum, { failures }) => sum + failures, 0)
+  }
+
+  /** When the oldest record that is not posted was decided; undefined where there is none. */
+  get oldestMs(): number | undefined {
+    let oldest: number | undefined
+    for (const journal of this.#journals()) {
+      const first = journal.entries().next()
+      if (first.done !== true) oldest = Math.min(oldest ?? Infinity, first.value.record.atMs)
+    }
+    return oldest
+  }
+
+  /** Nothing is being written. */
+  get quiet(): boolean {
+    return this.#own?.journal.quiet !== false
+  }
+
+  *entries(): Generator<JournalEntry> {
+    for (const journal of this.#journals()) yield* journal.entries()
+  }
+
+  /** @throws JournalClosed, JournalUncertain */
+  async append(record: StandInRecord): Promise<JournalEntry> {
+    if (this.#own === undefined) throw new RangeError('there is no journal to write to')
+    const entry = await this.#own.journal.append(record)
+    this.#index(record)
+    return entry
+  }
+
+  /** What is durable here under a key and has yet to be posted. */
+  find(key: string): DecisionRecord | undefined {
+    return this.#decisions.get(key)
+  }
+
+  markPosted(entry: JournalEntry): void {
+    markPosted(entry)
+    if (entry.record.type === 'decision') this.#decisions.delete(entry.record.transaction.key)
+  }
+
+  /** Removes what is drained, and lets go of slots that hold nothing any more. Does not reject: it is tried again. */
+  async tidy(all: boolean): Promise<void> {
+    try {
+      for (const slot of this.#slots.values()) {
+        await slot.journal.tidy(all)
+        if (slot === this.#own || slot.journal.bytes > 0) continue
+        this.#slots.delete(slot.number)
+        await slot.lock.release()
+      }
+    } catch (error) {
+      this.#options.log.error(
+        { error: errorText(error) },
+        'drained journals cannot be removed; they are drained again, which is harmless',
+      )
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { journal, lock } of this.#slots.values()) {
+      await journal.close()
+      await lock.release().catch(() => undefined)
+    }
+    this.#slots.clear()
+    this.#decisions.clear()
+    this.#own = undefined
+  }
+
+  #journals(): Journal[] {
+    return [...this.#slots.values()].map(({ journal }) => journal)
+  }
+
+  #index(record: StandInRecord): void {
+    if (record.type === 'decision') this.#decisions.set(record.transaction.key, record)
+  }
+
+  #nameOf(number: number): string {
+    return `${this.#options.node}/${slotName(number)}`
+  }
+
+  async #take(number: number): Promise<Slot | undefined> {
+    const directory = `${this.#options.directory}/${slotName(number)}`
+    const lock = await this.#options.disk.lock(directory)
+    if (lock === undefined) return undefined
+    try {
+      const journal = await Journal.open({ ...this.#options, directory, name: this.#nameOf(number) })
+      const slot = { number, journal, lock }
+      this.#slots.set(number, slot)
+      for (const { record } of journal.entries()) this.#index(record)
+      return slot
+    } catch (error) {
+      await lock.release().catch(() => undefined)
+      throw error
+    }
+  }
+}
+
+const SLOT = /^slot-(\d{3})$/
+
+function slotName(number: number): string {
+  return `slot-${String(number).padStart(3, '0')}`
+}

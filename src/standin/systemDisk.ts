@@ -1,0 +1,156 @@
+/**
+ * The disk of this machine. Files are the owner's alone: they hold what was decided for whom.
+ *
+ * A lock is a file that says which process has the directory: `lock.<number>`, where the highest number counts. It appears with its content in it and only
+ * if there was none of that number (link(2)), so that of several that find the holder dead one wins.
+ */
+import { link, mkdir, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { Disk, DiskFile, DiskLock } from './disk.ts'
+
+export const systemDisk: Disk = {
+  async makeDirectory(path) {
+    const first = await mkdir(path, { recursive: true, mode: 0o700 })
+    if (first !== undefined) await syncDirectory(dirname(first))
+  },
+  async list(path) {
+    try {
+      return (await readdir(path)).toSorted()
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return []
+      throw error
+    }
+  },
+  read: (path) => readFile(path),
+  async create(path): Promise<DiskFile> {
+    const file = await open(path, 'ax', 0o600)
+    return {
+      append: (bytes) => file.appendFile(bytes),
+      sync: () => file.datasync(),
+      close: () => file.close(),
+    }
+  },
+  rename: (from, to) => rename(from, to),
+  remove: (path) => rm(path),
+  syncDirectory,
+  lock,
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+/** Who has a directory: a process by its number and its start, since numbers are given again. */
+interface Holder {
+  readonly host: string
+  readonly boot: string
+  readonly pid: number
+  readonly start: string
+}
+
+const LOCK = /^lock\.(\d+)$/
+/** Makes the names of this process's attempts different. */
+let attempts = 0
+
+async function lock(directory: string): Promise<DiskLock | undefined> {
+  const highest = await highestLock(directory)
+  if (highest > 0 && !isDead(await readHolder(lockFile(directory, highest)))) return undefined
+  const own = lockFile(directory, highest + 1)
+  const draft = join(directory, `draft.${String(process.pid)}.${String(++attempts)}`)
+  await writeFile(draft, JSON.stringify(holderOf(process.pid)), { mode: 0o600 })
+  try {
+    await link(draft, own)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return undefined
+    throw error
+  } finally {
+    await unlink(draft)
+  }
+  // Whoever was slow may have taken a number that another has passed meanwhile.
+  if ((await highestLock(directory)) !== highest + 1) {
+    await rm(own, { force: true })
+    return undefined
+  }
+  for (const name of await readdir(directory)) {
+    const number = numberOf(name)
+    if (number > 0 && number <= highest) await rm(join(directory, name), { force: true })
+  }
+  return { release: () => rm(own, { force: true }) }
+}
+
+function lockFile(directory: string, number: number): string {
+  return join(directory, `lock.${String(number)}`)
+}
+
+async function highestLock(directory: string): Promise<number> {
+  return Math.max(0, ...(await readdir(directory)).map(numberOf))
+}
+
+function numberOf(name: string): number {
+  return Number(LOCK.exec(name)?.[1] ?? 0)
+}
+
+/** @returns undefined where it was released meanwhile */
+async function readHolder(file: string): Promise<Holder | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as Holder
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function isDead(holder: Holder | undefined): boolean {
+  if (holder === undefined) return true
+  if (holder.host !== hostname()) return false
+  if (holder.boot !== bootId()) return true
+  if (holder.start !== '') return startOf(holder.pid) !== holder.start
+  return !isAlive(holder.pid)
+}
+
+function holderOf(pid: number): Holder {
+  return { host: hostname(), boot: bootId(), pid, start: startOf(pid) }
+}
+
+function bootId(): string {
+  return procFile('sys/kernel/random/boot_id').trim()
+}
+
+/** When a process began, in ticks since the machine did; '' where there is none, where it is a zombie, or without /proc. */
+function startOf(pid: number): string {
+  // proc(5): behind the command's name, which may hold anything, come state (field 3) and, as field 22, the start.
+  const [state, ...rest] =
+    procFile(`${String(pid)}/stat`)
+      .split(') ')
+      .at(-1)
+      ?.split(' ') ?? []
+  return state === 'Z' || state === 'X' ? '' : (rest[18] ?? '')
+}
+
+function procFile(name: string): string {
+  try {
+    return readFileSync(`/proc/${name}`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return codeOf(error) === 'EPERM'
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
