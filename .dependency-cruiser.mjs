@@ -24,7 +24,7 @@ const SHARED =
   '^src/(assert|breaker|card|clock|config|diskWatch|log|metrics|money|noticeTemplates|personalData|programmeParameters|securityParameters|settings|stage|watch)\\.ts$'
 /** What only wires parts together; nothing in a folder imports it. `local` starts it, and `admin` and `cli` call it. */
 const WIRING =
-  '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|pinTurns|reconciler|standInLine|standInPosting|startStandIn|terminalGate|upkeep|watchResources)\\.ts$'
+  '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|passageItem|pinTurns|reconciler|standInLine|standInPosting|startStandIn|terminalGate|upkeep|watchResources)\\.ts$'
 
 const upward = LAYERS.slice(0, -1).map((layer, index) => ({
   name: `${layer}-imports-upward`,

@@ -27,7 +27,6 @@ import type { Hsm } from './security/hsm.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import {
   basisOf,
-  commitItemOf,
   keyQuestion,
   neededReservation,
   forgetPins,
@@ -40,10 +39,10 @@ import {
   resultOfDecline,
   resultOfStored,
   settlementOf,
-  tombstoneOf,
   type Respond,
 } from './passage.ts'
 import { findOriginals, storedAnswers } from './originalLookup.ts'
+import { commitItemOf, tombstoneOf } from './passageItem.ts'
 import { PinTurns } from './pinTurns.ts'
 import { StandInLine } from './standInLine.ts'
 import type { Journals } from './standin/journals.ts'

@@ -2,7 +2,8 @@
  * Keeps Redis up with the ledger: what was read from the ledger goes there, and what a commit changed beside the purse that it settled. Nothing
  * depends on it but speed; what Redis is not told, a guard of the ledger finds.
  */
-import type { CommittedPurse, HotState, PurseFound, Settlement } from './decision/hotState.ts'
+import type { PurseFound } from './decision/hotOutcomes.ts'
+import type { CommittedPurse, HotState, Settlement } from './decision/hotState.ts'
 import { HotStateUnavailable } from './decision/hotState.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'

@@ -16,6 +16,7 @@ import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
 import { agreedEpoch, type EpochStore } from './agreedEpoch.ts'
 import { HotStateUnavailable, hotPurse, openReservations, type OpenReservation } from './hotRecords.ts'
+import { PURSE_FOUND, RESERVE_OUTCOMES, type PurseFound, type ReserveOutcome } from './hotOutcomes.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
 import { STAND_IN_FLAG, STAND_IN_KEYS } from './standInKeys.ts'
 import { UntoldPurses } from './untoldPurses.ts'
@@ -92,27 +93,6 @@ export interface AttemptCounter {
 
 /** One attempt is counted by each of its counters, if all have room. */
 export type Attempt = readonly (AttemptCounter & { readonly ceiling: number })[]
-
-export type ReserveOutcome =
-  'reserved' | 'kept' | 'other_body' | 'absent' | 'gate' | 'balance' | 'day_amount' | 'day_count' | 'marks' | 'stand_in'
-
-const RESERVE_OUTCOMES: readonly ReserveOutcome[] = [
-  'reserved',
-  'kept',
-  'other_body',
-  'absent',
-  'gate',
-  'balance',
-  'day_amount',
-  'day_count',
-  'marks',
-  'stand_in',
-]
-
-/** How Redis held a purse that it was told the ledger's state of. `differs`: of the same version, and yet not the same; no race does that. */
-export type PurseFound = 'absent' | 'same' | 'behind' | 'ahead' | 'gate' | 'differs'
-
-const PURSE_FOUND: readonly PurseFound[] = ['absent', 'same', 'behind', 'ahead', 'gate', 'differs']
 
 const RESERVE = redisScript('reserve.lua')
 const PUT = redisScript('put.lua')
