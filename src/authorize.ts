@@ -397,6 +397,7 @@ export class Authorizer {
 
   #settle(settlement: Settlement): void {
     if (this.#parts.hotState.up) this.#reserving.push(settlement)
+    else this.#upkeep.untold(settlement.purseId)
   }
 
   /**

@@ -26,6 +26,9 @@ export interface UpkeepParts {
   readonly settle: (settlement: Settlement) => void
 }
 
+/** Purses that are remembered because Redis could not be told of them. */
+const UNTOLD_MAX = 100_000
+
 interface Stale {
   readonly key: string
   readonly purseId: number
@@ -36,6 +39,9 @@ export class Upkeep {
   readonly #correcting: Stage<Stale>
   readonly #reloading: Stage<string>
   readonly #returning: Stage<Passage>
+  /** Purses that were committed while Redis could not be told: it may be up for other processes, and know them as they were. */
+  readonly #untold = new Set<number>()
+  #waits = false
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts
@@ -72,6 +78,18 @@ export class Upkeep {
   /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */
   correct(stale: Stale): void {
     if (this.#parts.hotState.up) this.#correcting.push(stale)
+    else this.untold(stale.purseId)
+  }
+
+  /** Redis is told of this purse as soon as it can be. */
+  untold(purseId: number): void {
+    if (this.#untold.size < UNTOLD_MAX) this.#untold.add(purseId)
+    if (this.#waits) return
+    this.#waits = true
+    this.#parts.clock.after(this.#parts.config.redis.reconnectMs, () => {
+      this.#waits = false
+      void this.#catchUp()
+    })
   }
 
   /**
@@ -117,8 +135,24 @@ export class Upkeep {
       const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
       for (const { key, purseId } of batch) this.#parts.settle({ key, purseId, state: purses.get(purseId) })
     } catch (error) {
-      // The reservation is left to the sweeper, which does the same.
+      // A reservation is left to the sweeper, which does the same; but there may be none.
+      for (const { purseId } of batch) this.untold(purseId)
       this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
+    }
+  }
+
+  async #catchUp(): Promise<void> {
+    const { hotState, ledger, config } = this.#parts
+    const purseIds = [...this.#untold].slice(0, config.redis.batchMax)
+    for (const purseId of purseIds) this.#untold.delete(purseId)
+    try {
+      const { epoch } = hotState
+      if (epoch === undefined) throw new HotStateUnavailable('Redis is not connected')
+      await hotState.put(epoch, [], [...(await ledger.purses(purseIds)).values()])
+      const [next] = this.#untold
+      if (next !== undefined) this.untold(next)
+    } catch {
+      for (const purseId of purseIds) this.untold(purseId)
     }
   }
 

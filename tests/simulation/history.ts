@@ -142,7 +142,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
         return postgres.stall(until)
       case 'redisDown':
         redis.stop()
-        world.schedule(fault.forMs, 'redis starts', () => redis.restart(undefined))
+        world.schedule(fault.forMs, 'redis starts', () => redis.up || redis.restart(undefined))
         return
       case 'redisFlush':
         return fake.flush()
@@ -163,7 +163,6 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
     if (!redis.up) redis.restart(undefined)
     for (const one of processes) {
       if (one.life?.alive === true) {
-        one.life.pausedUntilMs = 0
         one.life.skewMs = 0
       } else {
         one.start()

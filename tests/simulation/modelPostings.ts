@@ -193,6 +193,8 @@ function takeBack(known: Known, original: Known, paid: AuthorizationRow, row: Au
   original.linked++
   if (root !== undefined) {
     root.givenBack -= row.approved
+    // A shop that takes its refund back charges again, also where it has reversed the purchase meanwhile and was told that nothing was left of it.
+    root.reversalTold = false
     root.givenBackToSuspense -= Math.min(paid.fromSuspense ?? 0, lent)
   }
   const second = row.secondVersion === null ? [] : [secondMove(row, secondDelta(row, purses))]

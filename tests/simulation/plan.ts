@@ -110,7 +110,7 @@ const AT: Readonly<Record<MessageKind, readonly string[]>> = {
   points: ['grocer'],
   deposit: ['post-office'],
   credit: ['transfer'],
-  balance: ['pos', 'atm'],
+  balance: ['pos'],
   reversal: [],
 }
 

@@ -135,7 +135,7 @@ class SimulatedLink implements RedisLink {
   }
 
   evaluate({ sha }: { readonly sha: string }, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return this.#call('redis script', (redis) => redis.evaluate(sha, keys, args))
+    return this.#call('redis script', (redis) => { const r = redis.evaluate(sha, keys, args); if (process.env['DBG']) this.#parts.world.note(() => `   redis ${this.#life.name} ${keys.slice(2).join(' ')} ${args.slice(0,3).join(' ').slice(0,400)} = ${JSON.stringify(r)}`); return r })
   }
 
   info(): Promise<string> {

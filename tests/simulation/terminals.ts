@@ -148,16 +148,17 @@ export class Terminals {
     world.note(() => `${process.name} <- ${described(composed)}${fate === 'well' ? '' : ` (will meet: ${fate})`}`)
     if (fate === 'lostCall') return
     const frame = encoded(composed)
-    world.schedule(thereMs, 'arrives', () => {
+    const { life } = process
+    const arrive = (): void => {
       if (!process.serves) return
       model.arrived(known)
-      const life = process.life
       process.take(this.#parts.linkOf(terminalOf(known.planned.terminalId).link), frame, (outcome) => {
         const answer = this.#said(process, known, outcome)
         if (answer === undefined || fate === 'lostReply') return
-        world.schedule(backMs, 'answer', () => this.#heard(exchange, answer), life)
+        world.schedule(backMs, 'answer', () => this.#heard(exchange, answer))
       })
-    })
+    }
+    world.schedule(thereMs, 'arrives', arrive, life)
   }
 
   #said(process: SwitchProcess, known: Known, outcome: MessageOutcome): Answer | undefined {
