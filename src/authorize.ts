@@ -286,7 +286,6 @@ export class Authorizer {
       const outcome = outcomes[index] ?? 'absent'
       if (outcome === 'reserved' || outcome === 'kept') {
         passage.reserved = true
-        passage.reservedAnew = outcome === 'reserved'
         this.#commit(passage)
       } else if (outcome === 'other_body' && isAdvice(passage.transaction.mti)) {
         // Never 94 for an advice: the ledger's unique key decides.
@@ -358,15 +357,14 @@ export class Authorizer {
       this.#tracing.push(passage)
       return
     }
-    if (outcome.kind === 'duplicate' && item.movement !== null && !passage.reservedAnew) {
-      // Whoever committed it may not have told Redis.
+    if (outcome.kind === 'duplicate' && item.movement !== null) {
+      // Whoever committed it may not have told Redis: a process that died, or this one, to which its first commit's reply was lost.
       this.#upkeep.correct({ key: item.key, purseId: item.movement.purseId })
     } else {
       const settlement = settlementOf(passage, item, outcome.kind === 'won' ? outcome.purse : undefined)
       if (settlement !== undefined) this.#settle(settlement)
     }
     passage.reserved = false
-    passage.reservedAnew = false
     switch (outcome.kind) {
       case 'won':
         this.#upkeep.afterCommit(passage, item, outcome.purse?.secondVersion)

@@ -57,8 +57,6 @@ export class Passage implements CommitOwner {
   stored: StoredAnswer | undefined
   /** Redis has set something aside under this key, which must be settled. */
   reserved = false
-  /** It did so for this very message: nobody had reserved under the key before and not settled it. */
-  reservedAnew = false
   /** An advice that is posted although its key was declined or voided before. */
   forced = false
   /** What was last submitted to the ledger: the decision itself, or the tombstone of an original that was never seen. */

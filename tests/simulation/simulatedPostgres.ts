@@ -130,7 +130,6 @@ export class SimulatedPostgres {
     const arrivesMs = 0.2 + random.fraction() * (fate === 'slow' ? 20_000 : 3)
     const repliesMs = 0.2 + random.fraction() * 2
     const secondMs = random.fraction() * 50
-    const answersSecond = random.chance(0.5)
     const later = (delayMs: number, run: () => void): void => {
       world.schedule(delayMs, 'sql reply', () => session.open && run(), life)
     }
@@ -139,6 +138,7 @@ export class SimulatedPostgres {
       try {
         const result = this.#parts.database.execute(name, values)
         this.#parts.onStatement(name)
+        if (process.env['DBG']) world.note(() => `   sql ${life.name} ${name} ${JSON.stringify(values).slice(0, 150)} = ${JSON.stringify(result.rows).slice(0,150)}`)
         return result
       } catch (error) {
         if (error instanceof SqlError) return error
@@ -175,15 +175,11 @@ export class SimulatedPostgres {
         case 'cannotWrite':
           answer(arrives ? new SqlError('53100', 'no space left on device') : new SqlError('25006', 'read-only transaction'))
           return
-        case 'doubled': {
-          const first = carryOut()
-          if (!answersSecond) answer(first)
-          world.schedule(secondMs, name, () => {
-            const second = carryOut()
-            if (answersSecond) answer(second)
-          })
+        case 'doubled':
+          // A driver takes the first answer for the answer.
+          answer(carryOut())
+          world.schedule(secondMs, name, carryOut)
           return
-        }
         case 'well':
         case 'slow':
           answer(carryOut())
