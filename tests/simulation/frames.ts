@@ -98,14 +98,14 @@ export function repeatOf(composed: Composed, nowMs: number): Composed {
   return fields[12] === undefined ? { mti: repeated, fields } : { mti: repeated, fields: { ...fields, 7: transmissionTime(nowMs) } }
 }
 
-/** DE 90 names the original; on links that go by local time DE 12 and 13 of a reversal are the original's. */
+/** DE 90 names the original; on links that go by local time DE 12 and 13 of what follows are the original's. */
 function follow(fields: Record<number, string>, original: Composed, reversal: boolean): void {
   const local = original.fields[12] !== undefined
   fields[90] =
     original.mti.slice(0, 3) +
     '0' +
     (original.fields[11] ?? '') +
-    (local ? '0'.repeat(10) : (original.fields[7] ?? '')) +
+    (original.fields[7] ?? '') +
     (original.fields[32] ?? '').padStart(11, '0') +
     '0'.repeat(11)
   if (local) {

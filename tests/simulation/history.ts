@@ -3,14 +3,15 @@ import { openReservations } from '../../src/decision/hotState.ts'
 import type { PlantedBug } from './bugs.ts'
 import { FakePostgres } from './fakePostgres.ts'
 import { FakeRedis } from './fakeRedis.ts'
+import type { FakeTables } from './fakeTables.ts'
 import { Model } from './model.ts'
-import type { Plan, PlannedFault } from './plan.ts'
+import { CLOCK_JUMP_MAX_MS, type Plan, type PlannedFault } from './plan.ts'
 import { cardsOf, LINKS, openHousehold, simulatedConfig, simulatedTerminals } from './programme.ts'
 import { SimulatedPostgres } from './simulatedPostgres.ts'
 import { SimulatedRedis } from './simulatedRedis.ts'
 import { SwitchProcess } from './switchProcess.ts'
 import { Terminals } from './terminals.ts'
-import { Weather } from './weather.ts'
+import { Traps, Weather } from './weather.ts'
 import { World } from './world.ts'
 
 export interface HistoryResult {
@@ -27,7 +28,7 @@ const config = simulatedConfig()
 /** Whatever is under way after all was mended has ended by then. */
 const QUIET_MS = 40_000
 /** And all that is swept has been swept. */
-const SWEPT_MS = 14_000
+const SWEPT_MS = 18_000
 
 /** @param recorded gets a line for each thing that happened */
 export async function carryOut(plan: Plan, bug: PlantedBug | undefined, recorded?: string[]): Promise<HistoryResult> {
@@ -52,6 +53,8 @@ export async function carryOut(plan: Plan, bug: PlantedBug | undefined, recorded
   await world.run(startMs + healMs + QUIET_MS, () => terminals.open === 0)
   if (world.failure === undefined && terminals.open > 0)
     world.fail(`${terminals.open} messages have no answer long after everything was mended`)
+  // What was reserved by a clock that was ahead is swept when that time has come for the others.
+  for (const one of processes) if (one.life !== undefined) one.life.skewMs = CLOCK_JUMP_MAX_MS
   await world.run(world.nowMs + SWEPT_MS)
   if (world.failure === undefined) {
     model.atTheEnd()
@@ -85,10 +88,11 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   const fake = new FakeRedis(() => world.nowMs)
   fake.dropped = bug?.droppedChecks ?? {}
   const [sqlWeather, redisWeather, netWeather] = [new Weather(), new Weather(), new Weather()]
+  const traps = new Traps()
   const overMidnight = plan.startMs % DAY_MS > 21 * HOUR_MS
   const model = new Model({ world, tables, cards, overMidnight })
-  const postgres = new SimulatedPostgres({ world, database, weather: sqlWeather, onStatement: () => model.readJournal() })
-  const redis = new SimulatedRedis({ world, redis: fake, weather: redisWeather })
+  const postgres = new SimulatedPostgres({ world, database, weather: sqlWeather, traps, onStatement: () => model.readJournal() })
+  const redis = new SimulatedRedis({ world, redis: fake, weather: redisWeather, traps, onReserve: redisJudge(world, fake, tables) })
   const processes = Array.from(
     { length: plan.processes },
     (_, index) => new SwitchProcess('ABC'.charAt(index), { world, config, postgres, redis, bug }),
@@ -121,6 +125,18 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
       case 'crash':
         whom?.crash()
         world.schedule(fault.forMs, 'starts again', () => whom !== undefined && !healed && restart(whom))
+        return
+      case 'crashAt':
+        traps.arm({
+          process: whom?.name ?? '',
+          point: fault.point,
+          lateMs: fault.lateMs,
+          spring: () => {
+            world.note(() => `*** ${whom?.name} crashes: ${fault.point}`)
+            whom?.crash()
+            world.schedule(fault.forMs, 'starts again', () => whom !== undefined && !healed && restart(whom))
+          },
+        })
         return
       case 'pause':
         if (whom?.life !== undefined) whom.life.pausedUntilMs = until
@@ -158,6 +174,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
     healed = true
     world.note(() => '*** everything is mended')
     for (const weather of [sqlWeather, redisWeather, netWeather]) weather.calm()
+    traps.disarm()
     postgres.start()
     postgres.stall(0)
     if (!redis.up) redis.restart(undefined)
@@ -190,6 +207,25 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
     }
   }
   return { terminals, model, processes, redis, strike, heal, judgeRedis, judgeProcesses }
+}
+
+/**
+ * What design.md says of Redis at work: nothing is set aside in one that the ledger has not been told of, and a confirm is applied only if it is
+ * newer than what is known.
+ */
+function redisJudge(world: World, redis: FakeRedis, tables: FakeTables): (runId: string, purseKeys: readonly string[]) => void {
+  const versions = new Map<string, number>()
+  return (runId, purseKeys) => {
+    if (tables.epoch?.runId !== runId) world.fail(`${runId} sets aside, and the ledger knows ${tables.epoch?.runId} only`)
+    for (const key of purseKeys) {
+      const purse = redis.purse(key)
+      if (purse === undefined) continue
+      const name = `${runId} ${purse.epoch} ${key}`
+      const before = versions.get(name) ?? 0
+      if (purse.version < before) world.fail(`${key} went back from version ${before} to ${purse.version} in Redis`)
+      versions.set(name, purse.version)
+    }
+  }
 }
 
 const HOUR_MS = 3_600_000

@@ -4,7 +4,7 @@
  */
 import { Random, seedOf } from './random.ts'
 import { simulatedTerminals, type HouseholdPlan } from './programme.ts'
-import type { Storm } from './weather.ts'
+import type { Storm, TrapPoint } from './weather.ts'
 
 export type MessageKind =
   | 'purchase'
@@ -50,7 +50,14 @@ export interface PlannedMessage {
 }
 
 export type PlannedFault = { readonly what: 'fault'; readonly id: number; readonly atMs: number } & (
-  | { readonly kind: 'crash' | 'pause' | 'clock' | 'stopRedisLink'; readonly process: number; readonly forMs: number; readonly byMs: number }
+  | { readonly kind: 'crash' | 'pause' | 'clock'; readonly process: number; readonly forMs: number; readonly byMs: number }
+  | {
+      readonly kind: 'crashAt'
+      readonly process: number
+      readonly point: TrapPoint
+      readonly lateMs: number
+      readonly forMs: number
+    }
   | { readonly kind: 'sqlStorm' | 'redisStorm' | 'netStorm'; readonly process: number | undefined; readonly forMs: number; readonly storm: Storm }
   | { readonly kind: 'postgresDown' | 'postgresStalls' | 'redisDown'; readonly forMs: number }
   | { readonly kind: 'redisFlush' }
@@ -70,6 +77,9 @@ export interface Plan {
   readonly events: readonly PlannedEvent[]
 }
 
+/** A process's clock is set forward or back by up to an hour, once a fault. */
+export const CLOCK_JUMP_MAX_MS = 3_600_000
+
 const DAY_MS = 86_400_000
 const NOON = Date.parse('2026-11-22T10:00:00Z')
 /** Just before a Cairo midnight, and just before a month begins there. */
@@ -81,7 +91,7 @@ export function planOf(seed: number): Plan {
   const processes = random.between(2, 3)
   const late = random.chance(0.12)
   const startMs = late ? random.pick(LATE) : NOON + random.between(0, 5) * DAY_MS
-  const households = Array.from({ length: random.between(1, 2) }, (_, index): HouseholdPlan => {
+  const households = Array.from({ length: random.pick([1, 1, 2, 4]) }, (_, index): HouseholdPlan => {
     return {
       household: FIRST_HOUSEHOLD + index,
       members: random.between(2, 5),
@@ -134,12 +144,21 @@ function messagesOf(random: Random, processes: number, cards: number, untilMs: n
   const weights = KIND_WEIGHTS.map(([weight, kind]) => [random.chance(0.25) ? 0 : weight, kind] as const)
   // A few cards get most of it.
   const hot = random.between(0, cards - 1)
+  // Somebody tries PINs.
+  const guessing = random.chance(0.15)
   for (let id = 0; id < count; id++) {
-    const drawn = random.weighted([...weights, [1, 'purchase'] as const])
-    const original = ORIGINALS[drawn] === undefined ? undefined : originalFor(random, messages, ORIGINALS[drawn])
+    const twin = messages.at(-1)
+    const drawn = guessing && random.chance(0.4) ? 'withdrawal' : random.weighted([...weights, [1, 'purchase'] as const])
+    const named = ORIGINALS[drawn] === undefined ? undefined : originalFor(random, messages, ORIGINALS[drawn])
+    // Two at once follow the same message.
+    const together = twin?.original !== undefined && ORIGINALS[drawn] !== undefined && random.chance(0.4)
+    const shared = together ? messages.find((message) => message.id === twin.original) : undefined
+    const original = shared !== undefined && ORIGINALS[drawn]?.includes(shared.kind) === true ? shared : named
     const kind = ORIGINALS[drawn] !== undefined && original === undefined ? 'purchase' : drawn
     const before = kind === 'reversal' && original !== undefined && random.chance(0.15)
-    const atMs = before
+    const atMs = original !== undefined && original === shared && twin !== undefined
+      ? twin.atMs + random.between(0, 4)
+      : before
       ? Math.max(0, original.atMs - random.between(0, 300))
       : (original?.atMs ?? random.between(0, untilMs)) + (original === undefined ? 0 : followsAfter(random, kind))
     const card = original?.card ?? (random.chance(0.6) ? hot : random.between(0, cards - 1))
@@ -160,14 +179,14 @@ function messagesOf(random: Random, processes: number, cards: number, untilMs: n
       loaves,
       days: random.pick([1, 1, 1, 2]),
       partialAccepted: kind === 'purchase' && random.chance(0.2),
-      pin: kind === 'withdrawal' ? (random.chance(0.3) ? 'wrong' : 'right') : 'none',
+      pin: kind === 'withdrawal' ? (random.chance(guessing ? 0.8 : 0.3) ? 'wrong' : 'right') : 'none',
       original: original?.id,
       process: random.between(0, processes - 1),
       repeatsTo: Array.from({ length: 4 }, () => random.between(0, processes - 1)),
-      patienceMs: random.chance(0.3) ? random.between(5, 200) : random.between(500, 5_000),
+      patienceMs: random.chance(0.3) ? random.between(5, 200) : random.between(500, 8_000),
       repeatsMax: random.between(0, 2),
       copyAfterMs: random.chance(0.06) ? random.between(0, 500) : undefined,
-      abandoned: random.chance(0.03),
+      abandoned: random.chance(0.08),
     })
   }
   return messages
@@ -226,7 +245,8 @@ function faultsOf(random: Random, processes: number, cards: number, untilMs: num
   const add = (chance: number, make: (atMs: number) => Omit<PlannedFault, 'what' | 'id' | 'atMs'>): void => {
     for (let left = chance * appetite; left > 0; left--) {
       if (!random.chance(Math.min(1, left))) continue
-      const atMs = random.between(0, untilMs)
+      // The last of it is not put right by what comes after it.
+      const atMs = random.chance(0.25) ? random.between(Math.floor(untilMs * 0.85), untilMs) : random.between(0, untilMs)
       faults.push({ what: 'fault', id: id++, atMs, ...make(atMs) } as PlannedFault)
     }
   }
@@ -234,11 +254,18 @@ function faultsOf(random: Random, processes: number, cards: number, untilMs: num
   const anyProcess = (): number | undefined => (random.chance(0.5) ? process() : undefined)
   add(2, () => ({ kind: 'crash', process: process(), forMs: random.between(20, 4_000), byMs: 0 }))
   add(1, () => ({ kind: 'pause', process: process(), forMs: random.between(200, 9_000), byMs: 0 }))
-  if (!late) add(0.7, () => ({ kind: 'clock', process: process(), forMs: 0, byMs: random.between(-3_600_000, 3_600_000) }))
+  add(3, () => ({
+    kind: 'crashAt',
+    process: process(),
+    point: random.pick(['reserved', 'sent', 'committed'] as const),
+    lateMs: random.chance(0.5) ? random.between(0, 20) : random.between(8_000, 16_000),
+    forMs: random.between(20, 4_000),
+  }))
+  if (!late) add(0.7, () => ({ kind: 'clock', process: process(), forMs: 0, byMs: random.between(-CLOCK_JUMP_MAX_MS, CLOCK_JUMP_MAX_MS) }))
   add(2, () => ({ kind: 'sqlStorm', process: anyProcess(), forMs: random.between(200, 6_000), storm: sqlStorm(random) }))
   add(1.5, () => ({ kind: 'redisStorm', process: anyProcess(), forMs: random.between(200, 6_000), storm: redisStorm(random) }))
   add(1.5, () => ({ kind: 'netStorm', process: anyProcess(), forMs: random.between(200, 6_000), storm: netStorm(random) }))
-  add(0.7, () => ({ kind: 'postgresDown', forMs: random.between(100, 4_000) }))
+  add(0.7, () => ({ kind: 'postgresDown', forMs: random.pick([random.between(100, 3_000), random.between(4_000, 8_000)]) }))
   add(0.5, () => ({ kind: 'postgresStalls', forMs: random.between(500, 7_000) }))
   add(0.6, () => ({ kind: 'redisDown', forMs: random.between(100, 4_000) }))
   add(0.6, () => ({ kind: 'redisFlush' }))

@@ -3,22 +3,22 @@ import type { QueryResultRow } from 'pg'
 import type { OpenSession, SqlClient, SqlResult } from '../../src/ledger/sqlClient.ts'
 import { SqlError, type FakePostgres } from './fakePostgres.ts'
 import type { Random } from './random.ts'
-import type { Weather } from './weather.ts'
+import { PACES, type Traps, type Weather } from './weather.ts'
 import type { Life, World } from './world.ts'
-
-/** What a planted bug may do to a statement on its way. */
-export type Tamper = (process: string, name: string, values: readonly unknown[]) => readonly unknown[]
 
 export interface PostgresParts {
   readonly world: World
   readonly database: FakePostgres
   readonly weather: Weather
+  readonly traps: Traps
   /** Called after each statement that was carried out. */
   readonly onStatement: (name: string) => void
 }
 
 interface Session {
   readonly life: Life
+  /** How slow the network is between the two. */
+  readonly pace: number
   open: boolean
   /** The client learns that the session has ended. */
   readonly lose: (error?: Error) => void
@@ -29,7 +29,6 @@ export class SimulatedPostgres {
   readonly #sessions = new Set<Session>()
   #up = true
   #stalledUntilMs = 0
-  tamper: Tamper = (_, __, values) => values
 
   constructor(parts: PostgresParts) {
     this.#parts = parts
@@ -58,23 +57,25 @@ export class SimulatedPostgres {
   sessionsOf(life: Life): OpenSession {
     const { world } = this.#parts
     const random = world.stream('sql', life.name)
+    const pace = random.pick(PACES)
     return ({ connectMs, onLost }) =>
       new Promise((resolve, reject) => {
         const open = (): void => {
           if (world.nowMs < this.#stalledUntilMs) reject(new Error('timeout expired'))
           else if (!this.#up) reject(new Error('connect ECONNREFUSED'))
-          else resolve(this.#session(life, random, onLost))
+          else resolve(this.#session(life, random, pace, onLost))
         }
         const delayMs = world.nowMs < this.#stalledUntilMs ? connectMs : 1 + random.fraction() * 4
         world.schedule(delayMs, 'sql connect', open, life)
       })
   }
 
-  #session(life: Life, random: Random, onLost: (error: unknown) => void): SqlClient {
+  #session(life: Life, random: Random, pace: number, onLost: (error: unknown) => void): SqlClient {
     const { world } = this.#parts
     const waiting = new Set<(error: Error) => void>()
     const session: Session = {
       life,
+      pace,
       open: true,
       lose: (error = new Error('Connection terminated unexpectedly')) => {
         if (!session.open) return
@@ -115,20 +116,20 @@ export class SimulatedPostgres {
     }
   }
 
-  #send(session: Session, random: Random, name: string, given: readonly unknown[], reply: Reply): void {
-    const { world, weather } = this.#parts
+  #send(session: Session, random: Random, name: string, values: readonly unknown[], reply: Reply): void {
+    const { world, weather, traps } = this.#parts
     if (!session.open) {
       world.schedule(0, 'sql refused', () => reply.reject(new Error('Connection terminated')), session.life)
       return
     }
-    const { life } = session
+    const { life, pace } = session
     const fate = weather.fate(life.name, world.nowMs, random)
-    const values = this.tamper(life.name, name, given)
     if (fate !== 'well') world.note(() => `${life.name}: ${name} will meet: ${fate}`)
     // What was handed to the network of a process that dies may still arrive.
-    const arrives = random.chance(0.5)
-    const arrivesMs = 0.2 + random.fraction() * (fate === 'slow' ? 20_000 : 3)
-    const repliesMs = 0.2 + random.fraction() * 2
+    const caught = name === 'commit_batch' ? traps.reached(life.name, 'sent') : undefined
+    const arrives = random.chance(0.5) || caught !== undefined
+    const arrivesMs = caught?.lateMs ?? 0.2 + random.fraction() * (fate === 'slow' ? 20_000 : 3 * pace)
+    const repliesMs = 0.2 + random.fraction() * 2 * pace
     const secondMs = random.fraction() * 50
     const later = (delayMs: number, run: () => void): void => {
       world.schedule(delayMs, 'sql reply', () => session.open && run(), life)
@@ -138,7 +139,7 @@ export class SimulatedPostgres {
       try {
         const result = this.#parts.database.execute(name, values)
         this.#parts.onStatement(name)
-        if (process.env['DBG']) world.note(() => `   sql ${life.name} ${name} ${JSON.stringify(values).slice(0, 150)} = ${JSON.stringify(result.rows).slice(0,150)}`)
+        if (name === 'commit_batch') traps.reached(life.name, 'committed')
         return result
       } catch (error) {
         if (error instanceof SqlError) return error

@@ -1,16 +1,20 @@
 /** A Redis that can be asked over a network that fails: links that mend themselves, on the simulated Redis. */
-import type { OpenRedisLink, RedisLink, RedisLinkOptions } from '../../src/decision/redisLink.ts'
+import { redisScript, type OpenRedisLink, type RedisLink, type RedisLinkOptions } from '../../src/decision/redisLink.ts'
 import type { FakeRedis } from './fakeRedis.ts'
 import type { Random } from './random.ts'
-import type { Weather } from './weather.ts'
+import { PACES, type Traps, type Weather } from './weather.ts'
 import type { Life, World } from './world.ts'
 
 export interface RedisParts {
   readonly world: World
   readonly redis: FakeRedis
   readonly weather: Weather
+  readonly traps: Traps
+  /** Something was set aside or settled: in which Redis, and of which purses. */
+  readonly onReserve: (runId: string, purseKeys: readonly string[]) => void
 }
 
+const RESERVE = redisScript('reserve.lua').sha
 const SNAPSHOT_EVERY_MS = 500
 const SNAPSHOTS_MAX = 20
 
@@ -18,7 +22,8 @@ export class SimulatedRedis {
   readonly #parts: RedisParts
   readonly #links = new Set<SimulatedLink>()
   readonly #snapshots: { readonly atMs: number; readonly contents: ReturnType<FakeRedis['snapshot']> }[] = []
-  #runs = 1
+  /** How often it was another process. */
+  runs = 1
   up = true
 
   constructor(parts: RedisParts) {
@@ -27,7 +32,7 @@ export class SimulatedRedis {
 
   /** `INFO`, as far as anybody asks. */
   info(): string {
-    return `run_id:run${this.#runs}\r\nrole:master\r\nmaster_replid:history${this.#runs}\r\n`
+    return `run_id:run${this.runs}\r\nrole:master\r\nmaster_replid:history${this.runs}\r\n`
   }
 
   linksOf(life: Life): OpenRedisLink {
@@ -52,7 +57,7 @@ export class SimulatedRedis {
     if (then !== undefined) redis.restore(then.contents)
     this.#snapshots.splice(0)
     redis.forgetScripts()
-    this.#runs++
+    this.runs++
     this.up = true
   }
 
@@ -73,6 +78,7 @@ class SimulatedLink implements RedisLink {
   readonly #life: Life
   readonly #options: RedisLinkOptions
   readonly #random: Random
+  readonly #pace: number
   readonly #waiting = new Set<(error: Error) => void>()
   /** Number of the connection: what belongs to an earlier one is not answered. */
   #connection = 0
@@ -87,6 +93,7 @@ class SimulatedLink implements RedisLink {
     this.#life = life
     this.#options = options
     this.#random = parts.world.stream('redis', life.name)
+    this.#pace = this.#random.pick(PACES)
   }
 
   connect(): Promise<void> {
@@ -135,7 +142,13 @@ class SimulatedLink implements RedisLink {
   }
 
   evaluate({ sha }: { readonly sha: string }, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return this.#call('redis script', (redis) => { const r = redis.evaluate(sha, keys, args); if (process.env['DBG']) this.#parts.world.note(() => `   redis ${this.#life.name} ${keys.slice(2).join(' ')} ${args.slice(0,3).join(' ').slice(0,400)} = ${JSON.stringify(r)}`); return r })
+    return this.#call('redis script', (redis) => {
+      const result = redis.evaluate(sha, keys, args)
+      if (sha !== RESERVE || result === -1) return result
+      this.#parts.onReserve(`run${this.#server.runs}`, keys.slice(2))
+      this.#parts.traps.reached(this.#life.name, 'reserved')
+      return result
+    })
   }
 
   info(): Promise<string> {
@@ -178,8 +191,8 @@ class SimulatedLink implements RedisLink {
     const connection = this.#connection
     const fate = weather.fate(this.#life.name, world.nowMs, random)
     const arrives = random.chance(0.5)
-    const arrivesAt = Math.max(this.#lastArrivalMs, world.nowMs + 0.05 + random.fraction() * (fate === 'slow' ? 4_000 : 1))
-    const replyMs = 0.05 + random.fraction()
+    const arrivesAt = Math.max(this.#lastArrivalMs, world.nowMs + 0.05 + random.fraction() * (fate === 'slow' ? 4_000 : this.#pace))
+    const replyMs = 0.05 + random.fraction() * this.#pace
     this.#lastArrivalMs = arrivesAt
     this.#waiting.add(reject)
     if (fate !== 'well') world.note(() => `${this.#life.name}: ${label} will meet: ${fate}`)

@@ -21,6 +21,9 @@ export interface Storm {
 
 export type Fate = keyof Storm | 'well'
 
+/** Networks between a process and a server are not all alike: milliseconds a way. */
+export const PACES: readonly number[] = [1, 1, 1, 4, 15]
+
 /** Storms over one kind of call, each over all processes or one. */
 export class Weather {
   #storms: { readonly storm: Storm; readonly process: string | undefined; readonly untilMs: number }[] = []
@@ -45,5 +48,39 @@ export class Weather {
       }
     }
     return 'well'
+  }
+}
+
+/** Moments at which a crash shows most: money is set aside and not committed, a commit is on its way, a commit is durable and nobody knows. */
+export type TrapPoint = 'reserved' | 'sent' | 'committed'
+
+interface Trap {
+  readonly process: string
+  readonly point: TrapPoint
+  /** What was sent arrives so much later. */
+  readonly lateMs: number
+  readonly spring: () => void
+}
+
+/** Each waits for the next such moment of a process, once. */
+export class Traps {
+  #armed: Trap[] = []
+
+  arm(trap: Trap): void {
+    this.#armed.push(trap)
+  }
+
+  disarm(): void {
+    this.#armed = []
+  }
+
+  /** @returns what was sprung */
+  reached(life: string, point: TrapPoint): Trap | undefined {
+    if (this.#armed.length === 0) return undefined
+    const trap = this.#armed.find((armed) => armed.point === point && life.startsWith(`${armed.process}.`))
+    if (trap === undefined) return undefined
+    this.#armed = this.#armed.filter((armed) => armed !== trap)
+    trap.spring()
+    return trap
   }
 }
