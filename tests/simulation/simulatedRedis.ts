@@ -189,6 +189,7 @@ class SimulatedLink implements RedisLink {
     }
     const random = this.#random
     const connection = this.#connection
+    const { runs } = this.#server
     const fate = weather.fate(this.#life.name, world.nowMs, random)
     const arrives = random.chance(0.5)
     const arrivesAt = Math.max(this.#lastArrivalMs, world.nowMs + 0.05 + random.fraction() * (fate === 'slow' ? 4_000 : this.#pace))
@@ -216,7 +217,9 @@ class SimulatedLink implements RedisLink {
       })
     }
     const arrive = (): void => {
-      if (!this.#server.up || (!this.#life.alive && !arrives) || (this.#connection !== connection && !arrives)) return
+      // What was under way to a server that is gone does not reach the one in its place.
+      if (!this.#server.up || this.#server.runs !== runs) return
+      if ((!this.#life.alive && !arrives) || (this.#connection !== connection && !arrives)) return
       if (fate === 'lostCall') {
         this.lose()
         return
