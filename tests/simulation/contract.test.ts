@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { openRedisLink, redisScript, type RedisLink } from '../../src/decision/redisLink.ts'
 import { readAnswers } from '../../src/ledger/answers.ts'
 import { readCardPage, readCards, readPurses } from '../../src/ledger/cards.ts'
+import { movementOf, NOTHING_TO_POST } from '../../src/decision/posting.ts'
 import type { CommitItem } from '../../src/ledger/commitItem.ts'
 import type { LedgerConnection } from '../../src/ledger/connection.ts'
 import { openPurses } from '../../src/ledger/cycles.ts'
@@ -16,6 +17,7 @@ import { readTerminals } from '../../src/ledger/registry.ts'
 import { createRedis } from '../support/stack.ts'
 import { commitBoth, config, contents, DAY, openPair, RandomBatches, type Pair } from './contractLedger.ts'
 import { FakeRedis } from './fakeRedis.ts'
+import { cardsOf, type SimulatedCard } from './programme.ts'
 import { Random } from './random.ts'
 
 const NOON = Date.parse(`${DAY}T10:00:00Z`)
@@ -37,7 +39,7 @@ describe('the simulated ledger', () => {
     const outcomes = new Map<string, number>()
     for (let seed = 1; seed <= 4; seed++) {
       const batches = new RandomBatches(new Random(seed), pair.tables)
-      for (let turn = 0; turn < 120; turn++) {
+      for (let turn = 0; turn < 80; turn++) {
         const items = batches.next()
         const { real, fake } = await commitBoth(pair, NOON + seed * 1000 + turn, items.map(renamed(seed)))
         expect(fake, `seed ${seed}, turn ${turn}: ${JSON.stringify(items)}`).toEqual(real)
@@ -49,6 +51,30 @@ describe('the simulated ledger', () => {
     expect([...outcomes.keys()].sort((a, b) => Number(a) - Number(b))).toEqual(
       ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'],
     )
+  })
+
+  it('lets a card whose PIN is blocked pay without one, whoever else shows a PIN in the batch', async () => {
+    const [blocked, other] = [cardsOf(config, 500_004)[1]!, cardsOf(config, 500_003)[1]!]
+    const item = (card: SimulatedCard, key: string, verification: CommitItem['verification']): CommitItem => ({
+      ...NOTHING_TO_POST,
+      ...{ key, keyDate: DAY, mti: 200, kind: 1, body: '1', cardToken: card.token, terminalId: 'POS00001', merchantId: 1 },
+      ...{ rrn: null, requested: 1, approved: 0, responseCode: '00', reason: null, approvalCode: null, cardUpdate: null },
+      movement: movementOf(card.purses.cash, null, 0),
+      verification,
+    })
+    const reference = (card: SimulatedCard): string | null => pair.tables.cards.get(card.token)?.pinReference ?? null
+    const pin = (card: SimulatedCard, found: 'wrong' | 'checked'): CommitItem['verification'] => ({
+      ...{ atc: null, pin: found, pinTriesMax: 1, raise: [], pinReference: null, checkedReference: reference(card), scriptSent: false },
+    })
+    for (const card of [blocked, other]) {
+      await pair.sql(`UPDATE card SET state = 'ACTIVE', pin_tries = 0 WHERE token = $1`, [card.token])
+      Object.assign(pair.tables.cards.get(card.token)!, { state: 'ACTIVE', pinTries: 0 })
+    }
+    await commitBoth(pair, NOON, [item(blocked, 'pin|1', pin(blocked, 'wrong'))])
+    const batch = [item(blocked, 'pin|2', null), item(other, 'pin|3', pin(other, 'checked'))]
+    const { real, fake } = await commitBoth(pair, NOON, batch)
+    expect(real['outcome']).toBe('0,0')
+    expect(fake).toEqual(real)
   })
 
   it('finds what was written as the real one does', async () => {

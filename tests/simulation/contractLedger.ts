@@ -144,7 +144,7 @@ export async function contents({ sql, tables }: Pair): Promise<{ real: unknown; 
       second_available_after, original_key FROM "authorization" ORDER BY key COLLATE "C", key_date`),
     transfers: await all(`SELECT purse_id, purse_version, debit_code, debit_owner, credit_code, credit_owner, unit, amount FROM transfer
       ORDER BY purse_id, purse_version, ordinal`),
-    holds: await all(`SELECT key, purse_id, amount, remaining FROM hold ORDER BY key COLLATE "C"`),
+    holds: await all(`SELECT key, purse_id, amount, remaining FROM hold ORDER BY key COLLATE "C", key_date`),
   }
   const by = <T>(rows: Iterable<T>, name: (row: T) => string | number): T[] =>
     [...rows].sort((a, b) => (name(a) < name(b) ? -1 : name(a) > name(b) ? 1 : 0))
@@ -182,7 +182,7 @@ export async function contents({ sql, tables }: Pair): Promise<{ real: unknown; 
       ...{ purse_id: row.purseId, purse_version: row.purseVersion, debit_code: row.debitCode, debit_owner: row.debitOwner },
       ...{ credit_code: row.creditCode, credit_owner: row.creditOwner, unit: row.unit, amount: row.amount },
     })),
-    holds: by(tables.holds.values(), ({ key }) => key).map((row) => ({
+    holds: by(tables.holds.values(), ({ key, keyDate }) => `${key} ${keyDate}`).map((row) => ({
       ...{ key: row.key, purse_id: row.purseId, amount: row.amount, remaining: row.remaining },
     })),
   }
@@ -214,6 +214,7 @@ export class RandomBatches {
       for (const name of names) if (name !== null) used.add(name)
       items.push(item)
     }
+    if (items.length === 0) return this.next()
     return items.sort((a, b) => (a.keyDate + a.key < b.keyDate + b.key ? -1 : 1))
   }
 
@@ -234,7 +235,8 @@ export class RandomBatches {
     const moves = random.chance(0.85)
     const posts = moves && random.chance(0.8)
     const items = some(0.15, () => Array.from({ length: 3 }, () => random.between(-1, 2)))
-    const second = some(posts ? 0.15 : 0, () => random.pick([...this.#tables.pursesOf(household)]))
+    const other = some(posts ? 0.15 : 0, () => random.pick([...this.#tables.pursesOf(household)]))
+    const second = other === null || other.id === purseId ? null : other
     const secondDelta = random.pick([0, -50, 70, -3000])
     const marks = (): number => 1 << random.between(0, 30)
     const transfer = (second: boolean): CommitItem['transfers'][number] => ({
@@ -281,7 +283,7 @@ export class RandomBatches {
       fromSuspense: some(0.1, () => random.between(1, 20)),
       holdExpiresAt: some(posts ? 0.2 : 0, () => `2026-11-2${random.between(1, 9)}T00:00:00.000Z`),
       holdUsed: hold === undefined ? 0 : random.between(0, hold.remaining),
-      second: second === null || second.id === purseId ? null : { purseId: second.id, gate: some(0.5, () => second.gate), delta: secondDelta },
+      second: second === null ? null : { purseId: second.id, gate: some(0.5, () => second.gate), delta: secondDelta },
       cardUpdate: some(0.15, () => ({
         change: random.pick(['retire', 'mismatch', 'match'] as const),
         token: random.pick([card, `old-${household}`]) as CardToken,
