@@ -394,8 +394,9 @@ export class Authorizer {
   }
 
   #settle(settlement: Settlement): void {
-    if (this.#parts.hotState.up) this.#reserving.push(settlement)
-    else this.#upkeep.untold(settlement.purseId)
+    const { hotState } = this.#parts
+    if (hotState.up) this.#reserving.push(settlement)
+    else if (settlement.state !== undefined || settlement.moved !== undefined) hotState.untold.add(settlement.purseId)
   }
 
   /**

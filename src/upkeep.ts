@@ -26,9 +26,6 @@ export interface UpkeepParts {
   readonly settle: (settlement: Settlement) => void
 }
 
-/** Purses that are remembered because Redis could not be told of them. */
-const UNTOLD_MAX = 100_000
-
 interface Stale {
   readonly key: string
   readonly purseId: number
@@ -39,9 +36,6 @@ export class Upkeep {
   readonly #correcting: Stage<Stale>
   readonly #reloading: Stage<string>
   readonly #returning: Stage<Passage>
-  /** Purses that were committed while Redis could not be told: it may be up for other processes, and know them as they were. */
-  readonly #untold = new Set<number>()
-  #waits = false
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts
@@ -51,6 +45,9 @@ export class Upkeep {
     this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
     this.#reloading = stage('reload', (batch) => this.#reloadChanged(batch))
     this.#returning = stage('return', (batch) => this.#return(batch))
+    parts.hotState.untold.onFirst(() => {
+      this.#tellLater()
+    })
   }
 
   async idle(): Promise<void> {
@@ -77,19 +74,9 @@ export class Upkeep {
 
   /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */
   correct(stale: Stale): void {
-    if (this.#parts.hotState.up) this.#correcting.push(stale)
-    else this.untold(stale.purseId)
-  }
-
-  /** Redis is told of this purse as soon as it can be. */
-  untold(purseId: number): void {
-    if (this.#untold.size < UNTOLD_MAX) this.#untold.add(purseId)
-    if (this.#waits) return
-    this.#waits = true
-    this.#parts.clock.after(this.#parts.config.redis.reconnectMs, () => {
-      this.#waits = false
-      void this.#catchUp()
-    })
+    const { hotState } = this.#parts
+    if (hotState.up) this.#correcting.push(stale)
+    else hotState.untold.add(stale.purseId)
   }
 
   /**
@@ -107,11 +94,11 @@ export class Upkeep {
 
   /** What a commit changed beside its purse: cards, and a second purse. */
   afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem, secondVersion?: number): void {
-    if (!this.#parts.hotState.up) return
     if (second !== null && secondVersion !== undefined) {
       const moved = { version: secondVersion, delta: second.delta }
       this.#parts.settle({ key, purseId: second.purseId, state: undefined, moved })
     }
+    if (!this.#parts.hotState.up) return
     if (verification?.pin === 'wrong' || verification?.pin === 'right' || verification?.scriptSent === true)
       this.#reloading.push(passage.transaction.cardToken)
     if (cardUpdate === null) return
@@ -135,24 +122,36 @@ export class Upkeep {
       const purses = await this.#parts.ledger.purses([...new Set(batch.map(({ purseId }) => purseId))])
       for (const { key, purseId } of batch) this.#parts.settle({ key, purseId, state: purses.get(purseId) })
     } catch (error) {
-      // A reservation is left to the sweeper, which does the same; but there may be none.
-      for (const { purseId } of batch) this.untold(purseId)
+      // The reservation is left to the sweeper, which does the same; but there may be none.
+      for (const { purseId } of batch) this.#parts.hotState.untold.add(purseId)
       this.#parts.log.warn({ stage: 'correct', count: batch.length, error: errorText(error) }, 'purses cannot be read')
     }
   }
 
-  async #catchUp(): Promise<void> {
-    const { hotState, ledger, config } = this.#parts
-    const purseIds = [...this.#untold].slice(0, config.redis.batchMax)
-    for (const purseId of purseIds) this.#untold.delete(purseId)
-    try {
+  /** What moved while Redis was out of reach goes there when it is back. */
+  #tellLater(): void {
+    const { clock, config, hotState } = this.#parts
+    clock.after(config.redis.reconnectMs, () => {
+      void this.#tellUntold().then(() => {
+        if (hotState.untold.size > 0 && !hotState.closed) this.#tellLater()
+        else hotState.untold.wait()
+      })
+    })
+  }
+
+  async #tellUntold(): Promise<void> {
+    const { hotState, ledger, config, log } = this.#parts
+    while (hotState.up && hotState.untold.size > 0) {
       const { epoch } = hotState
-      if (epoch === undefined) throw new HotStateUnavailable('Redis is not connected')
-      await hotState.put(epoch, [], [...(await ledger.purses(purseIds)).values()])
-      const [next] = this.#untold
-      if (next !== undefined) this.untold(next)
-    } catch {
-      for (const purseId of purseIds) this.untold(purseId)
+      const ids = hotState.untold.take(config.redis.batchMax)
+      try {
+        const purses = await ledger.purses(ids)
+        if (epoch !== undefined) await hotState.put(epoch, [], [...purses.values()])
+      } catch (error) {
+        for (const id of ids) hotState.untold.add(id)
+        log.warn({ stage: 'untold', count: ids.length, error: errorText(error) }, 'Redis is told of moved purses a little later')
+        return
+      }
     }
   }
 

@@ -14,6 +14,7 @@ import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
+import { UntoldPurses } from './untoldPurses.ts'
 
 export interface HotStateOptions {
   readonly url: string
@@ -128,6 +129,8 @@ const SCAN_PAGE = 500
 const NO_CEILING = 999_999_999_999_999
 
 export class HotState {
+  /** Told by the upkeep, as soon as Redis is there again. */
+  readonly untold = new UntoldPurses()
   readonly #options: HotStateOptions
   readonly #redis: RedisLink
   #epoch: number | undefined
@@ -155,6 +158,10 @@ export class HotState {
 
   get up(): boolean {
     return this.#epoch !== undefined
+  }
+
+  get closed(): boolean {
+    return this.#closed
   }
 
   get epoch(): number | undefined {
@@ -347,7 +354,10 @@ export class HotState {
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
-      if (known !== String(epoch)) this.#options.onNewEpoch?.()
+      if (known !== String(epoch)) {
+        this.untold.clear()
+        this.#options.onNewEpoch?.()
+      }
     } catch (error) {
       this.#options.log.warn({ error: errorText(error) }, 'cannot agree on the epoch of Redis')
       this.#options.clock.after(this.#options.reconnectMs, () => {

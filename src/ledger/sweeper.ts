@@ -117,7 +117,11 @@ export class Sweeper {
       })
       if (outcome.kind !== 'won') continue
       released++
-      if (outcome.purse === undefined || !hotState.up) continue
+      if (outcome.purse === undefined) continue
+      if (!hotState.up) {
+        hotState.untold.add(purseId)
+        continue
+      }
       await hotState.reserve([{ key, purseId, state: { ...outcome.purse, purseId, gate: 0 } }], [])
     }
     return released

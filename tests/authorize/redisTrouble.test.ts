@@ -13,14 +13,23 @@ import {
   type TestLink,
   type TestSwitch,
 } from '../support/switch.ts'
+import { startCuttingProxy, type CuttingProxy } from '../support/cuttingProxy.ts'
 import { expectCleanBooks, purseOf } from './books.ts'
 
 let running: TestSwitch
 let pos: TestLink
 let redis: Redis
+/** Between the switch and Redis. */
+let link: CuttingProxy
 
 beforeAll(async () => {
-  running = await startTestSwitch({ configure: (config) => ({ ...config, redis: { ...config.redis, reconnectMs: 20 } }) })
+  running = await startTestSwitch({
+    configure: async (config) => {
+      link = await startCuttingProxy(config.redisUrl)
+      const [often, soon] = [{ ...config.sweeper, everyMs: 100 }, { ...config.redis, reconnectMs: 20 }]
+      return { ...config, redisUrl: link.url, redis: soon, sweeper: often }
+    },
+  })
   pos = await running.connect('pos')
   redis = new Redis(running.redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 20 })
   redis.on('error', () => undefined)
@@ -106,6 +115,17 @@ describe('Redis goes', () => {
     expect(Number(await redis.get('{0}:epoch'))).toBeGreaterThan(before)
   })
 
+  it('out of reach and back as it was: it is told what moved meanwhile, without another message of the card', async () => {
+    const [spent, given] = [await knownCard(1000), await knownCard(1000)]
+    link.sever()
+    expect(await purchase(spent, 400)).toBe('00')
+    expect((await pos.ask('0200', { 2: given.pan, 3: '210000', 4: amount(400), ...at('post-office') })).text(39)).toBe('00')
+    expect((await believed(given))[PLACE.balance]).toBe(1000)
+    link.mend()
+    await until(async () => (await believed(spent))[PLACE.balance] === 600)
+    await until(async () => (await believed(given))[PLACE.balance] === 1400)
+  })
+
   it('its scripts flushed: they are loaded again', async () => {
     const card = await running.openCard()
     await redis.script('FLUSH')
@@ -114,19 +134,19 @@ describe('Redis goes', () => {
   })
 })
 
-describe('Redis is wrong', () => {
-  /** In Redis after one purchase of 1.00. */
-  async function knownCard(balance: number): Promise<TestCard> {
-    const card = await running.openCard({ balance: balance + 100 })
-    expect(await purchase(card, 100)).toBe('00')
-    // The settlement of a purchase rides along with the next reservation.
-    await until(async () => {
-      expect((await pos.ask('0200', { 2: (await running.openCard()).pan })).text(39)).toBe('00')
-      return (await believed(card))[PLACE.balance] === balance
-    })
-    return card
-  }
+/** In Redis after one purchase of 1.00. */
+async function knownCard(balance: number): Promise<TestCard> {
+  const card = await running.openCard({ balance: balance + 100 })
+  expect(await purchase(card, 100)).toBe('00')
+  // The settlement of a purchase rides along with the next reservation.
+  await until(async () => {
+    expect((await pos.ask('0200', { 2: (await running.openCard()).pan })).text(39)).toBe('00')
+    return (await believed(card))[PLACE.balance] === balance
+  })
+  return card
+}
 
+describe('Redis is wrong', () => {
   it('the balance too high: nothing is overdrawn', async () => {
     const card = await knownCard(1000)
     await mislead(card, { balance: 9_000_000 })
