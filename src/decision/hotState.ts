@@ -135,6 +135,8 @@ export class HotState {
   readonly #redis: RedisLink
   #epoch: number | undefined
   #agreement: Promise<void> | undefined
+  /** How often the connection was lost. */
+  #connections = 0
   #closed = false
 
   constructor(options: HotStateOptions) {
@@ -148,6 +150,7 @@ export class HotState {
         void this.#agree()
       },
       onClose: () => {
+        this.#connections++
         this.#down('connection closed')
       },
       onError: (error) => {
@@ -327,6 +330,12 @@ export class HotState {
     this.#options.log.warn({ reason }, 'hot state is down')
   }
 
+  /** What was agreed on is of the Redis of that connection: behind the next one may be another. */
+  #assertStill(connection: number): void {
+    if (this.#connections !== connection)
+      throw new Error('the connection was lost meanwhile; what is behind it now is asked anew')
+  }
+
   /** One agreement at a time: whoever asks meanwhile waits for it. */
   async #agree(): Promise<void> {
     if (this.#closed || this.#epoch !== undefined) return
@@ -340,6 +349,7 @@ export class HotState {
   async #agreeOnce(): Promise<void> {
     try {
       const { shard, epochs, log } = this.#options
+      const connection = this.#connections
       for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.load(script)
       const info = await this.#redis.info()
       if (/^role:slave/m.test(info))
@@ -350,8 +360,10 @@ export class HotState {
         replicationId: infoField(info, 'master_replid'),
         known: known === null ? undefined : Number(known),
       })
+      this.#assertStill(connection)
       const holds = await this.#redis.evaluate(EPOCH, [this.#key('epoch'), this.#key('reservations')], [String(epoch)])
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
+      this.#assertStill(connection)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
       if (known !== String(epoch)) {

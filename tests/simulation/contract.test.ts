@@ -48,9 +48,21 @@ describe('the simulated ledger', () => {
       const { real, fake } = await contents(pair)
       expect(fake).toEqual(real)
     }
-    expect([...outcomes.keys()].sort((a, b) => Number(a) - Number(b))).toEqual(
-      ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'],
-    )
+    expect([...outcomes.keys()].sort((a, b) => Number(a) - Number(b))).toEqual([
+      '0',
+      '1',
+      '2',
+      '3',
+      '4',
+      '5',
+      '6',
+      '7',
+      '8',
+      '9',
+      '10',
+      '11',
+      '12',
+    ])
   })
 
   it('lets a card whose PIN is blocked pay without one, whoever else shows a PIN in the batch', async () => {
@@ -64,7 +76,15 @@ describe('the simulated ledger', () => {
     })
     const reference = (card: SimulatedCard): string | null => pair.tables.cards.get(card.token)?.pinReference ?? null
     const pin = (card: SimulatedCard, found: 'wrong' | 'checked'): CommitItem['verification'] => ({
-      ...{ atc: null, pin: found, pinTriesMax: 1, raise: [], pinReference: null, checkedReference: reference(card), scriptSent: false },
+      ...{
+        atc: null,
+        pin: found,
+        pinTriesMax: 1,
+        raise: [],
+        pinReference: null,
+        checkedReference: reference(card),
+        scriptSent: false,
+      },
     })
     for (const card of [blocked, other]) {
       await pair.sql(`UPDATE card SET state = 'ACTIVE', pin_tries = 0 WHERE token = $1`, [card.token])
@@ -128,7 +148,12 @@ describe('the simulated Redis', () => {
   let real: RedisLink
   let fake: FakeRedis
   let clockMs = NOON
-  const scripts = { reserve: redisScript('reserve.lua'), put: redisScript('put.lua'), epoch: redisScript('epoch.lua'), raise: redisScript('raise.lua') }
+  const scripts = {
+    reserve: redisScript('reserve.lua'),
+    put: redisScript('put.lua'),
+    epoch: redisScript('epoch.lua'),
+    raise: redisScript('raise.lua'),
+  }
   beforeAll(async () => {
     const ready = Promise.withResolvers<undefined>()
     const nothing = (): void => {}
@@ -154,7 +179,9 @@ describe('the simulated Redis', () => {
     const keys = [...PURSES.map(purseKey), ...CARDS, ...COUNTERS, EPOCH]
     for (const key of keys) expect(fake.getBuffer(key), key).toEqual(await real.getBuffer(key))
     const entries = (page: { entries: Buffer[] }): string[] =>
-      page.entries.flatMap((entry, index) => (index % 2 === 0 ? [`${entry.toString()} ${page.entries[index + 1]?.toString('hex') ?? ''}`] : []))
+      page.entries.flatMap((entry, index) =>
+        index % 2 === 0 ? [`${entry.toString()} ${page.entries[index + 1]?.toString('hex') ?? ''}`] : [],
+      )
     expect(entries(fake.scanHash(RESERVATIONS)).sort()).toEqual(entries(await real.scanHash(RESERVATIONS, '0', 1000)).sort())
   }
 
@@ -182,7 +209,12 @@ describe('the simulated Redis', () => {
       const random = new Random(seed)
       for (let turn = 0; turn < 300; turn++) {
         const known = String(random.chance(0.97) ? epoch : epoch - 1)
-        const name = random.weighted([[6, 'reserve'] as const, [2, 'put'] as const, [2, 'raise'] as const, [0.1, 'epoch'] as const])
+        const name = random.weighted([
+          [6, 'reserve'] as const,
+          [2, 'put'] as const,
+          [2, 'raise'] as const,
+          [0.1, 'epoch'] as const,
+        ])
         if (name === 'epoch') await both('epoch', [EPOCH, RESERVATIONS], [String(++epoch)])
         else if (name === 'put') await both('put', ...putOf(random, known))
         else if (name === 'raise') await both('raise', ...raiseOf(random, known))
@@ -224,14 +256,20 @@ function putOf(random: Random, epoch: string): Call {
   const cards = CARDS.filter(() => random.chance(0.5))
   const purses = PURSES.slice(0, 4).filter(() => random.chance(0.4))
   const records = cards.map(() => `${epoch}:${random.between(1, 5)}:{"n":${random.between(1, 99)}}`)
-  return [[EPOCH, ...cards, ...purses.map(purseKey)], [epoch, JSON.stringify(purses.map(() => stateOf(random))), ...records]]
+  return [
+    [EPOCH, ...cards, ...purses.map(purseKey)],
+    [epoch, JSON.stringify(purses.map(() => stateOf(random))), ...records],
+  ]
 }
 
 function raiseOf(random: Random, epoch: string): Call {
   const attempt = (): number[][] => [1, 2, 3].filter(() => random.chance(0.6)).map((at) => [at, 1, random.between(1, 6)])
   const returned = [1, 2, 3].filter(() => random.chance(0.4)).map((at) => [at, random.between(1, 3)])
   const attempts = Array.from({ length: random.between(0, 4) }, attempt)
-  return [[EPOCH, ...COUNTERS], [epoch, '[60000,60000,60000]', JSON.stringify(returned), JSON.stringify(attempts)]]
+  return [
+    [EPOCH, ...COUNTERS],
+    [epoch, '[60000,60000,60000]', JSON.stringify(returned), JSON.stringify(attempts)],
+  ]
 }
 
 function reserveOf(random: Random, epoch: string): Call {
@@ -243,11 +281,27 @@ function reserveOf(random: Random, epoch: string): Call {
   })
   const reservations = Array.from({ length: random.between(0, 4) }, () => {
     const group = random.pick([0, 1, 2])
-    const limits = group === 0 ? [0, 0, 0, 0, 0, 0] : [group, random.between(1, 200), 1, random.between(200, 2000), random.between(2, 9), 20261122]
+    const limits =
+      group === 0
+        ? [0, 0, 0, 0, 0, 0]
+        : [group, random.between(1, 200), 1, random.between(200, 2000), random.between(2, 9), 20261122]
     const marks = random.chance(0.4) ? 1 << random.between(0, 4) : 0
     const debit = random.between(0, 900)
-    return [key(), debit, random.pick([0, 0, 1, 2]), ...limits, marks, 1_795_000_000_000, 20261122, random.pick(PURSES), String(random.between(1, 2))]
+    return [
+      key(),
+      debit,
+      random.pick([0, 0, 1, 2]),
+      ...limits,
+      marks,
+      1_795_000_000_000,
+      20261122,
+      random.pick(PURSES),
+      String(random.between(1, 2)),
+    ]
   })
   const purseIds = [...settlements.map(([, id]) => Number(id)), ...reservations.map((one) => Number(one[12]))]
-  return [[EPOCH, RESERVATIONS, ...purseIds.map(purseKey)], [epoch, JSON.stringify(settlements), JSON.stringify(reservations)]]
+  return [
+    [EPOCH, RESERVATIONS, ...purseIds.map(purseKey)],
+    [epoch, JSON.stringify(settlements), JSON.stringify(reservations)],
+  ]
 }

@@ -74,9 +74,21 @@ async function copyInto(sql: Pair['sql'], tables: FakeTables): Promise<void> {
     await sql(`INSERT INTO ${into} VALUES (${values.map((_, index) => `$${index + 1}`).join(', ')})`, values)
   }
   for (const row of tables.households.values())
-    await insert('household (shard, id, governorate, ration_members, bread_members)', [0, row.id, row.governorate, row.rationMembers, row.breadMembers])
+    await insert('household (shard, id, governorate, ration_members, bread_members)', [
+      0,
+      row.id,
+      row.governorate,
+      row.rationMembers,
+      row.breadMembers,
+    ])
   for (const row of tables.persons.values())
-    await insert('person (shard, id, household_id, birth_date, head)', [0, row.id, row.householdId, '1980-01-01', row.id % 100 === 1])
+    await insert('person (shard, id, household_id, birth_date, head)', [
+      0,
+      row.id,
+      row.householdId,
+      '1980-01-01',
+      row.id % 100 === 1,
+    ])
   for (const row of tables.purses.values())
     await insert('purse (shard, id, kind, unit, household_id, balance, version, person_id, cycle, members)', [
       ...[0, row.id, row.kind, row.unit, row.householdId, row.balance, row.version, row.personId, row.cycle, row.members],
@@ -89,7 +101,16 @@ async function copyInto(sql: Pair['sql'], tables: FakeTables): Promise<void> {
     await insert(
       '"authorization" (purse_id, purse_version, requested, approved, available_after, held_after, decided_at, key_date, shard, mti, kind, key, response_code, cycle)',
       [
-        ...[row.purseId, row.purseVersion, row.requested, row.approved, row.availableAfter, row.heldAfter, row.decidedAt, row.keyDate],
+        ...[
+          row.purseId,
+          row.purseVersion,
+          row.requested,
+          row.approved,
+          row.availableAfter,
+          row.heldAfter,
+          row.decidedAt,
+          row.keyDate,
+        ],
         ...[0, 0, row.kind, row.key, row.responseCode, row.cycle],
       ],
     )
@@ -131,18 +152,25 @@ function said(row: Record<string, unknown>): Record<string, unknown> {
 export async function contents({ sql, tables }: Pair): Promise<{ real: unknown; fake: unknown }> {
   const numbers = (row: Record<string, unknown>): Record<string, unknown> =>
     Object.fromEntries(
-      Object.entries(row).map(([name, value]) => [name, typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value]),
+      Object.entries(row).map(([name, value]) => [
+        name,
+        typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value,
+      ]),
     )
   const all = async (text: string): Promise<unknown> => (await sql(text)).map(numbers)
   const real = {
-    purses: await all(`SELECT id, balance, held, version, gate, day::text, spent_amount, spent_count, withdrawn_amount, withdrawn_count,
+    purses:
+      await all(`SELECT id, balance, held, version, gate, day::text, spent_amount, spent_count, withdrawn_amount, withdrawn_count,
       cycle::text, members, marks, items FROM purse ORDER BY id`),
-    cards: await all(`SELECT token, state, version, fingerprint_mismatches, retired_at IS NOT NULL AS retired, pin_reference, pin_tries,
+    cards:
+      await all(`SELECT token, state, version, fingerprint_mismatches, retired_at IS NOT NULL AS retired, pin_reference, pin_tries,
       atc_max, atc_seen::text, issuer_script FROM card ORDER BY token COLLATE "C"`),
-    decisions: await all(`SELECT key, key_date::text, mti, kind, body, response_code, reason, approved, requested, purse_id, purse_version,
+    decisions:
+      await all(`SELECT key, key_date::text, mti, kind, body, response_code, reason, approved, requested, purse_id, purse_version,
       available_after, held_after, from_suspense, quantity, cycle::text, marks, items, second_purse_id, second_version,
       second_available_after, original_key FROM "authorization" ORDER BY key COLLATE "C", key_date`),
-    transfers: await all(`SELECT purse_id, purse_version, debit_code, debit_owner, credit_code, credit_owner, unit, amount FROM transfer
+    transfers:
+      await all(`SELECT purse_id, purse_version, debit_code, debit_owner, credit_code, credit_owner, unit, amount FROM transfer
       ORDER BY purse_id, purse_version, ordinal`),
     holds: await all(`SELECT key, purse_id, amount, remaining FROM hold ORDER BY key COLLATE "C", key_date`),
   }
@@ -209,7 +237,9 @@ export class RandomBatches {
       const item = this.item()
       const { movement, second, cardUpdate, verification, cardToken } = item
       const raised = [...(cardUpdate?.raise ?? []), ...(verification?.raise ?? [])]
-      const names = [item.key, movement?.purseId, second?.purseId, cardToken, cardUpdate?.token, ...raised].filter((name) => name !== undefined)
+      const names = [item.key, movement?.purseId, second?.purseId, cardToken, cardUpdate?.token, ...raised].filter(
+        (name) => name !== undefined,
+      )
       if (names.some((name) => name !== null && used.has(name)) || new Set(names).size < names.length) continue
       for (const name of names) if (name !== null) used.add(name)
       items.push(item)
@@ -261,7 +291,11 @@ export class RandomBatches {
       approvalCode: random.pick(['AAAAAA', 'BBBBBB']),
       movement: moves
         ? {
-            ...movementOf(purseId, some(0.7, () => (purse?.gate ?? 1) + (random.chance(0.1) ? 1 : 0)), delta),
+            ...movementOf(
+              purseId,
+              some(0.7, () => (purse?.gate ?? 1) + (random.chance(0.1) ? 1 : 0)),
+              delta,
+            ),
             heldDelta: random.pick([0, 0, 0, 10, -10]),
             balanceMax: some(0.2, () => random.between(40_000, 60_000)),
             counter: some(0.6, () => ({

@@ -117,7 +117,7 @@ export function commitBatch(tables: FakeTables, values: readonly unknown[], drop
     withdrawn_amount: list((item) => item.withdrawnAmount),
     withdrawn_count: list((item) => item.withdrawnCount),
     marks: list((item) => item.marks),
-    tries: columns.get('pin') ?? columns.get('cardUpdate') ? list((item) => item.tries) : '',
+    tries: (columns.get('pin') ?? columns.get('cardUpdate')) ? list((item) => item.tries) : '',
     second_version: columns.get('second') === undefined ? '' : list((item) => item.secondVersion),
   }
 }

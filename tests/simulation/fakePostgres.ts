@@ -41,7 +41,8 @@ const STATEMENTS: Readonly<Record<string, (tables: FakeTables, values: Values) =
   read_answers: (tables, values) => rows(found(tables, values).map(([, row]) => answerRow(row))),
   originals_by_key: originalsByKey,
   originals_by_reference: originalsByReference,
-  read_cards: (tables, [, tokens]) => rows([...texts(tokens)].sort(byText).flatMap((token) => cardRows(tables, tables.cards.get(token)))),
+  read_cards: (tables, [, tokens]) =>
+    rows([...texts(tokens)].sort(byText).flatMap((token) => cardRows(tables, tables.cards.get(token)))),
   read_household_page: (tables, [, after, limit]) => {
     const ids = [...tables.households.keys()].filter((id) => id > Number(after)).sort((a, b) => a - b)
     return rows(ids.slice(0, Number(limit)).map((id) => ({ id: String(id) })))

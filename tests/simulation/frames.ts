@@ -95,7 +95,9 @@ export function reversalOf(composed: Composed, stan: number, nowMs: number): Com
 export function repeatOf(composed: Composed, nowMs: number): Composed {
   const { mti, fields } = composed
   const repeated = mti.slice(0, 3) + '1'
-  return fields[12] === undefined ? { mti: repeated, fields } : { mti: repeated, fields: { ...fields, 7: transmissionTime(nowMs) } }
+  return fields[12] === undefined
+    ? { mti: repeated, fields }
+    : { mti: repeated, fields: { ...fields, 7: transmissionTime(nowMs) } }
 }
 
 /** DE 90 names the original; on links that go by local time DE 12 and 13 of what follows are the original's. */
@@ -175,4 +177,3 @@ export function described({ mti, fields }: Composed): string {
   const wrong = fields[48] === undefined ? '' : ` ${fields[48]}`
   return `${mti} ${fields[3] ?? ''} #${Number(fields[11])}${follows} at ${fields[41] ?? ''}, card ..${(fields[2] ?? '').slice(-5)}, ${amount.toFixed(2)}${wrong}`
 }
-

@@ -92,7 +92,13 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   const overMidnight = plan.startMs % DAY_MS > 21 * HOUR_MS
   const model = new Model({ world, tables, cards, overMidnight })
   const postgres = new SimulatedPostgres({ world, database, weather: sqlWeather, traps, onStatement: () => model.readJournal() })
-  const redis = new SimulatedRedis({ world, redis: fake, weather: redisWeather, traps, onReserve: redisJudge(world, fake, tables) })
+  const redis = new SimulatedRedis({
+    world,
+    redis: fake,
+    weather: redisWeather,
+    traps,
+    onReserve: redisJudge(world, fake, tables),
+  })
   const processes = Array.from(
     { length: plan.processes },
     (_, index) => new SwitchProcess('ABC'.charAt(index), { world, config, postgres, redis, bug }),

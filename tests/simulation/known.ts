@@ -53,4 +53,3 @@ export function purseIdOf({ kind, card, original }: Known): number | undefined {
       return card.purses.cash
   }
 }
-

@@ -43,8 +43,7 @@ export class Model {
     this.#parts = parts
     for (const { id, balance, version, cycle } of parts.tables.purses.values())
       this.#purses.set(id, new ModelPurse(id, balance, version, cycle))
-    for (const card of parts.cards)
-      this.#cards.set(card.token, { card, stops: [], pinTries: 0, pinBlockedAt: Infinity })
+    for (const card of parts.cards) this.#cards.set(card.token, { card, stops: [], pinTries: 0, pinBlockedAt: Infinity })
     this.#read = parts.tables.journal.length
   }
 
@@ -73,8 +72,7 @@ export class Model {
   }
 
   cardGoodAgain(token: string): void {
-    for (const stop of this.#cards.get(token)?.stops ?? [])
-      if (stop.until === Infinity) stop.until = this.#parts.world.nowMs
+    for (const stop of this.#cards.get(token)?.stops ?? []) if (stop.until === Infinity) stop.until = this.#parts.world.nowMs
   }
 
   /** Reads what has become durable since it last looked. */
@@ -116,8 +114,7 @@ export class Model {
   /** When all is quiet: what terminals were told, and what the books say. */
   atTheEnd(): void {
     for (const known of this.#byKey.values()) {
-      if (known.reversalTold && this.owed(known) !== 0)
-        this.#fail(known, `was reversed, and ${this.owed(known)} is still owed`)
+      if (known.reversalTold && this.owed(known) !== 0) this.#fail(known, `was reversed, and ${this.owed(known)} is still owed`)
       this.#judgeClosed(known)
     }
     for (const { token } of this.#parts.cards) {
@@ -148,7 +145,10 @@ export class Model {
     const known = this.#byKey.get(forced ? row.key.slice(0, -2) : row.key)
     if (known === undefined) return world.fail(`a decision that no message asked for: ${row.key}`)
     this.#durableAt.set(row, world.nowMs)
-    world.note(() => `  durable: #${Number(known.composed.fields[11])} ${row.responseCode} ${row.approved / 100}${row.kind === 0 ? ' (tombstone)' : ''}`)
+    world.note(
+      () =>
+        `  durable: #${Number(known.composed.fields[11])} ${row.responseCode} ${row.approved / 100}${row.kind === 0 ? ' (tombstone)' : ''}`,
+    )
     const before = known.row
     if (forced) known.forced = row
     else known.row = row
@@ -177,7 +177,8 @@ export class Model {
       const purse = this.#purse(purseId)
       purse.balance += delta
       purse.held += held
-      if (version !== ++purse.version) this.#fail(known, `took version ${version} of purse ${purseId}, which is at ${purse.version}`)
+      if (version !== ++purse.version)
+        this.#fail(known, `took version ${version} of purse ${purseId}, which is at ${purse.version}`)
       if (purse.balance < 0 || purse.held < 0) this.#fail(known, `overdrew purse ${purseId}: ${purse.balance} and ${purse.held}`)
       if (balanceAfter !== purse.balance)
         this.#fail(known, `left ${balanceAfter} in purse ${purseId}, where ${purse.balance} should be`)
@@ -222,7 +223,9 @@ export class Model {
       case '51': {
         const units = known.kind === 'bread' ? planned.loaves : amount
         const wallet = known.kind === 'bread' && terminalOf(planned.terminalId).wallet
-        const short = purse.wasEver(since, ({ balance }) => balance < units) || (wallet && cash.wasEver(since, ({ balance }) => balance < amount))
+        const short =
+          purse.wasEver(since, ({ balance }) => balance < units) ||
+          (wallet && cash.wasEver(since, ({ balance }) => balance < amount))
         if (!short) this.#fail(known, `was declined for funds, and there was enough all the time: ${purse.least(since)}`)
         return
       }
@@ -259,7 +262,12 @@ export class Model {
     const row = original?.forced ?? original?.row
     if (original === undefined || row === undefined || !isApproval(row.responseCode)) return
     const wasThere = Date.parse(row.decidedAt) < known.firstArrivalMs
-    if (wasThere && !original.completed && original.card.token === known.card.token && this.#journaledBefore(row, known.firstArrivalMs))
+    if (
+      wasThere &&
+      !original.completed &&
+      original.card.token === known.card.token &&
+      this.#journaledBefore(row, known.firstArrivalMs)
+    )
       this.#fail({ original, ...known }, 'was told that its original is not there, and it was')
   }
 
@@ -282,8 +290,7 @@ export class Model {
 
   #reversalTold(original: Known, reversal: Known): void {
     original.reversalTold = true
-    if (this.owed(original) !== 0)
-      this.#fail(reversal, `was answered, and ${this.owed(original)} of its original is still owed`)
+    if (this.owed(original) !== 0) this.#fail(reversal, `was answered, and ${this.owed(original)} of its original is still owed`)
   }
 
   #judgeClosed(known: Known): void {

@@ -177,7 +177,13 @@ function giveBack(original: Known, paid: AuthorizationRow, row: AuthorizationRow
 }
 
 /** A refund, deposit or credit is undone: from what is there as far as it goes, the rest from suspense. */
-function takeBack(known: Known, original: Known, paid: AuthorizationRow, row: AuthorizationRow, purses: Purses): ModelPosting | string {
+function takeBack(
+  known: Known,
+  original: Known,
+  paid: AuthorizationRow,
+  row: AuthorizationRow,
+  purses: Purses,
+): ModelPosting | string {
   const root = original.original
   const price = root?.kind === 'bread' ? RULES.loafPrice : 1
   const units = row.approved / price
@@ -187,7 +193,8 @@ function takeBack(known: Known, original: Known, paid: AuthorizationRow, row: Au
   const purse = purses(row.purseId ?? 0)
   const couldPay = price === 1 && root?.kind !== 'ration' && root?.kind !== 'points'
   const got = paid.approved - (paid.fromSuspense ?? 0)
-  if (couldPay && lent > 0 && covered < Math.min(purse.least(known.firstArrivalMs), got, units)) return 'was lent what the purse had'
+  if (couldPay && lent > 0 && covered < Math.min(purse.least(known.firstArrivalMs), got, units))
+    return 'was lent what the purse had'
   if (root?.kind === 'bread') purse.marks |= row.marks ?? 0
   original.givenBack += row.approved
   original.linked++
@@ -213,6 +220,5 @@ function secondMove(row: AuthorizationRow, delta: number): Move {
 }
 
 function dayOf(original: Known): string {
-  return new Date((original.row?.decidedAt ?? '1970-01-01T00:00:00Z')).toISOString().slice(0, 10)
+  return new Date(original.row?.decidedAt ?? '1970-01-01T00:00:00Z').toISOString().slice(0, 10)
 }
-

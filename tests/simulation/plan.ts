@@ -58,7 +58,12 @@ export type PlannedFault = { readonly what: 'fault'; readonly id: number; readon
       readonly lateMs: number
       readonly forMs: number
     }
-  | { readonly kind: 'sqlStorm' | 'redisStorm' | 'netStorm'; readonly process: number | undefined; readonly forMs: number; readonly storm: Storm }
+  | {
+      readonly kind: 'sqlStorm' | 'redisStorm' | 'netStorm'
+      readonly process: number | undefined
+      readonly forMs: number
+      readonly storm: Storm
+    }
   | { readonly kind: 'postgresDown' | 'postgresStalls' | 'redisDown'; readonly forMs: number }
   | { readonly kind: 'redisFlush' }
   | { readonly kind: 'redisRestart'; readonly ageMs: number | undefined }
@@ -156,15 +161,18 @@ function messagesOf(random: Random, processes: number, cards: number, untilMs: n
     const original = shared !== undefined && ORIGINALS[drawn]?.includes(shared.kind) === true ? shared : named
     const kind = ORIGINALS[drawn] !== undefined && original === undefined ? 'purchase' : drawn
     const before = kind === 'reversal' && original !== undefined && random.chance(0.15)
-    const atMs = original !== undefined && original === shared && twin !== undefined
-      ? twin.atMs + random.between(0, 4)
-      : before
-      ? Math.max(0, original.atMs - random.between(0, 300))
-      : (original?.atMs ?? random.between(0, untilMs)) + (original === undefined ? 0 : followsAfter(random, kind))
+    const atMs =
+      original !== undefined && original === shared && twin !== undefined
+        ? twin.atMs + random.between(0, 4)
+        : before
+          ? Math.max(0, original.atMs - random.between(0, 300))
+          : (original?.atMs ?? random.between(0, untilMs)) + (original === undefined ? 0 : followsAfter(random, kind))
     const card = original?.card ?? (random.chance(0.6) ? hot : random.between(0, cards - 1))
     const subsidised = kind === 'bread' || kind === 'breadAdvice' || kind === 'ration' || kind === 'points'
     const classes = AT[original === undefined || kind === 'completion' ? kind : original.kind]
-    const terminals = simulatedTerminals.filter((terminal) => classes.includes(terminal.class)).map(({ terminalId }) => terminalId)
+    const terminals = simulatedTerminals
+      .filter((terminal) => classes.includes(terminal.class))
+      .map(({ terminalId }) => terminalId)
     const terminalId = original?.terminalId ?? random.pick(terminals)
     const loaves = random.pick([5, 10, 15, 20])
     messages.push({
@@ -214,7 +222,11 @@ const ORIGINALS: Partial<Record<MessageKind, readonly MessageKind[]>> = {
   reversal: REVERSIBLE,
 }
 
-function originalFor(random: Random, messages: readonly PlannedMessage[], kinds: readonly MessageKind[]): PlannedMessage | undefined {
+function originalFor(
+  random: Random,
+  messages: readonly PlannedMessage[],
+  kinds: readonly MessageKind[],
+): PlannedMessage | undefined {
   const candidates = messages.filter(({ kind }) => kinds.includes(kind))
   return candidates.length === 0 ? undefined : random.pick(candidates)
 }
@@ -261,7 +273,8 @@ function faultsOf(random: Random, processes: number, cards: number, untilMs: num
     lateMs: random.chance(0.5) ? random.between(0, 20) : random.between(8_000, 16_000),
     forMs: random.between(20, 4_000),
   }))
-  if (!late) add(0.7, () => ({ kind: 'clock', process: process(), forMs: 0, byMs: random.between(-CLOCK_JUMP_MAX_MS, CLOCK_JUMP_MAX_MS) }))
+  if (!late)
+    add(0.7, () => ({ kind: 'clock', process: process(), forMs: 0, byMs: random.between(-CLOCK_JUMP_MAX_MS, CLOCK_JUMP_MAX_MS) }))
   add(2, () => ({ kind: 'sqlStorm', process: anyProcess(), forMs: random.between(200, 6_000), storm: sqlStorm(random) }))
   add(1.5, () => ({ kind: 'redisStorm', process: anyProcess(), forMs: random.between(200, 6_000), storm: redisStorm(random) }))
   add(1.5, () => ({ kind: 'netStorm', process: anyProcess(), forMs: random.between(200, 6_000), storm: netStorm(random) }))

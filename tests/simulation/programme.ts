@@ -67,7 +67,18 @@ interface ProgrammeVersion {
 }
 
 /** Two terminals of the links whose repeats keep DE 7, and of the others. */
-const TERMINALS = ['POS00001', 'POS00002', 'POS00006', 'GRO00001', 'BAK00001', 'BAK00002', 'ATM00001', 'ATM00002', 'PST00001', 'TRF00001']
+const TERMINALS = [
+  'POS00001',
+  'POS00002',
+  'POS00006',
+  'GRO00001',
+  'BAK00001',
+  'BAK00002',
+  'ATM00001',
+  'ATM00002',
+  'PST00001',
+  'TRF00001',
+]
 const LOCAL_TERMINALS: readonly string[] = ['POS00002', 'POS00006']
 
 export interface SimulatedTerminal extends TerminalRow {

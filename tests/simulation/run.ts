@@ -69,7 +69,9 @@ async function report(plan: Plan, failure: string): Promise<void> {
     return
   }
   const messages = small.plan.events.filter(({ what }) => what === 'message').length
-  say(`${small.plan.processes} processes, ${messages} messages, ${small.plan.events.length - messages} faults (${small.tried} tried):`)
+  say(
+    `${small.plan.processes} processes, ${messages} messages, ${small.plan.events.length - messages} faults (${small.tried} tried):`,
+  )
   for (const line of lines) say(`  ${line}`)
   say(`again: npm run -s simulate -- --seed ${plan.seed}${bug === undefined ? '' : ` --bug ${bug.name}`}`)
 }

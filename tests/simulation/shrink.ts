@@ -28,7 +28,7 @@ export async function shrink(failing: Plan, failure: string, bug: PlantedBug | u
   }
   const first = await carryOut(failing, bug)
   await attempt({ ...failing, events: failing.events.filter(({ atMs }) => atMs <= first.failedAtMs) })
-  for (let parts = 2; tried < triesMax; ) {
+  for (let parts = 2; tried < triesMax;) {
     const { events } = best.plan
     const size = Math.ceil(events.length / parts)
     let smaller = false

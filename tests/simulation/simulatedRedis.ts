@@ -192,7 +192,10 @@ class SimulatedLink implements RedisLink {
     const { runs } = this.#server
     const fate = weather.fate(this.#life.name, world.nowMs, random)
     const arrives = random.chance(0.5)
-    const arrivesAt = Math.max(this.#lastArrivalMs, world.nowMs + 0.05 + random.fraction() * (fate === 'slow' ? 4_000 : this.#pace))
+    const arrivesAt = Math.max(
+      this.#lastArrivalMs,
+      world.nowMs + 0.05 + random.fraction() * (fate === 'slow' ? 4_000 : this.#pace),
+    )
     const replyMs = 0.05 + random.fraction() * this.#pace
     this.#lastArrivalMs = arrivesAt
     this.#waiting.add(reject)

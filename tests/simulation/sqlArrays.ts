@@ -8,7 +8,7 @@ export function readArray(literal: unknown): (string | null)[] | undefined {
     throw new SyntaxError(`not an array literal: ${String(literal)}`)
   const elements: (string | null)[] = []
   if (literal === '{}') return elements
-  for (let at = 1; at < literal.length; ) {
+  for (let at = 1; at < literal.length;) {
     if (literal[at] === '"') {
       let text = ''
       for (at++; literal[at] !== '"'; at++) {

@@ -120,7 +120,14 @@ export class SwitchProcess {
     })
   }
 
-  async #serve(life: Life, clock: Clock, log: Logger, ledger: Ledger, hotState: HotState, fill: () => Promise<void>): Promise<void> {
+  async #serve(
+    life: Life,
+    clock: Clock,
+    log: Logger,
+    ledger: Ledger,
+    hotState: HotState,
+    fill: () => Promise<void>,
+  ): Promise<void> {
     const { config, world, bug } = this.#parts
     await ledger.open()
     await hotState.open()
