@@ -91,6 +91,23 @@ export const BUGS: readonly PlantedBug[] = [
   },
 ]
 
+/** A seed whose history shows each of them, and is clean without it. */
+export const FOUND_BY: Readonly<Record<string, number>> = {
+  'answer-before-commit': 1,
+  'forget-tombstone': 1,
+  'release-on-unknown': 36,
+  'drop-balance-guard': 3,
+  'drop-gate': 2,
+  'drop-linked-guard': 28,
+  'believe-redis': 19,
+  'confirm-out-of-order': 1,
+  'epoch-not-compared': 3,
+  'new-key-on-resend': 8,
+  'repeat-by-new-time': 1,
+  'pin-counted-late': 8,
+  'sweep-not-found': 584,
+}
+
 class HastyLedger extends Ledger {
   override submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
     if (item.movement === null || item.approved === 0) {

@@ -37,6 +37,8 @@ export class FakeRedis {
   readonly #now: () => number
   #contents: Contents = { values: new Map(), reservations: new Map() }
   readonly #loaded = new Set<string>()
+  /** Keys that something was set aside under since it was another Redis or had another epoch, for whoever looks at what is left. */
+  readonly everReserved = new Set<string>()
 
   constructor(now: () => number) {
     this.#now = now
@@ -53,9 +55,11 @@ export class FakeRedis {
 
   restore(contents: Contents): void {
     this.#contents = contents
+    this.everReserved.clear()
   }
 
   flush(): void {
+    this.everReserved.clear()
     this.#contents = { values: new Map(), reservations: new Map() }
   }
 
@@ -133,6 +137,7 @@ export class FakeRedis {
     const known = this.#text(epochKey)
     if (known !== undefined && Number(known) >= Number(epoch)) return Number(known)
     this.#contents.reservations.delete(reservationsKey)
+    this.everReserved.clear()
     this.#set(epochKey, epoch)
     return Number(epoch)
   }
@@ -198,7 +203,11 @@ export class FakeRedis {
       return purse?.[EPOCH] === Number(epoch) ? purse : undefined
     }
     for (const [index, item] of settlements.entries()) this.#settle(held, purseOf(index), item)
-    return reservations.map((item, index) => reserve(held, purseOf(settlements.length + index), item))
+    return reservations.map((item, index) => {
+      const outcome = reserve(held, purseOf(settlements.length + index), item)
+      if (outcome === 0) this.everReserved.add(String(item[0]))
+      return outcome
+    })
   }
 
   #settle(held: Map<string, Held>, purse: number[] | undefined, item: readonly (string | number)[]): void {

@@ -217,7 +217,7 @@ export class Model {
     const group: Group = known.kind === 'withdrawal' ? 'withdrawal' : 'spending'
     switch (code) {
       case '41':
-        // A copy of the card may be old: design.md lets that cost a false decline, and nothing else. Cards are told to Redis by another part.
+        // A copy of the card may be old: the design lets that cost a false decline, and nothing else. Cards are told to Redis by another part.
         if (card.stops.length === 0) this.#fail(known, 'was told that the card is stopped, and it was not')
         return
       case '51': {

@@ -11,8 +11,8 @@ export interface PostgresParts {
   readonly database: FakePostgres
   readonly weather: Weather
   readonly traps: Traps
-  /** Called after each statement that was carried out. */
-  readonly onStatement: (name: string) => void
+  /** Called after each statement that was carried out, for a process that may have died since. */
+  readonly onStatement: (sender: Life) => void
 }
 
 interface Session {
@@ -138,7 +138,7 @@ export class SimulatedPostgres {
       if (!this.#up) return new Error('Connection terminated')
       try {
         const result = this.#parts.database.execute(name, values)
-        this.#parts.onStatement(name)
+        this.#parts.onStatement(life)
         if (name === 'commit_batch') traps.reached(life.name, 'committed')
         return result
       } catch (error) {
