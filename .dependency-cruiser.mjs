@@ -15,15 +15,16 @@ const LAYERS = [
   'programme',
   'settlement',
   'admin',
+  'workers',
   'local',
   'cli',
 ]
 /** What anything may import; they import nothing but each other. */
 const SHARED =
-  '^src/(assert|card|clock|config|log|metrics|money|noticeTemplates|personalData|programmeParameters|securityParameters|settings|stage)\\.ts$'
+  '^src/(assert|card|clock|config|diskWatch|log|metrics|money|noticeTemplates|personalData|programmeParameters|securityParameters|settings|stage)\\.ts$'
 /** What only wires parts together; nothing in a folder imports it. `local` starts it, and `admin` and `cli` call it. */
 const WIRING =
-  '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|pinTurns|reconciler|terminalGate|upkeep)\\.ts$'
+  '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|pinTurns|reconciler|terminalGate|upkeep|watchResources)\\.ts$'
 
 const upward = LAYERS.slice(0, -1).map((layer, index) => ({
   name: `${layer}-imports-upward`,
@@ -70,6 +71,7 @@ const configuration = {
     only('decision-has-redis', 'node_modules/ioredis/', '^src/decision/'),
     only('ledger-has-postgres', 'node_modules/(pg|pg-copy-streams|node-pg-migrate)/', '^src/ledger/'),
     only('security-has-pkcs11', 'node_modules/pkcs11js/', '^src/security/'),
+    only('workers-has-processes', '^(node:)?cluster$', '^src/workers/'),
     only('admin-has-http', 'node_modules/(fastify|@fastify/[^/]+)/', '^src/admin/'),
   ],
   options: {

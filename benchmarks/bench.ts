@@ -65,6 +65,7 @@ async function benchPrivate(options: BenchOptions): Promise<Outcome> {
     },
     profileDirectory,
     securities: securitiesOf(options),
+    workers: options.workers,
   })
   try {
     const before = options.pgbench ? await pgbench(stack, request) : undefined

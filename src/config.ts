@@ -69,12 +69,20 @@ const DEVELOPMENT_LOOKUP_KEY = 'sarf development look-up key, not secret'
 
 /**
  * @param environment normally `process.env`; what it sets wins over the files
+ * @param workers as a command's option says it; wins over both
  * @throws ConfigError
  */
-export function loadConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function loadConfig(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  workers: string | undefined = environment['SARF_WORKERS'],
+): Config {
   const settingsFile = environment['SARF_CONFIG'] ?? fileURLToPath(new URL('sarf.json', configFolder))
   const programmeFile = environment['SARF_PROGRAMME'] ?? fileURLToPath(new URL('programme.json', configFolder))
-  const settings = check(SettingsSchema, withEnvironment(read(SettingsSchema, settingsFile), environment), 'the environment')
+  const settings = check(
+    SettingsSchema,
+    withEnvironment(read(SettingsSchema, settingsFile), environment, workers),
+    'the environment',
+  )
   const programme = programmeOf(readJson(programmeFile))
   if (typeof programme === 'string') throw new ConfigError(`${programmeFile}: ${programme}`)
   const securityFile = environment['SARF_SECURITY'] ?? fileURLToPath(new URL('security.json', configFolder))
@@ -238,7 +246,11 @@ function withPaths(link: LinkConfig, folder: string): LinkConfig {
   return { ...link, tls: { ...link.tls, ...files } }
 }
 
-function withEnvironment(settings: Settings, environment: Readonly<Record<string, string | undefined>>): Settings {
+function withEnvironment(
+  settings: Settings,
+  environment: Readonly<Record<string, string | undefined>>,
+  workers: string | undefined,
+): Settings {
   const port = (name: string, otherwise: number): number => {
     const text = environment[name]
     if (text === undefined) return otherwise
@@ -246,8 +258,11 @@ function withEnvironment(settings: Settings, environment: Readonly<Record<string
     if (!/^\d{1,5}$/.test(text) || value > 65535) throw new ConfigError(`${name} must be a port from 0 to 65535, not "${text}"`)
     return value
   }
+  if (workers !== undefined && (!/^\d{1,2}$/.test(workers) || Number(workers) < 1 || Number(workers) > 64))
+    throw new ConfigError(`SARF_WORKERS (--workers) must be a number from 1 to 64, not "${workers}"`)
   return {
     ...settings,
+    workers: { ...settings.workers, count: workers === undefined ? settings.workers.count : Number(workers) },
     host: environment['SARF_HOST'] ?? settings.host,
     ...(environment['SARF_LOG_LEVEL'] === undefined ? {} : { logLevel: environment['SARF_LOG_LEVEL'] as Settings['logLevel'] }),
     http: { ...settings.http, port: port('SARF_PORT_HTTP', settings.http.port) },

@@ -28,6 +28,10 @@ export interface LogFields {
   readonly elapsedMs?: number
   readonly path?: string
   readonly offset?: number
+  /** Slot of a worker process. */
+  readonly worker?: number
+  readonly pid?: number
+  readonly delayMs?: number
 }
 
 /** The allow list as it is applied, with the type that each may have. */
@@ -47,6 +51,9 @@ const ALLOWED: Readonly<Record<keyof LogFields, 'string' | 'number'>> = {
   elapsedMs: 'number',
   path: 'string',
   offset: 'number',
+  worker: 'number',
+  pid: 'number',
+  delayMs: 'number',
 }
 
 export interface Logger {
@@ -60,12 +67,17 @@ export interface Logger {
  * JSON lines on stderr, so that stdout stays with what a command was asked for.
  *
  * @param destination elsewhere than stderr: for tests
+ * @param base in every line
  */
-export function createLogger(level: string, destination: DestinationStream = pino.destination({ dest: 2, sync: false })): Logger {
+export function createLogger(
+  level: string,
+  destination: DestinationStream = pino.destination({ dest: 2, sync: false }),
+  base: Pick<LogFields, 'worker'> = {},
+): Logger {
   return pino(
     {
       level,
-      base: null,
+      base,
       hooks: {
         // Asked for the levels that are written only.
         logMethod([fields, message]: unknown[], write) {

@@ -1,9 +1,10 @@
 /** Starts the switch and drains it; wires everything by hand. Run as a program it is the container's command. */
-import { startHttpServer, type HttpServer } from './admin/httpServer.ts'
+import { fileURLToPath } from 'node:url'
+import { startHttpServer, type HttpServer, type SchemaCompilation } from './admin/httpServer.ts'
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
 import { elapsed, systemClock, type Clock } from './clock.ts'
-import { ConfigError, loadConfig, readCertificates, type Certificates, type Config } from './config.ts'
+import { ConfigError, readCertificates, type Certificates, type Config } from './config.ts'
 import type { LinkConfig } from './settings.ts'
 import { HotState } from './decision/hotState.ts'
 import { keyProblems } from './security/configuredKeys.ts'
@@ -40,7 +41,11 @@ import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
+import { InFlight } from './transport/inFlight.ts'
 import { listen, type Listener } from './transport/listener.ts'
+import { watchResources } from './watchResources.ts'
+import { runProgram } from './workers/program.ts'
+import type { Seat } from './workers/seat.ts'
 
 export interface RunningSwitch {
   readonly addresses: readonly { readonly name: string; readonly port: number }[]
@@ -48,14 +53,23 @@ export interface RunningSwitch {
   drain(): Promise<void>
   /** Reads the certificates of all links again, for handshakes from now on. @throws ConfigError; the old ones stay in use then */
   renewCertificates(): void
+  /** Whether new connections are for this process or, among workers, for the others only; those that are open go on. */
+  takeConnections(taking: boolean): void
 }
 
 export interface SwitchOptions {
   readonly log?: Logger
   readonly clock?: Clock
+  /** Households of the demo programme that is made where there is none, outside production. Absent: 1000. */
+  readonly demoHouseholds?: number
+  /** Of the HTTP API. Absent: at start. */
+  readonly schemas?: SchemaCompilation
+  /** No other living process of this machine has it: what a process keeps on disk is named by it (src/workers/primary.ts). Absent: 1. */
+  readonly slot?: number
+  /** Absent: this process is alone. */
+  readonly workers?: Seat
 }
 
-/** Households of the demo programme that is made where there is none, outside production. */
 const DEMO_HOUSEHOLDS = 1000
 const PARTITION_CHECK_MS = 3_600_000
 /** There is one shard so far: see spec/adr/0003. */
@@ -63,7 +77,7 @@ const SHARD = 0
 
 /** @throws ConfigError, or the error of the port or server that could not be had; nothing is left running then */
 export async function startSwitch(given: Config, options: SwitchOptions = {}): Promise<RunningSwitch> {
-  const { clock = systemClock, log = createLogger(given.logLevel) } = options
+  const { clock = systemClock, log = createLogger(given.logLevel), demoHouseholds = DEMO_HOUSEHOLDS, schemas, workers } = options
   // Whoever is given it sees the versions that are stored while it runs.
   const programme = new ProgrammeRegistry({
     ...given.registry,
@@ -80,7 +94,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   if (!config.production) {
     const { lookupKey, security } = config
     await seedProgramme(config.databaseUrl, {
-      households: DEMO_HOUSEHOLDS,
+      households: demoHouseholds,
       lookupKey,
       programme,
       security,
@@ -96,6 +110,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     clock,
     log,
     onBatch: metrics.batch('commit'),
+    onConnected: () => void hotState.recheck(),
   })
   let preloaded: Promise<void> | undefined
   const hurryUntilMs = clock.now() + config.redis.preloadMs
@@ -165,10 +180,13 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const eventNotices = new EventNotices({ config, desk, final: () => events.final, clock, log })
   const stopPartitions = keepPartitions(ledger, config, clock, log)
   watchQueues(metrics, authorizer, ledger, hotState)
+  watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
+  const stopWatching = watchResources(metrics, { ...config.ledger, ...config.watch, url: config.databaseUrl, clock, log })
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
+  const inFlight = new InFlight(config.transport)
   let http: HttpServer | undefined
   let jobs: Jobs | undefined
   const stop = async (): Promise<void> => {
@@ -183,6 +201,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
     stopPartitions()
+    await stopWatching()
     regions.stop()
     programme.stop()
     linkKeys.stop()
@@ -197,10 +216,10 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     const hotCards = new HotCards({ config, desk, clock, log })
     const parts = { config, authorizer, macGate, network, hotCards, reconciler, clock, log }
     for (const [index, link] of config.links.entries()) {
-      listeners.push(await listenOn(link, certificates[index], parts, config, log, metrics))
+      listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight }))
     }
     await events.start()
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics, desk, vault, hsm, events })
+    http = await startHttpServer({ ...parts, ledger, hotState, metrics, workers, desk, vault, hsm, events, schemas })
   } catch (error) {
     await stop()
     throw error
@@ -223,6 +242,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       { name: 'http', port: http.port },
     ],
     drain: stop,
+    takeConnections: (taking) => {
+      for (const listener of [...listeners, http]) listener.takeConnections(taking)
+    },
     renewCertificates: () => {
       // All are read before any is used.
       const renewed = config.links.map(readCertificates)
@@ -252,11 +274,9 @@ function developmentVault({ security }: Config): DataVault {
 function listenOn(
   link: LinkConfig,
   certificates: Certificates | undefined,
-  parts: MessageParts,
-  config: Config,
-  log: Logger,
-  metrics: Metrics,
+  parts: MessageParts & { readonly config: Config; readonly metrics: Metrics; readonly inFlight: InFlight },
 ): Promise<Listener> {
+  const { config, log, metrics, inFlight } = parts
   const spec = messageSpec(link.spec)
   const bindTerminals = link.bindTerminals === true
   return listen({
@@ -266,6 +286,7 @@ function listenOn(
     certificates,
     log,
     metrics: metrics.ofLink(link.name),
+    inFlight,
     onFrame: (payload, exchange) => {
       const origin = { link: link.name, certificate: exchange.peer.certificate?.fingerprint, bindTerminals, macKey: undefined }
       answerMessage(parts, link, spec, payload, origin, (outcome) => {
@@ -295,9 +316,21 @@ function keepPartitions(ledger: Ledger, config: Config, clock: Clock, log: Logge
 function watchQueues(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, hotState: HotState): void {
   metrics.watch('sarf_under_way', 'Transactions that have not been answered yet', () => authorizer.underWay)
   metrics.watch('sarf_ledger_queue', 'Items submitted to the ledger and not yet told their outcome', () => ledger.queued)
-  metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available))
-  metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up))
-  metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0)
+  metrics.watch('sarf_ledger_up', '1 while the ledger can commit', () => Number(ledger.available), 'min')
+  metrics.watch('sarf_redis_up', '1 while Redis is connected and its epoch agreed', () => Number(hotState.up), 'min')
+  metrics.watch('sarf_redis_epoch', 'Epoch of the hot state; 0 while it is down', () => hotState.epoch ?? 0, 'min')
+}
+
+/** How near the queues are to what they hold; past it the answer is 91 at once. */
+function watchRoom(metrics: Metrics, authorizer: Authorizer, ledger: Ledger, config: Config): void {
+  const { queueMax } = config.authorization
+  metrics.watch(
+    'sarf_queue_share',
+    'Transactions under way, of the most that may be',
+    () => authorizer.underWay / queueMax,
+    'max',
+  )
+  metrics.watch('sarf_ledger_wait_seconds', 'Wait of what is sent to the ledger next', () => ledger.waitMs / 1000, 'max')
 }
 
 function watchEvents(metrics: Metrics, events: EventHub, follower: CardFollower): void {
@@ -305,41 +338,14 @@ function watchEvents(metrics: Metrics, events: EventHub, follower: CardFollower)
     'sarf_event_lag_seconds',
     'For how long events have waited for a SQL transaction before them',
     () => events.lagSeconds,
+    'max',
   )
-  metrics.watch('sarf_card_follower_lag_seconds', 'Time since Redis had followed all changes of cards', () => follower.lagSeconds)
+  metrics.watch(
+    'sarf_card_follower_lag_seconds',
+    'Time since Redis had followed all changes of cards',
+    () => follower.lagSeconds,
+    'max',
+  )
 }
 
-if (import.meta.main) {
-  try {
-    const config = loadConfig()
-    const started: { running?: RunningSwitch } = {}
-    // From the beginning on: without a listener the signal would end the process.
-    if (config.links.some(({ tls }) => tls !== undefined)) process.on('SIGHUP', () => renew(started.running))
-    const running = (started.running = await startSwitch(config))
-    const stop = (): void => {
-      running.drain().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          process.stderr.write(`sarf: ${errorText(error)}\n`)
-          process.exit(1)
-        },
-      )
-    }
-    process.once('SIGTERM', stop)
-    process.once('SIGINT', stop)
-  } catch (error) {
-    process.stderr.write(`sarf: ${error instanceof ConfigError ? error.message : errorText(error)}\n`)
-    process.exit(1)
-  }
-}
-
-/** What is not good is not used. One that is still starting may have read the old ones: it has to be told again. */
-function renew(running: RunningSwitch | undefined): void {
-  try {
-    if (running === undefined) throw new ConfigError('the switch is still starting; send SIGHUP again when it has')
-    running.renewCertificates()
-    process.stderr.write('sarf: certificates were read again\n')
-  } catch (error) {
-    process.stderr.write(`sarf: the old certificates stay in use: ${errorText(error)}\n`)
-  }
-}
+if (import.meta.main) await runProgram(fileURLToPath(import.meta.url), startSwitch)

@@ -24,6 +24,8 @@ interface LinkMetrics {
   frameReceived(bytes: number): void
   frameRejected(reason: string): void
   answered(): void
+  connectionDropped(why: string): void
+  heldBack(): void
 }
 
 export class Metrics implements AuthorizationMetrics, EventMetrics {
@@ -41,6 +43,16 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
   readonly #handshakes = this.#counter('sarf_handshakes_failed_total', 'Connections that ended in their TLS handshake, by link', [
     'link',
   ])
+  readonly #dropped = this.#counter(
+    'sarf_connections_dropped_total',
+    'Connections that sent nothing wrong and were ended or not let in, by link and why: refused, made_room, idle, stalled',
+    ['link', 'why'],
+  )
+  readonly #heldBack = this.#counter(
+    'sarf_connections_held_back_total',
+    'How often a connection was not read from because it had more than its share of what is in flight, by link',
+    ['link'],
+  )
   readonly #told = this.#counter('sarf_events_told_total', 'Events that were told, by the way they went', ['way'])
   readonly #deliveries = this.#counter('sarf_webhook_deliveries_total', 'Requests to webhooks, by what became of them', [
     'result',
@@ -96,6 +108,7 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
     const connections = this.#connections.labels(link)
     const handshakes = this.#handshakes.labels(link)
     const received = frames('received')
+    const heldBack = this.#heldBack.labels(link)
     return {
       connectionOpened: () => {
         connections.inc()
@@ -111,17 +124,41 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
         this.#frames.inc({ link, result: reason })
       },
       answered: frames('answered'),
+      connectionDropped: (why) => {
+        this.#dropped.inc({ link, why })
+      },
+      heldBack: () => {
+        heldBack.inc()
+      },
     }
   }
 
-  /** A value that is read when somebody asks. */
-  watch(name: string, help: string, read: () => number): void {
+  /**
+   * A value that is read when somebody asks.
+   *
+   * @param ofWorkers what several worker processes come to: the worst of a state, the sum of what each has some of
+   */
+  watch(name: string, help: string, read: () => number, ofWorkers: 'sum' | 'min' | 'max' = 'sum'): void {
     new Gauge({
       name,
       help,
+      aggregator: ofWorkers,
       registers: [this.registry],
       collect() {
         this.set(read())
+      },
+    })
+  }
+
+  /** The same for several of a kind, each by its name. */
+  watchEach(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect() {
+        for (const [one, value] of Object.entries(read())) this.set({ [label]: one }, value)
       },
     })
   }

@@ -80,8 +80,14 @@ const TransportSchema = Type.Object(
     idleMs: count(10, 86_400_000),
     connectionsPerAddressMax: count(1, 100_000),
     inFlightPerConnectionMax: count(1, 100_000),
+    /** Over all links; beyond it each connection has an equal share, and those with more are not read from until they have less. */
+    inFlightMax: count(1, 1_000_000),
+    /** What a connection may always have, however many others there are. */
+    inFlightShareMin: count(1, 1000),
     /** A peer that does not read its answers is paused above this many unsent bytes. */
     unsentBytesMax: count(1024, 100_000_000),
+    /** A peer that takes nothing of its answers for so long is dropped. */
+    stalledMs: count(10, 3_600_000),
   },
   closed,
 )
@@ -281,6 +287,31 @@ export const SettingsSchema = Type.Object(
         rowBytesMax: count(64, 65_536),
         chunkRows: count(1, 5000),
         arrivesWithinMs: count(1000, 3_600_000),
+      },
+      closed,
+    ),
+    /** What a switch depends on is looked at so often, for measurements (spec/operations.md). */
+    watch: Type.Object(
+      {
+        everyMs: count(100, 3_600_000),
+        /** Directories on disks whose room is measured, by the name that measurements give them. */
+        directories: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9-]{0,30}$' }), Type.String({ minLength: 1 })),
+      },
+      closed,
+    ),
+    /** Processes that share the ports: `--workers`. Every limit in this file is one process's. */
+    workers: Type.Object(
+      {
+        /** 1: this process alone, without a primary process. SARF_WORKERS and --workers win. */
+        count: count(1, 64),
+        /** One that died is started again after `restartMs`, then twice as long each time; from the beginning again once it has lived for `steadyMs`. */
+        restartMs: count(1, 3_600_000),
+        restartMaxMs: count(1, 3_600_000),
+        steadyMs: count(0, 86_400_000),
+        /** So many in a row that end before they take messages, while nobody else takes any, end it all. */
+        startsMax: count(1, 1000),
+        /** One that does not take messages by then is ended; redis.preloadMs, for which it may fill Redis, come on top. */
+        startMs: count(1000, 3_600_000),
       },
       closed,
     ),

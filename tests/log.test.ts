@@ -38,6 +38,9 @@ describe('the log', () => {
       elapsedMs: 1.5,
       path: 'DE 4',
       offset: 20,
+      worker: 2,
+      pid: 4711,
+      delayMs: 200,
     }
     log.warn(fields, 'said')
     expect(lines()).toEqual([{ level: 40, time: expect.any(Number) as number, msg: 'said', ...fields }])

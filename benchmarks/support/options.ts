@@ -20,6 +20,7 @@ export interface BenchOptions {
   readonly spec: SpecName
   readonly cards: number
   readonly seed: number
+  readonly workers: number
   readonly target: { readonly host: string; readonly port: number } | undefined
   readonly database: string | undefined
   readonly json: boolean
@@ -63,6 +64,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     .addOption(new Option('--spec <name>', 'dialect; it also picks the link').choices(SPEC_NAMES).default('ascii'))
     .option('--cards <count>', `households in the programme (default: ${CARDS_PRIVATE}, with --target ${CARDS_TARGET})`, cards)
     .option('--seed <number>', 'of the random choice of cards and amounts', count(0, 2_147_483_647), 1)
+    .option('--workers <count>', 'processes of the switch', count(1, 64), 1)
     .option('--target <host:port>', 'a switch that runs already, instead of a stack of its own', target)
     .option('--database <url>', 'with --target: its Postgres, for the check against the ledger')
     .option('--json', 'print one JSON object on stdout and nothing else', false)

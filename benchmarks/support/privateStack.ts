@@ -21,6 +21,8 @@ export interface PrivateStackOptions extends PrivateServersOptions {
   readonly profileDirectory: string | undefined
   /** Each once. */
   readonly securities: readonly SecurityName[]
+  /** Processes of each switch; absent: 1. */
+  readonly workers?: number
 }
 
 export interface PrivateStack {
@@ -28,6 +30,8 @@ export interface PrivateStack {
   readonly databaseUrl: string
   /** Of the switch that demands so much, by the link's name. @throws RangeError where it was not started */
   portsOf(security: SecurityName): Readonly<Record<string, number>>
+  /** Of the first switch, or of its primary process. */
+  readonly switchPid: number | undefined
   /** CPU seconds so far, by part; empty where the system does not say. */
   cpu(): Readonly<Record<string, number>>
   /** Drains every switch; what it had under way is committed or given up then. */
@@ -52,7 +56,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
     try {
       for (const security of options.securities) {
         options.onStep(`starting the switch${options.securities.length === 1 ? '' : ` for security ${security}`}`)
-        switches.set(security, await startSwitch(servers, options.profileDirectory, security))
+        switches.set(security, await startSwitch(servers, options, security))
       }
     } catch (error) {
       await endAll()
@@ -69,6 +73,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
         if (own === undefined) throw new RangeError(`no switch for security ${security}`)
         return own.ports
       },
+      switchPid: Object.values(pids)[0],
       cpu: () => cpuSeconds({ ...pids, Postgres: postgres.pid, Redis: redis.pid }),
       stopSwitch: endAll,
       async stop() {
@@ -89,20 +94,22 @@ interface OwnSwitch {
 
 async function startSwitch(
   { directory, postgres, redis, config }: PrivateServers,
-  profileDirectory: string | undefined,
+  { profileDirectory, workers = 1 }: PrivateStackOptions,
   security: SecurityName,
 ): Promise<OwnSwitch> {
   const ports: Record<string, number> = {}
   for (const { name } of config.links) ports[name] = await freePort()
-  const settings = Object.entries({ ...ports, http: await freePort() }).map(([name, port]): [string, string] => [
+  const httpPort = await freePort()
+  const settings = Object.entries({ ...ports, http: httpPort }).map(([name, port]): [string, string] => [
     portSetting(name),
     String(port),
   ])
   const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
   if (profileDirectory !== undefined) mkdirSync(profileDirectory, { recursive: true })
+  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
   const logFile = join(directory, `switch-${security}.log`)
   const log = openSync(logFile, 'a')
-  const child = spawn(process.execPath, [...profiling, fileURLToPath(new URL('../../src/main.ts', import.meta.url))], {
+  const child = spawn(process.execPath, [...profiling, main, '--workers', String(workers)], {
     env: cleanEnvironment({
       ...Object.fromEntries(settings),
       DATABASE_URL: postgres.url,
@@ -118,7 +125,8 @@ async function startSwitch(
   closeSync(log)
   for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
     if (hasEnded(child)) throw new StartError(`the switch does not start: ${lastLine(logFile)}`)
-    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean)) return { child, ports }
+    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean) && (await isComplete(httpPort)))
+      return { child, ports }
     await sleep(POLL_MS)
   }
   await end(child)
@@ -165,6 +173,16 @@ function listens(port: number): Promise<boolean> {
     })
     socket.once('error', () => resolve(false))
   })
+}
+
+/** Whether nothing of it is still being started: with several workers the first listens before the others. */
+async function isComplete(httpPort: number): Promise<boolean> {
+  try {
+    const answer = await fetch(`http://127.0.0.1:${String(httpPort)}/readyz`)
+    return !((await answer.json()) as { readonly degraded: boolean }).degraded
+  } catch {
+    return false
+  }
 }
 
 function hasEnded(child: ChildProcess): boolean {

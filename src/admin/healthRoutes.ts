@@ -9,6 +9,15 @@ export interface HealthParts {
   readonly ledger: { readonly available: boolean }
   readonly hotState: { readonly up: boolean }
   readonly metrics: Pick<Metrics, 'registry'>
+  /** Absent: this process is alone. */
+  readonly workers?: Workers | undefined
+}
+
+/** The other processes that share the port (src/workers/seat.ts). */
+interface Workers {
+  readonly group: { readonly wanted: number; readonly listening: number }
+  share(registry: Metrics['registry']): void
+  metrics(): Promise<string>
 }
 
 const LEDGER_DOWN = 'Postgres cannot be reached or takes no writes: all is answered 91'
@@ -20,7 +29,7 @@ const ReadySchema = Type.Object(
   {
     ready: Type.Boolean(),
     degraded: Type.Boolean({ description: 'Ready, but something is missing' }),
-    parts: Type.Object({ ledger: PartSchema, redis: PartSchema }),
+    parts: Type.Object({ ledger: PartSchema, redis: PartSchema, workers: Type.Optional(PartSchema) }),
   },
   {
     examples: [
@@ -41,6 +50,7 @@ export function healthRoutes(app: FastifyInstance, parts: HealthParts): void {
     void reply.code(ready.ready ? 200 : 503).send(ready)
   })
 
+  const { workers } = parts
   const { registry } = parts.metrics
   collectDefaultMetrics({ register: registry })
   const requests = new Counter({
@@ -55,21 +65,30 @@ export function healthRoutes(app: FastifyInstance, parts: HealthParts): void {
     done()
   })
   app.get('/metrics', { config, schema: metricsSchema }, async (_request, reply) =>
-    reply.type(registry.contentType).send(await registry.metrics()),
+    reply.type(registry.contentType).send(await (workers ?? registry).metrics()),
   )
+  workers?.share(registry)
 }
 
 /** Without Redis the switch decides from the ledger; without the ledger it can decide nothing. */
-function readiness({ ledger, hotState }: HealthParts): Static<typeof ReadySchema> {
+function readiness({ ledger, hotState, workers }: HealthParts): Static<typeof ReadySchema> {
   const [ledgerUp, redisUp] = [ledger.available, hotState.up]
+  const missing = workers === undefined ? 0 : workers.group.wanted - workers.group.listening
   return {
     ready: ledgerUp,
-    degraded: ledgerUp && !redisUp,
+    degraded: ledgerUp && (!redisUp || missing > 0),
     parts: {
       ledger: ledgerUp ? { up: true } : { up: false, detail: LEDGER_DOWN },
       redis: redisUp ? { up: true } : { up: false, detail: REDIS_DOWN },
+      ...(workers === undefined
+        ? {}
+        : { workers: missing > 0 ? { up: false, detail: missingText(workers.group) } : { up: true } }),
     },
   }
+}
+
+function missingText({ wanted, listening }: Workers['group']): string {
+  return `${String(listening)} of ${String(wanted)} workers take messages; the others are being started`
 }
 
 const healthSchema = {

@@ -13,6 +13,7 @@ import { authorizationRoute } from './authorizationRoute.ts'
 import { answerClientError, answerFrameworkError, handleErrors } from './errorHandling.ts'
 import { healthRoutes, type HealthParts } from './healthRoutes.ts'
 import { iso8583Route } from './iso8583Route.ts'
+import { lazySchemas } from './lazySchemas.ts'
 import { plainProblem, sendProblem } from './problem.ts'
 import type { ProgrammeParts } from './programme/command.ts'
 import { programmeRoutes } from './programme/routes.ts'
@@ -20,10 +21,16 @@ import { programmeRoutes } from './programme/routes.ts'
 export interface HttpServerParts extends MessageParts, HealthParts, ProgrammeParts {
   readonly config: Config
   readonly metrics: Metrics
+  /** Absent: all are compiled before the server listens. */
+  readonly schemas?: SchemaCompilation | undefined
 }
+
+export type SchemaCompilation = 'at start' | 'at first use'
 
 export interface HttpServer {
   readonly port: number
+  /** Whether new connections are for this process or, among workers, for the others only. */
+  takeConnections(taking: boolean): void
   /** Takes no new work; resolves when what is in flight has been answered. After `withinMs` the connections are dropped. */
   close(withinMs: number): Promise<void>
 }
@@ -31,7 +38,7 @@ export interface HttpServer {
 /** @throws the error of the port that could not be had */
 export async function startHttpServer(parts: HttpServerParts): Promise<HttpServer> {
   const { config, clock } = parts
-  const app = createApp(config.http)
+  const app = createApp(config.http, parts.schemas)
   let stopping = false
   app.addHook('onRequest', (_request, reply, next) => {
     if (stopping) sendProblem(reply, plainProblem(503, 'The switch is stopping. Nothing was posted.'))
@@ -51,6 +58,9 @@ export async function startHttpServer(parts: HttpServerParts): Promise<HttpServe
   }
   return {
     port: portOf(app) ?? config.http.port,
+    takeConnections(taking) {
+      app.server.maxConnections = taking ? Infinity : 0
+    },
     async close(withinMs) {
       stopping = true
       const cancel = clock.after(withinMs, () => {
@@ -83,7 +93,7 @@ function portOf(app: FastifyInstance): number | undefined {
 }
 
 /** Without its calls and not listening: fuzzing injects requests into one. */
-export function createApp(settings: HttpServerParts['config']['http']): FastifyInstance {
+export function createApp(settings: HttpServerParts['config']['http'], schemas: SchemaCompilation = 'at start'): FastifyInstance {
   return Fastify({
     bodyLimit: settings.bodyBytesMax,
     /** For the whole of a request to arrive. */
@@ -92,6 +102,7 @@ export function createApp(settings: HttpServerParts['config']['http']): FastifyI
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
+    ...(schemas === 'at first use' ? { schemaController: lazySchemas() } : {}),
     // As strict as a message: nothing is converted or left out; one error is enough, and names its schema.
     ajv: {
       customOptions: {

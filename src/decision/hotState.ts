@@ -3,8 +3,8 @@
  *
  *   down --(connected, scripts loaded, epoch agreed with the ledger)--> up --(connection lost, or a script met another epoch)--> down
  *
- * Each (re)connection compares Redis's run id and replication id with those that the ledger stored for the epoch; a difference, or an epoch
- * that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
+ * Each (re)connection, of Redis or of the ledger, compares Redis's run id and replication id and the ledger's own history with those that were stored for
+ * the epoch; a difference, or an epoch that Redis does not know, moves the epoch on. All that Redis holds of an older epoch is as good as absent: reservations are
  * dropped, cards and purses are loaded again when they are needed.
  *
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
@@ -13,6 +13,7 @@
 import type { CardSnapshot } from '../card.ts'
 import type { Clock } from '../clock.ts'
 import { errorText, type Logger } from '../log.ts'
+import { agreedEpoch, type EpochStore } from './agreedEpoch.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
 import { UntoldPurses } from './untoldPurses.ts'
 
@@ -28,15 +29,6 @@ export interface HotStateOptions {
   readonly openLink?: OpenRedisLink
   /** Called when Redis is up with an epoch that it has just been told: it holds nothing yet. */
   readonly onNewEpoch?: () => void
-}
-
-/** Where the ledger keeps which Redis an epoch belongs to. */
-export interface EpochStore {
-  /** @returns the epoch of exactly this Redis, advanced where the stored one is another's or `known` is not the stored epoch */
-  agree(
-    shard: number,
-    redis: { readonly runId: string; readonly replicationId: string; readonly known: number | undefined },
-  ): Promise<number>
 }
 
 /** A purse's committed state, as it goes into Redis. */
@@ -330,6 +322,26 @@ export class HotState {
     this.#options.log.warn({ reason }, 'hot state is down')
   }
 
+  /**
+   * The ledger was connected again, and may be another one: restored, or what a standby goes on with. Until it has said so Redis stays in use: whatever it
+   * wrongly allows meanwhile, the ledger refuses.
+   */
+  async recheck(): Promise<void> {
+    const before = this.#epoch
+    if (before === undefined) return
+    try {
+      const { epoch } = await agreedEpoch(this.#redis, this.#key('epoch'), this.#options)
+      if (epoch === before || this.#epoch !== before) return
+      this.#down('another history of the ledger')
+      await this.#agree()
+    } catch (error) {
+      this.#options.log.warn(
+        { error: errorText(error) },
+        'cannot ask the ledger whether the epoch still holds; asked again when it is back',
+      )
+    }
+  }
+
   /** What was agreed on is of the Redis of that connection: behind the next one may be another. */
   #assertStill(connection: number): void {
     if (this.#connections !== connection)
@@ -348,25 +360,17 @@ export class HotState {
   /** Agrees with the ledger on the epoch of the Redis that is connected now; tries again until it succeeds or the connection goes. */
   async #agreeOnce(): Promise<void> {
     try {
-      const { shard, epochs, log } = this.#options
+      const { shard, log } = this.#options
       const connection = this.#connections
       for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#redis.load(script)
-      const info = await this.#redis.info()
-      if (/^role:slave/m.test(info))
-        throw new Error('this Redis is a replica and takes no writes; point REDIS_URL at the primary')
-      const [known = null] = await this.#redis.mget([this.#key('epoch')])
-      const epoch = await epochs.agree(shard, {
-        runId: infoField(info, 'run_id'),
-        replicationId: infoField(info, 'master_replid'),
-        known: known === null ? undefined : Number(known),
-      })
+      const { epoch, known } = await agreedEpoch(this.#redis, this.#key('epoch'), this.#options)
       this.#assertStill(connection)
       const holds = await this.#redis.evaluate(EPOCH, [this.#key('epoch'), this.#key('reservations')], [String(epoch)])
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
       this.#assertStill(connection)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
-      if (known !== String(epoch)) {
+      if (known !== epoch) {
         this.untold.clear()
         this.#options.onNewEpoch?.()
       }
@@ -377,10 +381,6 @@ export class HotState {
       })
     }
   }
-}
-
-function infoField(info: string, name: string): string {
-  return new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? ''
 }
 
 function dayNumber(day: string): number {

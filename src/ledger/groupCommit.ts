@@ -44,6 +44,7 @@ interface Entry {
   readonly owner: CommitOwner
   readonly item: CommitItem
   readonly deadlineMs: number
+  readonly submittedMs: number
   unresolved: boolean
   settled: boolean
 }
@@ -101,13 +102,19 @@ export class GroupCommit {
     return this.#count
   }
 
+  /** How long the next item to be sent has waited for it, milliseconds; 0 where none waits. */
+  get waitMs(): number {
+    const [next] = this.#ready
+    return next === undefined ? 0 : this.#options.clock.now() - next.submittedMs
+  }
+
   get available(): boolean {
     return this.#options.connections.some((connection) => connection.up)
   }
 
   submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
     this.#count++
-    this.#take({ owner, item, deadlineMs, unresolved: false, settled: false })
+    this.#take({ owner, item, deadlineMs, submittedMs: this.#options.clock.now(), unresolved: false, settled: false })
     this.flush()
   }
 

@@ -1,6 +1,7 @@
 /** The ledger as the rest of the switch sees it: group commit, and the look-ups that a decision may need. */
 import type { Clock } from '../clock.ts'
-import type { CommittedPurse, EpochStore } from '../decision/hotState.ts'
+import type { EpochStore } from '../decision/agreedEpoch.ts'
+import type { CommittedPurse } from '../decision/hotState.ts'
 import type { OriginalSnapshot } from '../decision/original.ts'
 import type { Logger } from '../log.ts'
 import type { Terminal } from '../transaction/terminal.ts'
@@ -26,6 +27,8 @@ export interface LedgerOptions extends Pick<GroupCommitOptions, 'shard' | 'batch
   readonly connections: number
   readonly statementMs: number
   readonly reconnectMs: number
+  /** Called when look-ups are answered again, and at first: the server may be another one than before. */
+  readonly onConnected?: () => void
   /** Absent: sessions with Postgres. */
   readonly openSession?: OpenSession
 }
@@ -44,8 +47,8 @@ export class Ledger {
     const { url, statementMs, reconnectMs, shard, openSession = openPostgresSession } = options
     const clock: Clock = options.clock
     const log: Logger = options.log
-    const connect = (name: string): LedgerConnection =>
-      new LedgerConnection({
+    const connect = (name: string, onUp?: () => void): LedgerConnection => {
+      const connection = new LedgerConnection({
         url,
         statementMs,
         reconnectMs,
@@ -55,11 +58,14 @@ export class Ledger {
         openSession,
         onChange: () => {
           this.#groupCommit.flush()
+          if (connection.up) onUp?.()
         },
       })
+      return connection
+    }
     this.#shard = shard
     this.#commits = Array.from({ length: options.connections }, (_, index) => connect(`commit ${String(index + 1)}`))
-    this.#lookups = connect('look-up')
+    this.#lookups = connect('look-up', options.onConnected)
     this.#openings = connect('first use')
     this.#groupCommit = new GroupCommit({ ...options, connections: this.#commits })
     this.epochs = epochStore(this.#lookups)
@@ -73,6 +79,11 @@ export class Ledger {
   /** Items submitted and not yet told their outcome. */
   get queued(): number {
     return this.#groupCommit.size
+  }
+
+  /** How long the next item to be sent has waited for it, milliseconds; 0 where none waits. */
+  get waitMs(): number {
+    return this.#groupCommit.waitMs
   }
 
   async open(): Promise<void> {

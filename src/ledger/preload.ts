@@ -21,6 +21,7 @@ export interface PreloadParts {
 /** Households. */
 const LARGE_PAGE = 200
 const SMALL_PAGE = 20
+const PAUSE_MAX_MS = 1000
 
 /** Ends when all or `cardsMax` cards are there, or as soon as Redis is down or has another epoch. Does not reject. */
 export async function preload({ ledger, hotState, clock, log, cardsMax, hurry }: PreloadParts): Promise<void> {
@@ -29,7 +30,7 @@ export async function preload({ ledger, hotState, clock, log, cardsMax, hurry }:
   let count = 0
   try {
     while (epoch !== undefined && hotState.epoch === epoch && count < cardsMax) {
-      const startedMs = performance.now()
+      const startedMs = clock.now()
       const { cards, last } = await ledger.cardPage(after, hurry() ? LARGE_PAGE : SMALL_PAGE)
       if (last === undefined) break
       // The household's purses come with each card that carries them.
@@ -41,7 +42,8 @@ export async function preload({ ledger, hotState, clock, log, cardsMax, hurry }:
       )
       after = last
       count += cards.length
-      if (!hurry()) await pause(clock, performance.now() - startedMs)
+      // A clock may be set meanwhile.
+      if (!hurry()) await pause(clock, Math.min(PAUSE_MAX_MS, Math.max(0, clock.now() - startedMs)))
     }
     log.info({ count }, 'cards are in Redis')
   } catch (error) {

@@ -1,13 +1,17 @@
 /**
  * `npm start`: the whole stack on one machine. A private Postgres and Redis under `.sarf/` (or the ones that
- * DATABASE_URL and REDIS_URL name), the demo programme, and the switch in this process.
+ * DATABASE_URL and REDIS_URL name), the demo programme, and the switch in this process, or in worker processes of this one.
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, type Config } from '../config.ts'
-import { startSwitch } from '../main.ts'
+import { createLogger } from '../log.ts'
+import { startSwitch, type RunningSwitch } from '../main.ts'
+import { StartFailed } from '../workers/member.ts'
+import { Primary } from '../workers/primary.ts'
 import { whyNotListen } from './ports.ts'
 import { startPostgres } from './postgres.ts'
 import { ensureRedis, startRedis } from './redis.ts'
@@ -17,11 +21,13 @@ import { takeStartLock, type StartLock } from './startLock.ts'
 import { Interrupted, listenForStop, type StopRequest } from './stopRequest.ts'
 import { welcome } from './welcome.ts'
 
-const HELP = `Usage: npm start [-- --fresh]
+const HELP = `Usage: npm start [-- --fresh] [--workers N]
 
 Starts a private Postgres and Redis under .sarf/, the demo programme and the switch.
 
   --fresh   forget what is in .sarf/ and start over
+  --workers N
+            the switch as N processes that share the ports; SIGUSR2 to this one restarts them one after the other
   --help    this text
 
 DATABASE_URL, REDIS_URL   use these servers instead of private ones
@@ -45,6 +51,8 @@ interface Started {
 
 interface Starting {
   readonly fresh: boolean
+  /** As the option says it. */
+  readonly workers: string | undefined
   readonly folder: string
   readonly request: StopRequest
   /** Private servers, stopped after the switch. */
@@ -61,7 +69,7 @@ async function main(): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const request = listenForStop()
   let lock: StartLock | undefined
-  const starting: Starting = { fresh: false, folder: stateFolder(), request, servers: [] }
+  const starting: Starting = { fresh: false, workers: undefined, folder: stateFolder(), request, servers: [] }
   let code = 0
   try {
     const options = readOptions()
@@ -70,7 +78,7 @@ async function main(): Promise<number> {
       return 0
     }
     lock = await takeStartLock(starting.folder)
-    const started = start(Object.assign(starting, { fresh: options.fresh }))
+    const started = start(Object.assign(starting, { fresh: options.fresh, workers: options.workers }))
     await Promise.race([started, request.asked.then(() => sleep(INTERRUPT_MS))])
     await request.asked
     process.stderr.write('sarf: stopping\n')
@@ -89,7 +97,8 @@ async function main(): Promise<number> {
 async function start(starting: Starting): Promise<void> {
   const { folder, request } = starting
   // With stand-ins for what is not known yet: a wrong setting or a port in use is said before anything takes time.
-  const wanted = loadConfig({ DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://:none@127.0.0.1', ...process.env })
+  const standIns = { DATABASE_URL: 'postgres://127.0.0.1', REDIS_URL: 'redis://:none@127.0.0.1' }
+  const wanted = loadConfig({ ...standIns, ...process.env }, starting.workers)
   await checkPorts(wanted)
   const given = { databaseUrl: process.env['DATABASE_URL'], redisUrl: process.env['REDIS_URL'] }
   if (starting.fresh && (given.databaseUrl ?? given.redisUrl) !== undefined) {
@@ -103,14 +112,34 @@ async function start(starting: Starting): Promise<void> {
   request.throwIfAsked()
   const redisUrl = given.redisUrl ?? (await privateRedis(starting))
   request.throwIfAsked()
-  const servers = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }
-  const config = loadConfig({ SARF_NOTICE_FILE: noticesFile(folder), ...process.env, ...servers })
-  const running = await startSwitch(config)
-  starting.drain = () => running.drain()
-  const ports = Object.fromEntries(running.addresses.map(({ name, port }) => [name, port]))
+  const environment = { SARF_NOTICE_FILE: noticesFile(folder), ...process.env, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }
+  const config = loadConfig(environment, starting.workers)
+  const addresses = await (config.workers.count > 1 ? startWorkers(starting, config, environment) : startOne(starting, config))
+  const ports = Object.fromEntries(addresses.map(({ name, port }) => [name, port]))
   const record = { pid: process.pid, databaseUrl, redisUrl, ports }
   writeFileSync(runFile(folder), JSON.stringify(record, undefined, 2) + '\n', { mode: 0o600 })
   process.stdout.write(welcome(config, ports))
+}
+
+async function startOne(starting: Starting, config: Config): Promise<RunningSwitch['addresses']> {
+  const running = await startSwitch(config)
+  starting.drain = () => running.drain()
+  return running.addresses
+}
+
+async function startWorkers(
+  starting: Starting,
+  config: Config,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<RunningSwitch['addresses']> {
+  const program = fileURLToPath(new URL('../main.ts', import.meta.url))
+  const primary = new Primary({ program, config, environment, log: createLogger(config.logLevel) })
+  starting.drain = () => primary.drain()
+  process.on('SIGUSR2', () => void primary.restart())
+  await primary.start()
+  // The servers run on: what is wrong can be mended, and everything started again.
+  void primary.failed.then((error) => process.stderr.write(`sarf: ${error.message}; stop with Ctrl-C\n`))
+  return primary.addresses
 }
 
 async function privatePostgres({ folder, fresh, servers, request }: Starting): Promise<string> {
@@ -195,10 +224,12 @@ async function stop(starting: Starting): Promise<boolean> {
   return tidy
 }
 
-function readOptions(): { fresh: boolean; help: boolean } {
+function readOptions(): { fresh: boolean; workers: string | undefined; help: boolean } {
   try {
-    const { values } = parseArgs({ options: { fresh: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } })
-    return { fresh: values.fresh ?? false, help: values.help ?? false }
+    const { values } = parseArgs({
+      options: { fresh: { type: 'boolean' }, workers: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    })
+    return { fresh: values.fresh ?? false, workers: values.workers, help: values.help ?? false }
   } catch (error) {
     throw new StartError(`${error instanceof Error ? error.message : String(error)}; "npm start -- --help" lists the options`)
   }
@@ -206,7 +237,7 @@ function readOptions(): { fresh: boolean; help: boolean } {
 
 /** One line for what a person can mend; the whole stack for what only we can. */
 function explain(error: unknown): string {
-  if (error instanceof StartError || error instanceof ConfigError) return error.message
+  if (error instanceof StartError || error instanceof ConfigError || error instanceof StartFailed) return error.message
   if (!(error instanceof Error)) return String(error)
   const code = (error as NodeJS.ErrnoException).code
   return code === undefined ? (error.stack ?? error.message) : error.message

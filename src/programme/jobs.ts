@@ -4,7 +4,6 @@
  *
  * Nothing here has to happen exactly once or in time: a job has to be safe to repeat.
  */
-import { PgBoss } from 'pg-boss'
 import type { Config } from '../config.ts'
 import { errorText, type Logger } from '../log.ts'
 
@@ -39,6 +38,8 @@ const STOP_MS = 5000
 /** @throws what the database says where the schema of the jobs cannot be made; nothing is left running then */
 export async function startJobs({ config, log, jobs }: JobsOptions): Promise<Jobs> {
   const { retries, retryDelayS, heartbeatS } = config.jobs
+  // Loaded here, because a switch that leaves the jobs to another one does without it.
+  const { PgBoss } = await import('pg-boss')
   const boss = new PgBoss({
     connectionString: config.databaseUrl,
     application_name: 'sarf jobs',

@@ -1,8 +1,8 @@
 /**
  * One accepted connection. Its life:
  *
- *     reading <-> blocked         too much in flight or unsent: paused, goes on when both fell to half
- *        |           |
+ *     reading <-> blocked         too much in flight or unsent, or more than its share of what all have in flight (inFlight.ts):
+ *        |           |            paused, goes on when that fell to half
  *        +-----------+--> leaving     nothing more is read; answers in flight are still written
  *                            |
  *                        lingering    our side is ended; input is thrown away until the peer ends its side too, since
@@ -14,10 +14,12 @@
  */
 import type { Socket } from 'node:net'
 import type { LinkConfig, TransportLimits } from '../settings.ts'
+import type { Complaints } from './complaints.ts'
 import type { Exchange, Peer } from './exchange.ts'
 import { answerTpdu, frameBytes, type FrameLayout, FrameReader, writeFrame } from './framing.ts'
+import type { InFlight } from './inFlight.ts'
 import type { Logger } from './logger.ts'
-import type { RejectReason, TransportMetrics } from './metrics.ts'
+import type { DropReason, RejectReason, TransportMetrics } from './metrics.ts'
 import type { Turn } from './turn.ts'
 
 /** What all connections of a listener share. */
@@ -28,6 +30,11 @@ export interface ConnectionContext {
   readonly log: Logger
   readonly metrics: TransportMetrics | undefined
   readonly turn: Turn
+  /** Of all links. */
+  readonly inFlight: InFlight
+  readonly complaints: Complaints
+  /** Called when a connection has sent its first whole frame. */
+  readonly onHeard: (connection: Connection) => void
   readonly onFrame: (payload: Buffer, exchange: Exchange) => void
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs: () => number
@@ -36,6 +43,7 @@ export interface ConnectionContext {
 const NO_TPDU = Buffer.alloc(0)
 
 export class Connection {
+  readonly address: string
   readonly remote: string
   readonly peer: Peer
   readonly context: ConnectionContext
@@ -52,13 +60,17 @@ export class Connection {
   #frameSince: number | undefined
   /** When a byte was last received or a write last finished. */
   #movedAt: number
+  /** Since when the peer has taken nothing of what is unsent; undefined while nothing is. */
+  #untakenSince: number | undefined
+  #heard = false
   #lingerSince: number | undefined
 
   /** @param socket of TCP, or of TLS after its handshake */
   constructor(socket: Socket, peer: Peer, context: ConnectionContext) {
     this.context = context
     this.peer = peer
-    this.remote = `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`
+    this.address = socket.remoteAddress ?? '?'
+    this.remote = `${this.address}:${String(socket.remotePort ?? 0)}`
     this.#socket = socket
     this.#reader = new FrameReader(context.layout, context.limits.frameBytesMax)
     this.#movedAt = context.monotonicMs()
@@ -111,15 +123,27 @@ export class Connection {
     } else if (this.#frameSince !== undefined && reading && now - this.#frameSince > limits.partialFrameMs) {
       this.#reject('partial-frame-deadline', `a frame was not complete after ${String(limits.partialFrameMs)} ms`)
       if (this.#settled) this.destroy()
-    } else if (now - this.#movedAt > limits.idleMs && (this.#inFlight === 0 || this.#unsentBytes > 0)) {
+    } else if (this.#untakenSince !== undefined && now - this.#untakenSince > limits.stalledMs) {
+      this.drop('stalled', `the peer took nothing of its answers for ${String(limits.stalledMs)} ms`)
+    } else if (now - this.#movedAt > limits.idleMs && this.#inFlight === 0) {
+      this.context.metrics?.connectionDropped('idle')
       this.context.log.debug({ link: this.context.link.name, remote: this.remote }, 'idle connection closed')
       this.destroy()
     }
   }
 
+  /** Ends it at once, whatever is in flight. */
+  drop(why: DropReason, detail: string): void {
+    const { link, complaints, metrics } = this.context
+    metrics?.connectionDropped(why)
+    complaints.warn(this.address, why, { link: link.name, remote: this.remote }, `connection dropped: ${detail}`)
+    this.destroy()
+  }
+
   /** Ends an exchange; `exchange.payload` is its answer if there is one. */
   settle(exchange: PendingExchange): void {
     this.#inFlight--
+    this.context.inFlight.ended(this.#inFlight)
     if (this.#socket.destroyed) return
     if (exchange.payload !== undefined) {
       this.#ready.push(exchange)
@@ -154,6 +178,7 @@ export class Connection {
     if (!this.#reader.inFrame) this.#frameSince = undefined
     else if (delivered || this.#frameSince === undefined) this.#frameSince = this.#movedAt
     if (!this.#open) {
+      if (!this.context.inFlight.hasRoom(this.#inFlight)) this.context.metrics?.heldBack()
       this.#blocked = true
       this.#socket.pause()
     }
@@ -162,6 +187,11 @@ export class Connection {
   #exchange(frame: Buffer): void {
     const { tpduBytes } = this.context.layout
     this.#inFlight++
+    this.context.inFlight.began(this.#inFlight)
+    if (!this.#heard) {
+      this.#heard = true
+      this.context.onHeard(this)
+    }
     this.context.metrics?.frameReceived(frame.length)
     const exchange = new PendingExchange(this, tpduBytes === 0 ? NO_TPDU : answerTpdu(frame))
     try {
@@ -182,11 +212,13 @@ export class Connection {
     }
     this.#ready = []
     this.#readyBytes = 0
+    this.#untakenSince ??= this.context.monotonicMs()
     this.#socket.write(bytes, this.#written)
   }
 
   readonly #written = (): void => {
     this.#movedAt = this.context.monotonicMs()
+    this.#untakenSince = this.#socket.writableLength > 0 ? this.#movedAt : undefined
     this.#unblock()
     this.#endWhenDone()
   }
@@ -195,6 +227,7 @@ export class Connection {
     const { inFlightPerConnectionMax, unsentBytesMax } = this.context.limits
     if (!this.#blocked || this.#held || this.#leaving) return
     if (this.#inFlight > inFlightPerConnectionMax / 2 || this.#unsentBytes > unsentBytesMax / 2) return
+    if (!this.context.inFlight.mayGoOn(this.#inFlight)) return
     this.#blocked = false
     // While paused the peer could not complete its frame, so its time begins again.
     this.#movedAt = this.context.monotonicMs()
@@ -204,11 +237,12 @@ export class Connection {
   }
 
   #reject(reason: RejectReason, detail: string): void {
-    const { link, log, metrics } = this.context
+    const { link, complaints, metrics } = this.context
     metrics?.frameRejected(reason)
     const { certificate } = this.peer
     const client = certificate === undefined ? {} : { client: certificate.commonName ?? certificate.fingerprint }
-    log.warn({ link: link.name, remote: this.remote, ...client, reason, detail }, 'connection closed after bad input')
+    const fields = { link: link.name, remote: this.remote, ...client, detail }
+    complaints.warn(this.address, reason, fields, 'connection closed after bad input')
     this.leave()
   }
 
@@ -225,7 +259,8 @@ export class Connection {
   get #open(): boolean {
     const { inFlightPerConnectionMax, unsentBytesMax } = this.context.limits
     if (this.#held || this.#leaving || this.#socket.destroyed) return false
-    return this.#inFlight < inFlightPerConnectionMax && this.#unsentBytes <= unsentBytesMax
+    if (this.#inFlight >= inFlightPerConnectionMax || this.#unsentBytes > unsentBytesMax) return false
+    return this.context.inFlight.hasRoom(this.#inFlight)
   }
 
   get #settled(): boolean {

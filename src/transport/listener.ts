@@ -1,10 +1,12 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Certificates } from '../config.ts'
 import type { LinkConfig, TransportLimits } from '../settings.ts'
+import { Complaints } from './complaints.ts'
 import { Connection, type ConnectionContext } from './connection.ts'
 import type { Exchange, Peer } from './exchange.ts'
 import { frameLayout } from './framing.ts'
 import { Handshakes } from './handshakes.ts'
+import { InFlight } from './inFlight.ts'
 import type { Logger } from './logger.ts'
 import type { TransportMetrics } from './metrics.ts'
 import { Turn } from './turn.ts'
@@ -17,6 +19,8 @@ export interface ListenOptions {
   readonly certificates?: Certificates | undefined
   readonly log: Logger
   readonly metrics?: TransportMetrics
+  /** Shared with the process's other links; absent: this link's own. */
+  readonly inFlight?: InFlight
   /** Called for every frame with the message in it, a view of what was received. Must not throw. */
   readonly onFrame: (payload: Buffer, exchange: Exchange) => void
 }
@@ -27,6 +31,8 @@ export interface Listener {
   readonly connections: number
   /** Handshakes from now on are made with these; connections that are open stay. Nothing for a plain link. */
   renew(certificates: Certificates): void
+  /** Whether new connections are for this process or, among workers, for the others only; those that are open go on. */
+  takeConnections(taking: boolean): void
   /** No new connections and no new frames; what has come in and was not read stays unread. Answers are still sent. */
   stopReading(): void
   /**
@@ -66,21 +72,27 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   return listener
 }
 
+/** What an address has of a link. */
+interface Places {
+  taken: number
+  /** Those that have not sent a whole frame, oldest first. */
+  readonly silent: Set<Connection>
+}
+
 class LinkListener implements Listener {
   readonly #server: Server
   readonly #options: ListenOptions
   readonly #context: ConnectionContext
   readonly #handshakes: Handshakes | undefined
   readonly #open = new Set<Connection>()
-  readonly #perAddress = new Map<string, number>()
-  /** Addresses whose refusal was logged. */
-  readonly #refused = new Set<string>()
+  readonly #perAddress = new Map<string, Places>()
   readonly #closed: Promise<void>
   #resolveClosed: () => void = () => undefined
   #port = 0
 
   constructor(server: Server, options: ListenOptions) {
-    const { link, limits, log, metrics, onFrame } = options
+    const { link, limits, log, metrics, onFrame, inFlight = new InFlight(limits) } = options
+    const monotonicMs = (): number => performance.now()
     this.#server = server
     this.#options = options
     this.#context = {
@@ -90,8 +102,13 @@ class LinkListener implements Listener {
       log,
       metrics,
       turn: new Turn(),
+      inFlight,
+      complaints: new Complaints(log, monotonicMs),
+      onHeard: (connection) => {
+        this.#perAddress.get(connection.address)?.silent.delete(connection)
+      },
       onFrame,
-      monotonicMs: () => performance.now(),
+      monotonicMs,
     }
     if (options.certificates !== undefined) {
       const onPeer = (socket: Socket, peer: Peer): void => {
@@ -141,6 +158,11 @@ class LinkListener implements Listener {
     this.#handshakes?.renew(certificates)
   }
 
+  takeConnections(taking: boolean): void {
+    // node:cluster offers what a worker has no room for to the next one.
+    this.#server.maxConnections = taking ? Infinity : 0
+  }
+
   stopReading(): void {
     if (this.#server.listening) this.#server.close()
     // Who is still shaking hands has asked for nothing yet.
@@ -159,50 +181,59 @@ class LinkListener implements Listener {
   }
 
   #accept(socket: Socket): void {
-    const { limits } = this.#options
     const address = socket.remoteAddress
-    const already = address === undefined ? 0 : (this.#perAddress.get(address) ?? 0)
-    if (address === undefined || already >= limits.connectionsPerAddressMax) {
-      // Without an address the peer has gone again already.
-      if (address !== undefined) this.#logRefusal(address)
+    const places = address === undefined ? undefined : this.#placesOf(address)
+    // Without an address the peer has gone again already.
+    if (address === undefined || places === undefined) {
       socket.on('error', () => undefined)
       socket.destroy()
       return
     }
-    this.#perAddress.set(address, already + 1)
+    places.taken++
     // Of the address, before a handshake costs anything, and until TCP is done with it.
     socket.on('close', () => {
-      this.#refused.delete(address)
-      const left = (this.#perAddress.get(address) ?? 1) - 1
-      if (left === 0) this.#perAddress.delete(address)
-      else this.#perAddress.set(address, left)
+      places.taken--
+      if (places.taken === 0) this.#perAddress.delete(address)
       this.#closedWhenEmpty()
     })
     if (this.#handshakes === undefined) this.#welcome(socket, NOBODY)
     else this.#handshakes.begin(socket)
   }
 
+  /**
+   * Undefined where the address has as many connections as it may have. One that has never sent anything makes room first: else whoever opens
+   * connections and says nothing would keep the terminals behind the same address out.
+   */
+  #placesOf(address: string): Places | undefined {
+    const { limits, link, metrics } = this.#options
+    const places = this.#perAddress.get(address) ?? { taken: 0, silent: new Set() }
+    if (places.taken >= limits.connectionsPerAddressMax) {
+      const [oldest] = places.silent
+      if (oldest === undefined) {
+        metrics?.connectionDropped('refused')
+        const fields = { link: link.name, remote: address, limit: limits.connectionsPerAddressMax }
+        this.#context.complaints.warn(address, 'refused', fields, 'connections refused: too many from one address')
+        return undefined
+      }
+      places.silent.delete(oldest)
+      oldest.drop('made_room', 'its address has too many, and it had sent nothing yet')
+    }
+    this.#perAddress.set(address, places)
+    return places
+  }
+
   #welcome(socket: Socket, peer: Peer): void {
     const { metrics } = this.#options
     const connection = new Connection(socket, peer, this.#context)
     this.#open.add(connection)
+    this.#perAddress.get(connection.address)?.silent.add(connection)
     metrics?.connectionOpened()
     socket.on('close', () => {
       this.#open.delete(connection)
+      this.#perAddress.get(connection.address)?.silent.delete(connection)
       metrics?.connectionClosed()
       this.#closedWhenEmpty()
     })
-  }
-
-  /** Once, until the address has a free place again: who is refused tries again and again. */
-  #logRefusal(address: string): void {
-    const { limits, link, log } = this.#options
-    if (this.#refused.has(address)) return
-    this.#refused.add(address)
-    log.warn(
-      { link: link.name, address, limit: limits.connectionsPerAddressMax },
-      'connections refused: too many from one address',
-    )
   }
 
   /** The server reports its end before its last sockets have. */

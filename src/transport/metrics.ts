@@ -7,7 +7,21 @@ export interface TransportMetrics {
   frameReceived(bytes: number): void
   frameRejected(reason: RejectReason): void
   answered(): void
+  /** A connection ended by us that had sent nothing wrong, or was not let in. */
+  connectionDropped(why: DropReason): void
+  /** A connection was not read from, because it had more than its share of what is in flight. */
+  heldBack(): void
 }
+
+export type DropReason =
+  /** Its address had as many as it may have, and all of them had sent something. */
+  | 'refused'
+  /** It had not sent anything yet, and its address had no place for another one. */
+  | 'made_room'
+  /** Nothing was sent either way for `idleMs`. */
+  | 'idle'
+  /** The peer took nothing of its answers for `stalledMs`. */
+  | 'stalled'
 
 export type RejectReason =
   | 'frame-empty'

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createConnection, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { amount, compose, startTestSwitch, until, type TestLink, type TestSwitch } from '../support/switch.ts'
+import { demoPan, FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
+import { amount, compose, startTestSwitch, until, type Sent, type TestLink, type TestSwitch } from '../support/switch.ts'
 import { expectCleanBooks, purseOf } from './books.ts'
 
 let running: TestSwitch
@@ -9,7 +10,13 @@ let good: TestLink
 const sockets: Socket[] = []
 
 beforeAll(async () => {
-  running = await startTestSwitch()
+  running = await startTestSwitch({
+    configure: (config) => ({
+      ...config,
+      transport: { ...config.transport, inFlightMax: 64 },
+      authorization: { ...config.authorization, deadlineMs: 30_000 },
+    }),
+  })
   good = await running.connect('pos')
 })
 
@@ -103,4 +110,27 @@ it('answers come to whoever asked, however many links use the same trace numbers
   expect(answers.map((answer) => [answer.text(2), answer.text(4), answer.text(39)])).toEqual(
     cards.map((card, i) => [card.pan, amount(100 + i), '00']),
   )
+})
+
+it('who floods waits for itself: terminals beside it, and beside a crowd that says nothing or breaks off, are answered before it is', async () => {
+  const links = await Promise.all(Array.from({ length: 20 }, () => running.connect('atm')))
+  const floods = await Promise.all(Array.from({ length: 4 }, () => open('atm')))
+  const crowd = await Promise.all(Array.from({ length: 100 }, () => open('atm')))
+  for (const [index, { socket }] of crowd.entries())
+    if (index % 2 === 0) socket.write(index % 4 === 0 ? '0' : Buffer.of(0xff, 0xff))
+  const posted = async (): Promise<number> =>
+    (await running.sql<{ count: number }>(`SELECT count(*)::int AS count FROM "authorization" WHERE kind = 1`))[0]?.count ?? 0
+  const before = await posted()
+  let household = FIRST_PLAIN_HOUSEHOLD
+  const purchase = (): Sent => compose(running.clock, '0200', { 2: demoPan(household++), 4: amount(10) })
+  const frame = (): Buffer => {
+    const payload = links[0]!.encode(purchase())
+    return Buffer.concat([Buffer.of(payload.length >> 8, payload.length & 0xff), payload])
+  }
+  for (const { socket } of floods) socket.write(Buffer.concat(Array.from({ length: 100 }, frame)))
+  const answers = await Promise.all(links.map((link) => link.send(purchase())))
+  expect(await posted()).toBeLessThan(before + floods.length * 100)
+  expect(new Set(answers.map((answer) => answer.text(39)))).toEqual(new Set(['00']))
+  await until(() => crowd.filter(({ closed }) => closed()).length === 25)
+  await until(async () => (await posted()) === before + floods.length * 100 + links.length)
 })

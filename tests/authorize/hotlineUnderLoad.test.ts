@@ -18,7 +18,7 @@ beforeAll(async () => {
   const { running } = api
   second = await startSwitch(
     { ...running.config, http: { ...running.config.http, port: 0 } },
-    { log: silentLogger, clock: running.clock },
+    { log: silentLogger, clock: running.clock, schemas: 'at first use' },
   )
   const { port } = second.addresses.find(({ name }) => name === 'pos')!
   links = [await running.connect('pos'), await TestLink.open(running.config, running.clock, 'pos', port)]

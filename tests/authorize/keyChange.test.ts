@@ -40,7 +40,7 @@ beforeAll(async () => {
   })
   current = peerKeys.find('mac.atm', 'M6')
   atm = new MacPeer(running, await running.connect('atm'), current)
-  second = await startSwitch(running.config, { log: silentLogger, clock: running.clock })
+  second = await startSwitch(running.config, { log: silentLogger, clock: running.clock, schemas: 'at first use' })
   const { port } = second.addresses.find(({ name }) => name === 'atm')!
   elsewhere = new MacPeer(running, await TestLink.open(running.config, running.clock, 'atm', port), current)
 })

@@ -47,7 +47,7 @@ beforeAll(async () => {
     }),
   })
   pos = await running.connect('pos')
-  second = await startSwitch(running.config, { log: silentLogger, clock: running.clock })
+  second = await startSwitch(running.config, { log: silentLogger, clock: running.clock, schemas: 'at first use' })
   const { port } = second.addresses.find(({ name }) => name === 'pos')!
   elsewhere = await TestLink.open(running.config, running.clock, 'pos', port)
 })

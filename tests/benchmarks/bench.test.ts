@@ -67,7 +67,8 @@ it('a target is not asked for counters that it may have seen', async () => {
 })
 
 it('where it can read the database of a target, an approval that it never asked for makes it fail', async () => {
-  const target = await startTestSwitch()
+  // A target is taken to have all that `npm start` makes.
+  const target = await startTestSwitch({ demoHouseholds: 1000 })
   // Dated after the start of the run, on a terminal that the generator uses.
   await target.sql(
     `INSERT INTO "authorization" (requested, approved, decided_at, key_date, shard, mti, kind, key, response_code, terminal_id, purse_id, purse_version)

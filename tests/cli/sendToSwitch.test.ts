@@ -15,7 +15,7 @@ let mchip: string
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sarf-send-'))
-  target = await startTestSwitch()
+  target = await startTestSwitch({ demoHouseholds: 100 })
   mchip = (await target.openCard({ iin: '981805' })).pan
 })
 

@@ -12,6 +12,7 @@ import { ACQUIRER, amount, at, originalOf } from '../support/switch.ts'
 import type { StockAnswer, StockClient, StockMessage } from './stockClient.ts'
 
 const IN_FLIGHT = 100
+const PAYING_AT_ONCE = 40
 /** ISO 8583-1:1987: what a request and its answer have in common. */
 const SHARED = [2, 3, 4, 7, 11, 12, 13, 18, 25, 32, 37, 41, 42, 49]
 
@@ -27,6 +28,7 @@ export async function startOwnSwitch(): Promise<RunningSwitch> {
       SARF_PORT_HTTP: '0',
       SARF_LOG_LEVEL: 'warn',
     }),
+    { demoHouseholds: FIRST_PLAIN_HOUSEHOLD + 1 + PAYING_AT_ONCE, schemas: 'at first use' },
   )
 }
 
@@ -153,7 +155,7 @@ export function itConverses(clientOf: () => StockClient): void {
 
   it(`has ${String(IN_FLIGHT)} purchases in flight on one connection, each answered as its own`, async () => {
     const requests = Array.from({ length: IN_FLIGHT }, (_, index) =>
-      purchase({ 2: demoPan(FIRST_PLAIN_HOUSEHOLD + 2 + (index % 40)), 4: amount(100 + index) }),
+      purchase({ 2: demoPan(FIRST_PLAIN_HOUSEHOLD + 2 + (index % PAYING_AT_ONCE)), 4: amount(100 + index) }),
     )
     const answers = await clientOf().ask(requests)
     for (const [index, request] of requests.entries()) expectApproved(request, answers[index]!)

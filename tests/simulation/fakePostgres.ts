@@ -68,6 +68,8 @@ const STATEMENTS: Readonly<Record<string, (tables: FakeTables, values: Values) =
         epoch: String(one.epoch),
         redis_run_id: one.runId,
         redis_replication_id: one.replicationId,
+        // There is one history: no ledger is restored here.
+        is_other_history: false,
       })),
     ),
   first_epoch: (tables, [, epoch, runId, replicationId]) => {

@@ -85,6 +85,7 @@ export class SwitchProcess {
         clock,
         log,
         openSession: postgres.sessionsOf(life),
+        onConnected: () => void started.hotState?.recheck(),
       },
       () => started.hotState,
     )

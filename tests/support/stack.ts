@@ -52,9 +52,11 @@ export async function createRedisServer(): Promise<Redis & { readonly directory:
 }
 
 /** A Postgres of its own, for tests that kill it; `startPostgres` with its `directory` and `port` brings it back. */
-export async function createPostgresServer(): Promise<Postgres & { readonly directory: string }> {
+export async function createPostgresServer(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Postgres & { readonly directory: string }> {
   const directory = temporaryDirectory()
-  const postgres = await startPostgres({ directory, settings: THROW_AWAY_SETTINGS })
+  const postgres = await startPostgres({ directory, settings: { ...THROW_AWAY_SETTINGS, ...settings } })
   cleanUps.push(() => postgres.stop())
   return { ...postgres, directory }
 }

@@ -15,6 +15,10 @@ export interface JournalEntry {
   readonly amount: number
   /** DE 39 of the answer; undefined while there is none. */
   responseCode: string | undefined
+  /** How often it was sent, repeats included. */
+  sent: number
+  readonly firstSentAtMs: number
+  answeredAtMs: number | undefined
 }
 
 interface Outstanding {
@@ -26,6 +30,17 @@ interface Outstanding {
 const ACQUIRER = '00000818001'
 const REPEAT_AFTER_MS = 1500
 const TICK_MS = 100
+
+interface TerminalsOptions {
+  readonly port: number
+  readonly terminals: number
+  readonly households: number
+  readonly inFlight: number
+  /** What is not answered by then is sent again; what its connection did not live to answer, as soon as there is another one. */
+  readonly repeatAfterMs?: number
+  /** Between an answer and the next purchase; absent: none. */
+  readonly pauseMs?: number
+}
 const spec = messageSpec('ascii')
 
 export class StubbornTerminals {
@@ -33,8 +48,13 @@ export class StubbornTerminals {
   readonly #port: number
   readonly #households: number
   readonly #terminals: Terminal[]
+  readonly repeatAfterMs: number
+  readonly pauseMs: number
+  approved = 0
 
-  constructor(options: { port: number; terminals: number; households: number; inFlight: number }) {
+  constructor(options: TerminalsOptions) {
+    this.repeatAfterMs = options.repeatAfterMs ?? REPEAT_AFTER_MS
+    this.pauseMs = options.pauseMs ?? 0
     this.#port = options.port
     this.#households = options.households
     this.#terminals = Array.from({ length: options.terminals }, (_, index) => new Terminal(index + 1, options.inFlight, this))
@@ -42,10 +62,6 @@ export class StubbornTerminals {
 
   get port(): number {
     return this.#port
-  }
-
-  get approved(): number {
-    return this.journal.filter((entry) => entry.responseCode === '00').length
   }
 
   start(): void {
@@ -113,7 +129,7 @@ class Terminal {
       return
     }
     const now = Date.now()
-    for (const one of this.#outstanding.values()) if (now - one.sentAtMs > REPEAT_AFTER_MS) this.#send(one, '0201')
+    for (const one of this.#outstanding.values()) if (now - one.sentAtMs > this.#all.repeatAfterMs) this.#send(one, '0201')
     this.#fill()
   }
 
@@ -165,6 +181,9 @@ class Terminal {
       purseId: purseIdOfHousehold(household),
       amount,
       responseCode: undefined,
+      sent: 0,
+      firstSentAtMs: Date.now(),
+      answeredAtMs: undefined,
     }
     const one = { entry, fields, sentAtMs: 0 }
     this.#outstanding.set(stan, one)
@@ -176,6 +195,7 @@ class Terminal {
     const encoded = encode(spec, mti, one.fields)
     if (!encoded.ok) throw new Error(`${encoded.error.path}: ${encoded.error.expected}`)
     one.sentAtMs = Date.now()
+    one.entry.sent++
     this.#client?.send(encoded.bytes)
   }
 
@@ -187,8 +207,11 @@ class Terminal {
     // A repeat and its original may both be answered: the first answer counts, the second must not differ.
     if (one === undefined) return
     this.#outstanding.delete(stan)
+    one.entry.answeredAtMs = Date.now()
     one.entry.responseCode = decoded.message.text(39)
+    if (one.entry.responseCode === '00') this.#all.approved++
     if (this.#outstanding.size === 0) this.#wake?.()
-    this.#fill()
+    if (this.#all.pauseMs === 0) this.#fill()
+    else setTimeout(() => this.#fill(), this.#all.pauseMs)
   }
 }

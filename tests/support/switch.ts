@@ -66,6 +66,10 @@ export interface SwitchSettings {
   readonly log?: Logger
   /** Seals what is kept of the cards and persons that a test opens; absent: nothing is kept. */
   readonly vault?: DataVault
+  /** Of an empty database; absent: a fresh one of the run's own server. */
+  readonly databaseUrl?: string
+  /** Of the demo programme; absent: as many as have a card with a name of its own, for making more takes longer than most tests. */
+  readonly demoHouseholds?: number
 }
 
 /** What goes out; `fields` by data element number. */
@@ -95,9 +99,11 @@ export interface TestSwitch {
   restart(): Promise<void>
 }
 
+const DEMO_HOUSEHOLDS = 20
+
 /** Links wait for no port of their own; terminals are looked up anew for each message, so that a test may change them. */
 export async function startTestSwitch(settings: SwitchSettings = {}): Promise<TestSwitch> {
-  const [databaseUrl, redis] = await Promise.all([createDatabase(), createRedisServer()])
+  const [databaseUrl, redis] = await Promise.all([settings.databaseUrl ?? createDatabase(), createRedisServer()])
   const loaded = loadConfig({ DATABASE_URL: databaseUrl, REDIS_URL: redis.url, SARF_PORT_HTTP: '0' })
   const defaults: Config = {
     ...loaded,
@@ -111,12 +117,13 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
   }
   const config = (await settings.configure?.(defaults)) ?? defaults
   const clock = new TestClock()
-  const { log = silentLogger, vault } = settings
+  const { log = silentLogger, vault, demoHouseholds = DEMO_HOUSEHOLDS } = settings
   if (settings.at !== undefined) clock.moveTo(settings.at)
   const sql = new Pool({ connectionString: databaseUrl, max: 2 })
   // A test may end the connections of this database; its own is not spared.
   sql.on('error', () => undefined)
-  let running: RunningSwitch = await startSwitch(config, { log, clock })
+  const options = { log, clock, demoHouseholds, schemas: 'at first use' } as const
+  let running: RunningSwitch = await startSwitch(config, options)
   const links: TestLink[] = []
   ends.push(async () => {
     for (const link of links) link.client.destroy()
@@ -146,7 +153,7 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
     async restart() {
       for (const link of links.splice(0)) link.client.destroy()
       await running.drain()
-      running = await startSwitch(config, { log, clock })
+      running = await startSwitch(config, options)
     },
   }
 }

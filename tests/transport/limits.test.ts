@@ -169,15 +169,20 @@ it('a peer that ends within a frame is logged and closed', async () => {
 })
 
 it('an address has only so many connections, and a place is free again when one closes', async () => {
-  const { port, listener, warnings } = await startListener({ limits: { connectionsPerAddressMax: 2 }, onFrame: echo })
+  const { port, listener, warnings, dropped } = await startListener({ limits: { connectionsPerAddressMax: 2 }, onFrame: echo })
   const first = await openPeer(port)
   const second = await openPeer(port)
+  for (const peer of [first, second]) {
+    peer.socket.write(framed('in'))
+    await until(() => peer.received() === framed('in'))
+  }
   const third = await openPeer(port)
   await third.ended
   await (
     await openPeer(port)
   ).ended
   expect(listener.connections).toBe(2)
+  expect(dropped).toEqual(['refused', 'refused'])
   expect(warnings).toHaveLength(1)
   first.socket.end()
   await until(() => listener.connections === 1)
@@ -185,7 +190,82 @@ it('an address has only so many connections, and a place is free again when one 
   fourth.socket.write(framed('in'))
   await until(() => fourth.received() === framed('in'))
   second.socket.write(framed('too'))
-  await until(() => second.received() === framed('too'))
+  await until(() => second.received() === framed('in') + framed('too'))
+})
+
+it('connections that have said nothing make room for others of their address, the oldest first; those that have keep their place', async () => {
+  const { port, listener, dropped, warnings } = await startListener({ limits: { connectionsPerAddressMax: 4 }, onFrame: echo })
+  const good = await openPeer(port)
+  good.socket.write(framed('in'))
+  await until(() => good.received() === framed('in'))
+  const silent = await Promise.all(Array.from({ length: 3 }, () => openPeer(port)))
+  silent[2]!.socket.write('00')
+  for (let come = 1; come <= 3; come++) {
+    const terminal = await openPeer(port)
+    terminal.socket.write(framed('me too'))
+    await until(() => terminal.received() === framed('me too'))
+    await until(() => dropped.length === come)
+  }
+  await Promise.all(silent.map(({ ended }) => ended))
+  expect(dropped).toEqual(['made_room', 'made_room', 'made_room'])
+  expect(warnings).toHaveLength(1)
+  expect(listener.connections).toBe(4)
+  good.socket.write(framed('still'))
+  await until(() => good.received() === framed('in') + framed('still'))
+})
+
+it('who floods has no more in flight than its share, and nobody else waits for it', async () => {
+  const { port, pending, heldBack } = await startListener({ limits: { inFlightMax: 12, inFlightShareMin: 2 } })
+  const floods = await Promise.all(Array.from({ length: 3 }, () => openPeer(port)))
+  for (const { socket } of floods) socket.write(framed('f').repeat(300))
+  await until(() => heldBack.count === 3)
+  // The first was alone when it came.
+  const first = 12 + 2 + 2
+  expect(pending).toHaveLength(first)
+  const others = await Promise.all(Array.from({ length: 10 }, () => openPeer(port)))
+  for (const { socket } of others) socket.write(framed('1') + framed('2'))
+  await until(() => pending.length === first + 20)
+  for (const { exchange } of pending.splice(first)) exchange.answer(Buffer.from('ok'))
+  for (const other of others) await until(() => other.received() === framed('ok').repeat(2))
+  let most = 0
+  let answered = 0
+  while (answered < 900) {
+    await until(() => pending.length > 0)
+    most = Math.max(most, pending.length)
+    pending.shift()?.exchange.answer(Buffer.from('f'))
+    answered++
+  }
+  for (const one of floods) await until(() => one.received() === framed('f').repeat(300))
+  expect(most).toBe(first)
+})
+
+it('a peer that takes nothing of its answers for too long is dropped, one that takes them is not', async () => {
+  const { port, dropped, listener } = await startListener({
+    limits: { stalledMs: 100, unsentBytesMax: 65_536 },
+    onFrame: (_payload, exchange) => {
+      exchange.answer(Buffer.alloc(4000, 0x30))
+    },
+  })
+  const [stalled, good] = [await openPeer(port), await openPeer(port)]
+  stalled.socket.pause()
+  stalled.socket.write(framed('a').repeat(4000))
+  for (let asked = 1; dropped.length === 0; asked++) {
+    good.socket.write(framed('b'))
+    await until(() => good.received().length === asked * 4004)
+  }
+  expect(dropped).toEqual(['stalled'])
+  await until(() => listener.connections === 1)
+})
+
+it('what an address does wrong over and over is counted each time and logged once', async () => {
+  const { port, rejected, warnings } = await startListener({ onFrame: echo })
+  for (let n = 0; n < 20; n++) {
+    const peer = await openPeer(port)
+    peer.socket.end(n % 2 === 0 ? 'junk' : '9999')
+    await peer.ended
+  }
+  await until(() => rejected.length === 20)
+  expect(warnings).toHaveLength(2)
 })
 
 /** Waits until a count no longer changes over many turns of the event loop. */

@@ -8,7 +8,7 @@ import type { LinkConfig, TransportLimits } from '../../src/settings.ts'
 import { type Exchange } from '../../src/transport/exchange.ts'
 import type { Framing } from '../../src/transport/framing.ts'
 import { listen, type Listener } from '../../src/transport/listener.ts'
-import type { RejectReason } from '../../src/transport/metrics.ts'
+import type { DropReason, RejectReason } from '../../src/transport/metrics.ts'
 
 const limits: TransportLimits = {
   frameBytesMax: 4096,
@@ -17,7 +17,10 @@ const limits: TransportLimits = {
   idleMs: 300_000,
   connectionsPerAddressMax: 100,
   inFlightPerConnectionMax: 100,
+  inFlightMax: 10_000,
+  inFlightShareMin: 4,
   unsentBytesMax: 262_144,
+  stalledMs: 30_000,
 }
 
 export interface Pending {
@@ -32,6 +35,8 @@ export interface TestListener {
   readonly pending: Pending[]
   readonly warnings: string[]
   readonly rejected: RejectReason[]
+  readonly dropped: DropReason[]
+  readonly heldBack: { count: number }
   readonly counted: { opened: number; closed: number; failed: number; received: number; answered: number }
 }
 
@@ -62,6 +67,8 @@ export async function startListener(options: TestOptions = {}): Promise<TestList
   const pending: Pending[] = []
   const warnings: string[] = []
   const rejected: RejectReason[] = []
+  const dropped: DropReason[] = []
+  const heldBack = { count: 0 }
   const counted = { opened: 0, closed: 0, failed: 0, received: 0, answered: 0 }
   const listener = await listen({
     host: '127.0.0.1',
@@ -81,6 +88,8 @@ export async function startListener(options: TestOptions = {}): Promise<TestList
       frameReceived: () => counted.received++,
       frameRejected: (reason) => rejected.push(reason),
       answered: () => counted.answered++,
+      connectionDropped: (why) => dropped.push(why),
+      heldBack: () => heldBack.count++,
     },
     onFrame:
       options.onFrame ??
@@ -89,7 +98,7 @@ export async function startListener(options: TestOptions = {}): Promise<TestList
       }),
   })
   atTheEnd.push(() => listener.close(0))
-  return { listener, port: listener.port, pending, warnings, rejected, counted }
+  return { listener, port: listener.port, pending, warnings, rejected, dropped, heldBack, counted }
 }
 
 export interface Peer {

@@ -171,7 +171,10 @@ describe('a webhook', () => {
   it('gets one request at a time, in order, from whichever of several processes, and from the other one when one has gone', async () => {
     await make(['card'])
     const http = { ...api.running.config.http, port: 0 }
-    const second = await startSwitch({ ...api.running.config, http }, { log: silentLogger, clock: api.running.clock })
+    const second = await startSwitch(
+      { ...api.running.config, http },
+      { log: silentLogger, clock: api.running.clock, schemas: 'at first use' },
+    )
     try {
       const before = await reports(12)
       await api.running.restart()

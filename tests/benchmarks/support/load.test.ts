@@ -53,7 +53,10 @@ async function fakeSwitch(onMessage: (held: Held) => void): Promise<Listener> {
       idleMs: 60_000,
       connectionsPerAddressMax: 100,
       inFlightPerConnectionMax: 256,
+      inFlightMax: 10_000,
+      inFlightShareMin: 4,
       unsentBytesMax: 1_000_000,
+      stalledMs: 30_000,
     },
     log: silentLogger,
     metrics: {
@@ -63,6 +66,8 @@ async function fakeSwitch(onMessage: (held: Held) => void): Promise<Listener> {
       frameReceived: ignore,
       frameRejected: ignore,
       answered: ignore,
+      connectionDropped: ignore,
+      heldBack: ignore,
     },
     onFrame: (payload, exchange) => onMessage({ payload: Buffer.from(payload), exchange }),
   })
@@ -302,12 +307,13 @@ describe('messages that are made before the clock starts', () => {
 describe('against the switch', () => {
   let usual: TestSwitch
   beforeAll(async () => {
-    usual = await startTestSwitch()
+    usual = await startTestSwitch({ demoHouseholds: OPTIONS.households })
   })
 
   /** One for each load: counters of chips begin at 1. */
   const strict = (): Promise<TestSwitch> =>
     startTestSwitch({
+      demoHouseholds: OPTIONS.households,
       configure: (config) => ({
         ...config,
         ...settingsOf('full', config),
