@@ -23,7 +23,7 @@ export interface Pair {
   readonly real: LedgerConnection
   readonly fake: LedgerConnection
   readonly tables: FakeTables
-  sql(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>
+  readonly sql: (text: string, values?: readonly unknown[]) => Promise<Record<string, unknown>[]>
 }
 
 const ends: (() => Promise<unknown>)[] = []

@@ -105,7 +105,7 @@ export function commitBatch(tables: FakeTables, values: readonly unknown[], drop
   if (columns.get('cardUpdate') !== undefined) updateCards(tables, winners, decidedAt)
   transfer(tables, items, columns)
   for (const item of winners) hold(tables, item)
-  const list = (value: (item: Item) => unknown): string => items.map((item) => String(value(item) ?? '')).join(',')
+  const list = (value: (item: Item) => string | number | null): string => items.map((item) => String(value(item) ?? '')).join(',')
   return {
     outcome: list((item) => item.outcome),
     balance: list((item) => item.balance),

@@ -144,7 +144,9 @@ function originalsByReference(tables: FakeTables, [, purses, rrns, codes]: Value
   return rows(
     texts(purses).flatMap((purse, index) =>
       [...tables.byReference(Number(purse), numbers[index] ?? '', approvals[index] ?? '')]
-        .sort((a, b) => byText(b.decidedAt, a.decidedAt) || (b.purseVersion ?? -1) - (a.purseVersion ?? -1))
+        .sort((a, b) =>
+          a.decidedAt === b.decidedAt ? (b.purseVersion ?? -1) - (a.purseVersion ?? -1) : byText(b.decidedAt, a.decidedAt),
+        )
         .map((row) => originalRow(tables, index + 1, row)),
     ),
   )

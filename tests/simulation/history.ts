@@ -241,11 +241,12 @@ class Orphans {
     const { journal } = this.#tables
     for (; this.#read < journal.length; this.#read++) {
       const row = journal[this.#read]
-      const moved = [row?.purseVersion == null ? null : row.purseId, row?.secondVersion == null ? null : row.secondPurseId]
+      if (row === undefined) continue
+      const moved = [row.purseVersion === null ? null : row.purseId, row.secondVersion === null ? null : row.secondPurseId]
       for (const id of moved) {
         if (id === null) continue
         if (alive) this.#purses.delete(id)
-        else if (id !== row?.purseId || !this.#redis.everReserved.has(row.key)) this.#purses.add(id)
+        else if (id !== row.purseId || !this.#redis.everReserved.has(row.key)) this.#purses.add(id)
       }
     }
   }

@@ -164,7 +164,7 @@ export class Model {
     const { world } = this.#parts
     const demand = !['reversal', 'completion', 'breadAdvice'].includes(known.kind)
     const card = this.#cards.get(known.card.token)
-    if (demand && card !== undefined && card.stops.some(({ from, until }) => from < world.nowMs && until > world.nowMs))
+    if (demand && card?.stops.some(({ from, until }) => from < world.nowMs && until > world.nowMs) === true)
       return this.#fail(known, 'was approved on a card that was stopped before')
     if (card !== undefined && known.planned.pin !== 'none' && known.kind === 'withdrawal') {
       if (known.planned.pin === 'wrong') return this.#fail(known, 'was approved with a wrong PIN')

@@ -98,21 +98,21 @@ function completionPosting(known: Known, row: AuthorizationRow, purses: Purses):
   const { approved } = row
   if (approved !== planned.amount) return 'completed another amount'
   const lent = row.fromSuspense ?? 0
-  const open = original !== undefined && row.originalKey === original.key
-  if (open && original.completed) return 'completed what is complete'
-  if (!open && row.key === known.key) return 'completed nothing'
-  const hold = open ? original.hold : 0
+  const open = original?.key === row.originalKey ? original : undefined
+  if (open?.completed === true) return 'completed what is complete'
+  if (open === undefined && row.key === known.key) return 'completed nothing'
+  const hold = open?.hold ?? 0
   const fromHold = Math.min(approved, hold)
   const covered = approved - fromHold - lent
   if (covered < 0) return 'was lent more than it took'
   if (lent > 0 && covered < Math.min(purses(row.purseId ?? 0).least(known.firstArrivalMs), approved - fromHold))
     return 'was lent what the purse had'
   const released = hold - fromHold
-  if (!open) return { moves: [moveOf(row, -covered)] }
-  original.completed = true
-  original.linked++
-  original.hold = 0
-  const counter = { group: 'spending', amount: covered - released, count: 0, day: dayOf(original) } as const
+  if (open === undefined) return { moves: [moveOf(row, -covered)] }
+  open.completed = true
+  open.linked++
+  open.hold = 0
+  const counter = { group: 'spending', amount: covered - released, count: 0, day: dayOf(open) } as const
   return { moves: [moveOf(row, released - covered, -hold)], counter }
 }
 

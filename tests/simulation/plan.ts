@@ -109,7 +109,7 @@ export function planOf(seed: number): Plan {
   const healMs = random.between(6_000, 25_000)
   const messages = messagesOf(random, processes, 2 * households.length, healMs, random.between(30, 110))
   const faults = faultsOf(random, processes, 2 * households.length, healMs, late)
-  const events = [...messages, ...faults].sort((a, b) => a.atMs - b.atMs || a.id - b.id)
+  const events = [...messages, ...faults].sort((a, b) => (a.atMs === b.atMs ? a.id - b.id : a.atMs - b.atMs))
   return { seed, startMs, processes, households, healMs, events }
 }
 

@@ -3,9 +3,9 @@
 /** @returns the elements of a literal; of an absent array undefined @throws SyntaxError where it is none */
 export function readArray(literal: unknown): (string | null)[] | undefined {
   if (literal === null || literal === undefined) return undefined
-  if (Array.isArray(literal)) return literal.map((one: unknown) => (one === null ? null : String(one)))
+  if (Array.isArray(literal)) return (literal as (string | number | null)[]).map((one) => (one === null ? null : String(one)))
   if (typeof literal !== 'string' || !literal.startsWith('{') || !literal.endsWith('}'))
-    throw new SyntaxError(`not an array literal: ${String(literal)}`)
+    throw new SyntaxError(`not an array literal: ${JSON.stringify(literal)}`)
   const elements: (string | null)[] = []
   if (literal === '{}') return elements
   for (let at = 1; at < literal.length;) {
@@ -18,7 +18,8 @@ export function readArray(literal: unknown): (string | null)[] | undefined {
       elements.push(text)
       at += 2
     } else {
-      const end = literal.indexOf(',', at) === -1 ? literal.length - 1 : literal.indexOf(',', at)
+      const comma = literal.indexOf(',', at)
+      const end = comma < 0 ? literal.length - 1 : comma
       const text = literal.slice(at, end)
       elements.push(text === 'NULL' ? null : text)
       at = end + 1

@@ -34,7 +34,7 @@ const hsm = paymentHsm(softwareKeyStore(developmentKeys()))
 const NO_METRICS: AuthorizationMetrics = { batch: () => () => {}, answered: () => {} }
 
 /** Made once: what no history changes. */
-const UNUSED = new Proxy({} as MessageParts['macGate'], {
+const UNUSED = new Proxy({} as unknown as MessageParts['macGate'], {
   get: () => {
     throw new RangeError('no message of a history comes here')
   },
