@@ -110,6 +110,8 @@ export class HotState {
   readonly #breaker: Breaker
   #epoch: number | undefined
   #agreement: Promise<void> | undefined
+  /** How often the connection was lost. */
+  #connections = 0
   #closed = false
 
   constructor(options: HotStateOptions) {
@@ -125,6 +127,7 @@ export class HotState {
         void this.#agree()
       },
       onClose: () => {
+        this.#connections++
         this.#down('connection closed')
       },
       onError: (error) => {
@@ -357,6 +360,12 @@ export class HotState {
     }
   }
 
+  /** What was agreed on is of the Redis of that connection: behind the next one may be another. */
+  #assertStill(connection: number): void {
+    if (this.#connections !== connection)
+      throw new Error('the connection was lost meanwhile; what is behind it now is asked anew')
+  }
+
   /** One agreement at a time: whoever asks meanwhile waits for it. */
   async #agree(): Promise<void> {
     if (this.#closed || this.#epoch !== undefined) return
@@ -372,15 +381,18 @@ export class HotState {
   async #agreeOnce(): Promise<void> {
     try {
       const { shard, log } = this.#options
+      const connection = this.#connections
       for (const script of [RESERVE, PUT, EPOCH, RAISE]) await this.#guarded(this.#redis.load(script))
       const asked = {
         info: () => this.#guarded(this.#redis.info()),
         mget: (names: readonly string[]) => this.#guarded(this.#redis.mget(names)),
       }
       const { epoch, known } = await agreedEpoch(asked, this.#key('epoch'), this.#options)
+      this.#assertStill(connection)
       const keys = ['epoch', 'reservations', STAND_IN_FLAG, ...Object.values(STAND_IN_KEYS)].map((name) => this.#key(name))
       const holds = await this.#guarded(this.#redis.evaluate(EPOCH, keys, [String(epoch)]))
       if (holds !== epoch) throw new Error(`Redis has epoch ${String(holds)}, the ledger ${String(epoch)}`)
+      this.#assertStill(connection)
       this.#epoch = epoch
       log.info({ shard, epoch }, 'hot state is up')
       if (known !== epoch) {

@@ -23,6 +23,7 @@ export interface PreloadParts {
 /** Households. */
 const LARGE_PAGE = 200
 const SMALL_PAGE = 20
+const PAUSE_MAX_MS = 1000
 
 const RETRY_MS = 200
 
@@ -43,13 +44,14 @@ export async function preload(parts: PreloadParts): Promise<void> {
     epoch ??= hotState.epoch
     // Whoever moved it on fills it.
     if (hotState.epoch !== epoch) return
-    const startedMs = performance.now()
+    const startedMs = clock.now()
     try {
       const page = await loadPage(parts, epoch, after)
       if (page === undefined) break
       after = page.last
       count += page.count
-      if (!parts.hurry()) await pause(clock, performance.now() - startedMs)
+      // A clock may be set meanwhile.
+      if (!parts.hurry()) await pause(clock, Math.min(PAUSE_MAX_MS, Math.max(0, clock.now() - startedMs)))
     } catch (error) {
       log.info({ count, error: errorText(error) }, 'loading cards into Redis goes on a little later')
       await pause(clock, RETRY_MS)

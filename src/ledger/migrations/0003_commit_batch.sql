@@ -216,7 +216,7 @@ BEGIN
     FOR v_at, v_tried, v_fits IN
       SELECT i.ord, CASE WHEN i.pin = 1 THEN c.pin_tries + 1 END, c.state <> 'PIN_BLOCKED' AND i.checked IS NOT DISTINCT FROM c.pin_reference
       FROM unnest(p_card, p_pin, p_pin_checked) WITH ORDINALITY AS i(token, pin, checked, ord) JOIN card c ON c.shard = p_shard AND c.token = i.token
-      WHERE i.pin = 1 OR c.state = 'PIN_BLOCKED' OR i.pin IS NOT NULL AND i.checked IS DISTINCT FROM c.pin_reference
+      WHERE i.pin = 1 OR i.pin IS NOT NULL AND (c.state = 'PIN_BLOCKED' OR i.checked IS DISTINCT FROM c.pin_reference)
     LOOP
       IF v_outcome[v_at] = 0 AND NOT v_fits THEN v_outcome[v_at] := 3; END IF;
       IF v_tried IS NOT NULL THEN

@@ -1,0 +1,55 @@
+/** What the model knows of a message. */
+import type { AuthorizationRow } from './fakeTables.ts'
+import type { Composed } from './frames.ts'
+import type { MessageKind, PlannedMessage } from './plan.ts'
+import type { SimulatedCard } from './programme.ts'
+
+/** A message by its key, whoever has sent it how often. */
+export interface Known {
+  readonly key: string
+  readonly kind: MessageKind
+  readonly composed: Composed
+  readonly card: SimulatedCard
+  readonly planned: PlannedMessage
+  readonly original: Known | undefined
+  /** When a process first had it; Infinity: none yet. */
+  firstArrivalMs: number
+  /** How often it was sent. */
+  copies: number
+  /** The decision of its key, and of the key by which an advice is posted by force. */
+  row: AuthorizationRow | undefined
+  forced: AuthorizationRow | undefined
+  /** What was given back of it, and what of that was suspense's. */
+  givenBack: number
+  givenBackToSuspense: number
+  linked: number
+  completed: boolean
+  /** Of an authorization: what is left of its hold. */
+  hold: number
+  /** Its reversal was answered: nothing of it may be owed any more. */
+  reversalTold: boolean
+  /** The terminal was told 91 and had sent no second copy that this could have been the answer to. */
+  closedBy91: boolean
+}
+
+export function isApproval(code: string): boolean {
+  return code === '00' || code === '10'
+}
+
+/** The purse that a message draws on. */
+export function purseIdOf({ kind, card, original }: Known): number | undefined {
+  switch (kind) {
+    case 'bread':
+    case 'breadAdvice':
+      return card.purses.bread
+    case 'ration':
+      return card.purses.ration
+    case 'points':
+      return card.purses.points
+    case 'refund':
+    case 'reversal':
+      return original === undefined ? undefined : purseIdOf(original)
+    default:
+      return card.purses.cash
+  }
+}
