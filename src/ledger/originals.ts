@@ -31,19 +31,19 @@ interface OriginalRow {
 }
 
 /**
- * What is linked to an original `a` (numbers: see KIND): 8 refund, 10 reversal, 12 and 17 refund of a payment and of a co-pay give back, less what of a refund was
+ * What is linked to an original `a`, and reversals of that (`linked` counts both: `commit_batch` asks whether there are more by now). Numbers: see KIND. 8 refund, 10 reversal, 12 and 17 refund of a payment and of a co-pay give back, less what of a refund was
  * reversed itself; 3 completes, once and for all.
  */
 const LINKED = `
   LEFT JOIN LATERAL (
-    SELECT count(*) AS linked,
+    SELECT count(*) + coalesce(sum(r.count), 0) AS linked,
       coalesce(sum(l.approved - r.approved) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back,
       coalesce(sum(greatest(coalesce(l.from_suspense, 0) - r.from_suspense, 0)) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back_to_suspense,
       coalesce(sum(l.quantity - r.quantity) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back_quantity,
       coalesce(bool_or(l.kind = 3), false) AS completed
     FROM "authorization" l
     CROSS JOIN LATERAL (
-      SELECT coalesce(sum(v.approved), 0) AS approved, coalesce(sum(v.from_suspense), 0) AS from_suspense, coalesce(sum(v.quantity), 0) AS quantity
+      SELECT count(*) AS count, coalesce(sum(v.approved), 0) AS approved, coalesce(sum(v.from_suspense), 0) AS from_suspense, coalesce(sum(v.quantity), 0) AS quantity
       FROM "authorization" v
       WHERE l.kind IN (8, 12, 17) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key
         AND v.original_date = l.key_date

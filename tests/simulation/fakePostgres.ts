@@ -5,7 +5,7 @@
 import type { QueryResultRow } from 'pg'
 import type { SqlResult } from '../../src/ledger/sqlClient.ts'
 import { commitBatch, type DroppedGuards } from './fakeCommitBatch.ts'
-import { FakeTables, rowName, type AuthorizationRow, type CardRow, type PurseRow } from './fakeTables.ts'
+import { FakeTables, REFUNDS, rowName, type AuthorizationRow, type CardRow, type PurseRow } from './fakeTables.ts'
 import { openPurses } from './fakeOpenPurses.ts'
 import { readArray } from './sqlArrays.ts'
 
@@ -154,7 +154,6 @@ function originalsByReference(tables: FakeTables, [, purses, rrns, codes]: Value
 
 /** Numbers: see KIND. These give back, less what of a refund was reversed itself; 3 completes. */
 const GIVE_BACK: readonly number[] = [8, 10, 12, 17]
-const REFUNDS: readonly number[] = [8, 12, 17]
 
 function originalRow(tables: FakeTables, asked: number, row: AuthorizationRow): Row {
   const linked = tables.linkedTo(row.purseId, row.keyDate, row.key)
@@ -192,7 +191,7 @@ function originalRow(tables: FakeTables, asked: number, row: AuthorizationRow): 
     approval_code: row.approvalCode,
     from_suspense: bigint(row.fromSuspense),
     day: cairoDate(row.decidedAt),
-    linked: String(linked.length),
+    linked: String(tables.touchedBy(row.purseId, row.keyDate, row.key)),
     given_back: String(givenBack),
     given_back_to_suspense: String(toSuspense),
     given_back_quantity: String(quantity),

@@ -129,6 +129,9 @@ export interface EpochRow {
   readonly replicationId: string
 }
 
+/** Of a purchase, a payment and a co-pay: see KIND. */
+export const REFUNDS: readonly number[] = [8, 12, 17]
+
 export class FakeTables {
   readonly households = new Map<number, HouseholdRow>()
   readonly persons = new Map<number, PersonRow>()
@@ -139,11 +142,27 @@ export class FakeTables {
   readonly transfers: TransferRow[] = []
   /** Decisions in the order of their commits. */
   readonly journal: AuthorizationRow[] = []
-  epoch: EpochRow | undefined
+  #epoch: EpochRow | undefined
+  /** Epochs with the Redis that each was agreed on for. */
+  readonly #agreed = new Set<string>()
   readonly #byKey = new Map<string, AuthorizationRow>()
   readonly #linked = new Map<string, AuthorizationRow[]>()
   readonly #byReference = new Map<string, AuthorizationRow[]>()
   readonly #pursesOf = new Map<number, PurseRow[]>()
+
+  get epoch(): EpochRow | undefined {
+    return this.#epoch
+  }
+
+  set epoch(row: EpochRow | undefined) {
+    this.#epoch = row
+    if (row !== undefined) this.#agreed.add(`${row.epoch} ${row.runId}`)
+  }
+
+  /** Whether an epoch was ever agreed on for that Redis. */
+  hasAgreed(epoch: string | null | undefined, runId: string): boolean {
+    return this.#agreed.has(`${epoch ?? ''} ${runId}`)
+  }
 
   addPurse(row: PurseRow): void {
     this.purses.set(row.id, row)
@@ -173,6 +192,14 @@ export class FakeTables {
   /** What refers to a decision, within its purse. */
   linkedTo(purseId: number | null, keyDate: string, key: string): readonly AuthorizationRow[] {
     return purseId === null ? [] : (this.#linked.get(linkName(purseId, keyDate, key)) ?? [])
+  }
+
+  /** What the guard of `commit_batch` counts: what refers to a decision, and reversals of refunds among that. */
+  touchedBy(purseId: number | null, keyDate: string, key: string): number {
+    const linked = this.linkedTo(purseId, keyDate, key)
+    const reversals = (one: AuthorizationRow): number =>
+      REFUNDS.includes(one.kind) ? this.linkedTo(one.purseId, one.keyDate, one.key).filter(({ kind }) => kind === 10).length : 0
+    return linked.reduce((count, one) => count + reversals(one), linked.length)
   }
 
   byReference(purseId: number, rrn: string, approvalCode: string): readonly AuthorizationRow[] {

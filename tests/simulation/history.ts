@@ -263,7 +263,9 @@ class Orphans {
 function redisJudge(world: World, redis: FakeRedis, tables: FakeTables): (runId: string, purseKeys: readonly string[]) => void {
   const versions = new Map<string, number>()
   return (runId, purseKeys) => {
-    if (tables.epoch?.runId !== runId) world.fail(`${runId} sets aside, and the ledger knows ${tables.epoch?.runId} only`)
+    const [epoch] = redis.mget(['{0}:epoch'])
+    // Who comes late with an earlier Redis moves the ledger on, and then itself: what was agreed before stays true of the other meanwhile.
+    if (!tables.hasAgreed(epoch, runId)) world.fail(`${runId} sets aside in epoch ${epoch}, which was never agreed on for it`)
     for (const key of purseKeys) {
       const purse = redis.purse(key)
       if (purse === undefined) continue

@@ -128,14 +128,17 @@ BEGIN
     ) c
   ) j;
 
-  -- What follows an earlier approval: was that touched meanwhile? In a statement of its own, which sees what others committed while the purse
+  -- What follows an earlier approval: was that touched meanwhile, or a refund of it reversed (which gives it back less)? In a statement of its own, which sees what others committed while the purse
   -- was waited for.
   IF p_original_key IS NOT NULL THEN
     FOR v_at IN
       SELECT i.ord
       FROM unnest(p_purse, p_original_key, p_original_date, p_linked) WITH ORDINALITY AS i(purse, original_key, original_date, linked, ord)
       WHERE i.original_key IS NOT NULL AND i.linked <> (
-        SELECT count(*) FROM "authorization" l
+        SELECT count(*) + coalesce(sum((
+          SELECT count(*) FROM "authorization" v
+          WHERE l.kind IN (8, 12, 17) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key AND v.original_date = l.key_date
+        )), 0) FROM "authorization" l
         WHERE l.shard = p_shard AND l.purse_id = i.purse AND l.original_key = i.original_key AND l.original_date = i.original_date
       )
     LOOP
