@@ -210,7 +210,16 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   }))
   watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
-  const stopWatching = watchResources(metrics, { ...config.ledger, ...config.watch, url: config.databaseUrl, clock, log })
+  const { directory: journalDirectory } = config.standIn
+  const directories = { ...config.watch.directories, ...(journalDirectory === undefined ? {} : { journal: journalDirectory }) }
+  const stopWatching = watchResources(metrics, {
+    ...config.ledger,
+    everyMs: config.watch.everyMs,
+    directories,
+    url: config.databaseUrl,
+    clock,
+    log,
+  })
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []

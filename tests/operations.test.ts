@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { GroupMetrics } from '../src/workers/groupMetrics.ts'
 import { temporaryDirectory } from './support/stack.ts'
 import { startTestSwitch, until, type TestSwitch } from './support/switch.ts'
 
@@ -22,13 +23,19 @@ const read = (file: string): string => readFileSync(new URL(`../${file}`, import
 const alarms = (JSON.parse(read('config/alarms.json')) as AlarmFile).groups.flatMap(({ rules }) => rules)
 const document = read('spec/operations.md')
 
+/** What a primary process measures besides. */
+const group = new GroupMetrics(() => ({ wanted: 2, listening: 2 }))
 let running: TestSwitch
 let disk: string
 beforeAll(async () => {
   disk = join(temporaryDirectory(), 'journal')
   await mkdir(disk)
   running = await startTestSwitch({
-    configure: (config) => ({ ...config, watch: { everyMs: 100, directories: { journal: disk, gone: join(disk, 'gone') } } }),
+    configure: (config) => ({
+      ...config,
+      standIn: { ...config.standIn, directory: disk },
+      watch: { everyMs: 100, directories: { gone: join(disk, 'gone') } },
+    }),
   })
 })
 
@@ -46,7 +53,7 @@ describe('the alarms', () => {
   it.each(alarms.map((alarm) => [alarm.alert, alarm] as const))('%s is of what a switch measures', async (_, alarm) => {
     const names = [...alarm.expr.matchAll(/\bsarf_[a-z_]+/g)].map(([name]) => name)
     expect(names.length).toBeGreaterThan(0)
-    const measured = await metrics()
+    const measured = (await metrics()) + (await group.text())
     for (const name of names) expect(measured).toContain(`# TYPE ${name} `)
     expect(alarm.for).toMatch(/^\d+[smh]$/)
     expect(['critical', 'warning']).toContain(alarm.labels.severity)
