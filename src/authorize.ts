@@ -392,7 +392,7 @@ export class Authorizer {
         else this.#refreshing.push(passage)
         return
       case 'unavailable':
-        if (this.standIn.takes(passage)) this.standIn.enter(passage)
+        if (!this.#parts.ledger.available && this.standIn.takes(passage)) this.standIn.enter(passage)
         else this.#declineNow(passage, 'cannot_decide')
         return
       case 'fault':

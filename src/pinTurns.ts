@@ -27,7 +27,10 @@ export class PinTurns {
     if (!passage.holdsPin) return undefined
     passage.holdsPin = false
     const { cardToken } = passage.transaction
-    const next = this.#underWay.get(cardToken)?.shift()
+    const waiting = this.#underWay.get(cardToken)
+    let next = waiting?.shift()
+    // Who was answered while it waited has no turn to give on.
+    while (next?.place === 'leaving') next = waiting?.shift()
     if (next === undefined) this.#underWay.delete(cardToken)
     else next.holdsPin = true
     return next

@@ -112,7 +112,9 @@ export class StandInLine {
   }
 
   enter(passage: Passage): void {
+    if (passage.place === 'leaving') return
     passage.standsIn = true
+    passage.decision = undefined
     if (this.takes(passage)) this.#recalling.push(passage)
     else this.#parts.way.decline(passage, 'cannot_decide')
   }
@@ -177,19 +179,26 @@ export class StandInLine {
       const tokens = batch.map(({ transaction }) => transaction.cardToken)
       const { records, stops } = await readStandIn(hotState, keys, tokens)
       const open: Passage[] = []
+      const remembered: (DecisionRecord | undefined)[] = []
       for (const [index, passage] of batch.entries()) {
         passage.stoppedAs = stops[index] === undefined ? passage.stoppedAs : (stops[index] as Passage['stoppedAs'])
+        const own = journals?.find(passage.transaction.key)
+        if (own !== undefined) {
+          this.#known(passage, own)
+          continue
+        }
         const text = records[index]
-        const record = journals?.find(passage.transaction.key) ?? (text === undefined ? undefined : recordOf(text))
-        if (record === undefined) open.push(passage)
-        else this.#known(passage, record)
+        open.push(passage)
+        remembered.push(text === undefined ? undefined : recordOf(text))
       }
       if (open.length === 0) return
-      // After Redis: what was forgotten there is in the ledger.
-      const stored = ledger.available ? await storedAnswers(ledger, open) : []
+      // After Redis: what is remembered there no more is in the ledger.
+      const stored = await this.#stored(open)
       for (const [index, passage] of open.entries()) {
-        const answer = stored[index]
+        const [answer, record] = [stored?.[index], remembered[index]]
         if (answer !== undefined) way.known(passage, answer)
+        else if (record !== undefined) this.#known(passage, record)
+        else if (stored === undefined && ledger.available) way.decline(passage, 'cannot_decide')
         else if (!ledger.available && this.#mayBeInLedger(passage)) way.respond(passage, undefined)
         else way.decide(passage)
       }
@@ -197,6 +206,18 @@ export class StandInLine {
       log.warn({ stage: 'stand-in recall', count: batch.length, error: errorText(error) }, 'messages cannot be decided')
       for (const passage of batch)
         if (passage.stored === undefined && passage.decision === undefined) way.decline(passage, 'cannot_decide')
+    }
+  }
+
+  /** @returns what the ledger holds under their keys; undefined where it cannot be asked */
+  async #stored(open: readonly Passage[]): Promise<(StoredAnswer | undefined)[] | undefined> {
+    const { ledger, log } = this.#parts
+    if (!ledger.available) return undefined
+    try {
+      return await storedAnswers(ledger, open)
+    } catch (error) {
+      log.warn({ stage: 'stand-in recall', count: open.length, error: errorText(error) }, 'the ledger cannot be asked')
+      return undefined
     }
   }
 
@@ -223,9 +244,13 @@ export class StandInLine {
   }
 
   /** Remember in Redis, in one step that decides; then write down and tell. */
-  async #remember(batch: Step[]): Promise<void> {
+  async #remember(steps: readonly Step[]): Promise<void> {
     const { hotState, journals, clock, log, way } = this.#parts
     assert(journals !== undefined, 'nothing is decided in stand-in without a journal')
+    // Who was answered while it waited, and who is late, is not decided any more: nothing is on its way to be posted yet.
+    for (const { passage } of steps) if (clock.now() > passage.deadlineMs) way.decline(passage, 'cannot_decide')
+    const batch = steps.filter(({ passage }) => passage.place !== 'leaving')
+    if (batch.length === 0) return
     this.#open += batch.length
     // From here on it may come to be posted: past its deadline nobody is told anything.
     for (const { passage } of batch) passage.place = 'ledger'
@@ -260,7 +285,7 @@ export class StandInLine {
         await this.#writeDown(passage, recordOf(outcome.record), true)
         return
       case 'stopped':
-        passage.place = 'here'
+        if (passage.place === 'ledger') passage.place = 'here'
         this.enter(passage)
         return
       case 'counter':
@@ -280,7 +305,7 @@ export class StandInLine {
         return
       case 'absent':
       case 'gate':
-        passage.place = 'here'
+        if (passage.place === 'ledger') passage.place = 'here'
         if (ledger.available && passage.attempts < config.authorization.attemptsMax) way.refresh(passage)
         else way.decline(passage, 'cannot_decide')
         return

@@ -9,24 +9,20 @@ import type { Config } from './config.ts'
 import type { DecisionContext } from './decision/context.ts'
 import { decideDrained } from './decision/decide.ts'
 import { decline, type Decision } from './decision/decision.ts'
-import type { HotState } from './decision/hotState.ts'
-import { tellJournals } from './decision/standInState.ts'
 import type { CommitItem, CommitOutcome, StoredAnswer } from './ledger/commitItem.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import { Passage } from './passage.ts'
 import { parametersOn } from './programmeParameters.ts'
 import { suspense } from './purse/chart.ts'
 import { APPROVED, PARTIALLY_APPROVED } from './response/responseCodes.ts'
-import { Stage } from './stage.ts'
 import type { Posted } from './standin/drain.ts'
 import type { DecisionRecord } from './standin/record.ts'
 import type { Origin } from './transaction/origin.ts'
 import type { Dispense } from './transaction/transaction.ts'
-import { ifUnavailable, type Upkeep } from './upkeep.ts'
+import type { Upkeep } from './upkeep.ts'
 
 export interface StandInPostingParts {
   readonly config: Pick<Config, 'authorization' | 'redis' | 'programme'>
-  readonly hotState: HotState
   readonly upkeep: Upkeep
   readonly clock: Clock
   readonly metrics: AuthorizationMetrics
@@ -35,19 +31,10 @@ export interface StandInPostingParts {
 
 export class StandInPosting {
   readonly #parts: StandInPostingParts
-  readonly #forgetting: Stage<string>
   #excess = 0
 
   constructor(parts: StandInPostingParts) {
     this.#parts = parts
-    this.#forgetting = new Stage<string>({
-      clock: parts.clock,
-      ...parts.config.redis,
-      run: async (batch) => {
-        await tellJournals(parts.hotState, { posted: batch }).catch(ifUnavailable(0))
-      },
-      onBatch: parts.metrics.batch('stand-in forget'),
-    })
   }
 
   /** Piasters that suspense has lent for what entitlements did not cover, since the start. */
@@ -77,14 +64,13 @@ export class StandInPosting {
   }
 
   readonly #committed = (passage: Passage, item: CommitItem, outcome: CommitOutcome): void => {
-    const { upkeep, way, hotState } = this.#parts
+    const { upkeep, way } = this.#parts
     const { drained } = passage
     assert(drained !== undefined, 'what is drained was told before')
     const { record, settle } = drained
     const done = (posted: Posted): void => {
       const { key } = record.transaction
       if (record.reason === null) upkeep.correct({ key, purseId: record.purseId })
-      if (hotState.up) this.#forgetting.push(key)
       settle(posted)
     }
     switch (outcome.kind) {

@@ -66,6 +66,12 @@ function watchStandIn(
     return oldestMs === undefined ? 0 : Math.max(0, (clock.now() - oldestMs) / 1000)
   }
   metrics.watch('sarf_standin_oldest_seconds', 'Age of the oldest of them', age, 'max')
+  metrics.watch(
+    'sarf_standin_journal_ready',
+    '1 while what stand-in decides can be written down',
+    () => Number(journals.ready),
+    'min',
+  )
   metrics.watch('sarf_standin_journal_bytes', 'Size of the journals of stand-in', () => journals.bytes)
   metrics.watch('sarf_standin_journal_full', '1 while the journal takes no more records', () => Number(journals.full), 'max')
   metrics.watch('sarf_standin_journal_failures', 'Times that the journal could not be written', () => journals.failures)

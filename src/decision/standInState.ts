@@ -108,14 +108,10 @@ export async function readStandIn(
 /** @returns how many journals hold something @throws HotStateUnavailable */
 export async function tellJournals(
   hotState: HotState,
-  {
-    holding = [],
-    empty = [],
-    posted = [],
-  }: { holding?: readonly string[]; empty?: readonly string[]; posted?: readonly string[] },
+  { holding = [], empty = [] }: { holding?: readonly string[]; empty?: readonly string[] },
 ): Promise<number> {
   const { journals, answers, stopped, counters, pins } = STAND_IN_KEYS
-  const args = [JSON.stringify(holding), JSON.stringify(empty), JSON.stringify(posted)]
+  const args = [JSON.stringify(holding), JSON.stringify(empty)]
   return Number(await hotState.run(JOURNALS, [STAND_IN_FLAG, journals, answers, stopped, counters, pins], args))
 }
 

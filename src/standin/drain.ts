@@ -76,6 +76,9 @@ export class Drain {
     this.#stopped = true
     this.#cancel?.()
     await this.#running
+    // Nobody else will say that a journal without files holds nothing.
+    const { journals, leave } = this.#parts
+    if (this.#named && journals.undrained === 0) await leave(journals.names)
   }
 
   /** One round. Does not reject. */
@@ -84,7 +87,7 @@ export class Drain {
     try {
       if (this.#rounds++ % SELDOM === 0) {
         this.#failed.clear()
-        await journals.adopt()
+        if (await journals.adopt()) this.#named = true
       }
       if (journals.undrained > 0) {
         this.#named = true
@@ -93,7 +96,8 @@ export class Drain {
       if (!ledgerAvailable()) return
       if (journals.undrained > 0) {
         const before = this.#drained
-        if (await this.#post(this.#waiting('stop'))) await this.#post(this.#waiting('decision'))
+        await this.#post(this.#waiting('stop'))
+        await this.#post(this.#waiting('decision'))
         if (this.#drained > before) log.info({ count: this.#drained - before }, 'the journal of stand-in was drained')
       }
       await this.#tidy()
@@ -106,11 +110,11 @@ export class Drain {
     return [...this.#parts.journals.entries()].filter((entry) => entry.record.type === type && !this.#failed.has(entry))
   }
 
-  /** @returns whether all were tried */
-  async #post(entries: readonly JournalEntry[]): Promise<boolean> {
+  /** One that cannot be posted now does not hold up the others. */
+  async #post(entries: readonly JournalEntry[]): Promise<void> {
     const { batchMax, journals, post, stop, ledgerAvailable } = this.#parts
     for (let from = 0; from < entries.length; from += batchMax) {
-      if (this.#stopped || !ledgerAvailable()) return false
+      if (this.#stopped || !ledgerAvailable()) return
       const batch = entries.slice(from, from + batchMax)
       const outcomes = await Promise.all(batch.map(({ record }) => (record.type === 'stop' ? stop(record) : post(record))))
       for (const [index, entry] of batch.entries()) {
@@ -120,18 +124,18 @@ export class Drain {
           this.#drained++
         }
       }
-      if (outcomes.includes(undefined)) return false
     }
-    return true
   }
 
   async #tidy(): Promise<void> {
     const { journals, leave } = this.#parts
     if (journals.undrained > 0) {
       await journals.tidy(false)
-    } else if (this.#named && (await leave(journals.names))) {
-      this.#named = journals.undrained > 0
-      await journals.tidy(true)
+    } else if (this.#named) {
+      // Whoever begins to write while Redis is told sets it again.
+      this.#named = false
+      if (await leave(journals.names)) await journals.tidy(true)
+      else this.#named = true
     }
   }
 }

@@ -162,8 +162,10 @@ export class Journal {
   async tidy(all: boolean): Promise<void> {
     const { disk, directory } = this.#options
     if (all && this.quiet && this.#active?.file.open === 0) {
-      await this.#active.handle.close()
+      // Who begins to write meanwhile takes another.
+      const { handle } = this.#active
       this.#active = undefined
+      await handle.close()
     }
     const done = this.#files.filter((file) => file.open === 0 && file !== this.#active?.file)
     for (const file of done) {
@@ -218,8 +220,9 @@ export class Journal {
     this.#active = undefined
     if (this.#files.length >= filesMax || clock.now() < this.#closedUntilMs) return undefined
     const path = `${directory}/${String(++this.#lastNumber).padStart(6, '0')}.journal`
+    let handle: DiskFile | undefined
     try {
-      const handle = await disk.create(path)
+      handle = await disk.create(path)
       const start = fileStart({ type: 'head', journal: name, createdMs: clock.now() })
       await handle.append(start)
       await handle.sync()
@@ -230,6 +233,9 @@ export class Journal {
     } catch (error) {
       this.#failures++
       this.#closedUntilMs = clock.now() + reopenMs
+      // Nothing was told that is in it.
+      await handle?.close().catch(() => undefined)
+      if (handle !== undefined) await disk.remove(path).catch(() => undefined)
       log.error({ error: errorText(error) }, 'the journal of stand-in takes no files; stand-in is off until it does')
       return undefined
     }

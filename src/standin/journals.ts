@@ -38,32 +38,51 @@ export class Journals {
   /** Takes a slot. Where none can be had nothing can be written; the log says why. */
   async open(): Promise<void> {
     const { disk, directory, slotsMax, log } = this.#options
-    try {
-      for (let number = 1; number <= slotsMax && this.#own === undefined; number++) {
-        await disk.makeDirectory(`${directory}/${slotName(number)}`)
-        this.#own = await this.#take(number)
+    for (let number = 1; number <= slotsMax && this.#own === undefined; number++) {
+      const name = slotName(number)
+      try {
+        await disk.makeDirectory(`${directory}/${name}`)
+      } catch (error) {
+        log.error({ path: name, error: errorText(error) }, 'there is no journal of stand-in; stand-in is off in this process')
+        return
       }
-      if (this.#own === undefined)
-        log.error({ count: slotsMax }, 'no journal of stand-in is free; stand-in is off in this process')
-      await this.adopt()
-    } catch (error) {
-      log.error({ error: errorText(error) }, 'there is no journal of stand-in; stand-in is off in this process')
+      try {
+        this.#own = await this.#take(number)
+      } catch (error) {
+        // Another one may do.
+        log.error({ path: name, error: errorText(error) }, 'a journal of stand-in cannot be used')
+      }
     }
+    if (this.#own === undefined) log.error({ count: slotsMax }, 'no journal of stand-in is free; stand-in is off in this process')
+    await this.adopt()
   }
 
-  /** Takes slots that hold something and whose processes are gone. Does not reject. */
-  async adopt(): Promise<void> {
+  /**
+   * Takes slots that hold something, or were not given back, and whose processes are gone: Redis may name one that has no file yet. Does not reject.
+   *
+   * @returns whether there was one
+   */
+  async adopt(): Promise<boolean> {
     const { disk, directory, log } = this.#options
-    try {
-      for (const name of await disk.list(directory)) {
-        const number = Number(SLOT.exec(name)?.[1] ?? 0)
-        if (number === 0 || this.#slots.has(number)) continue
-        const holds = (await disk.list(`${directory}/${name}`)).some((file) => file.endsWith('.journal'))
-        if (holds && (await this.#take(number)) !== undefined) log.info({ path: name }, 'a journal of stand-in was taken over')
-      }
-    } catch (error) {
+    let found = false
+    const names = await disk.list(directory).catch((error: unknown) => {
       log.error({ error: errorText(error) }, 'journals of stand-in cannot be looked for')
+      return []
+    })
+    for (const name of names) {
+      const number = Number(SLOT.exec(name)?.[1] ?? 0)
+      if (number === 0 || this.#slots.has(number)) continue
+      try {
+        const files = await disk.list(`${directory}/${name}`)
+        const isLeft = files.some((file) => file.endsWith('.journal') || file.startsWith('lock.'))
+        if (!isLeft || (await this.#take(number)) === undefined) continue
+        found = true
+        log.info({ path: name }, 'a journal of stand-in was taken over')
+      } catch (error) {
+        log.error({ path: name, error: errorText(error) }, 'a journal of stand-in cannot be taken over')
+      }
     }
+    return found
   }
 
   /** A record can be written now. */

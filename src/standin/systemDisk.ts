@@ -64,7 +64,7 @@ async function lock(directory: string): Promise<DiskLock | undefined> {
   if (highest > 0 && !isDead(await readHolder(lockFile(directory, highest)))) return undefined
   const own = lockFile(directory, highest + 1)
   const draft = join(directory, `draft.${String(process.pid)}.${String(++attempts)}`)
-  await writeFile(draft, JSON.stringify(holderOf(process.pid)), { mode: 0o600 })
+  await writeFile(draft, JSON.stringify(holderOf(process.pid)), { mode: 0o600, flush: true })
   try {
     await link(draft, own)
   } catch (error) {
@@ -97,12 +97,12 @@ function numberOf(name: string): number {
   return Number(LOCK.exec(name)?.[1] ?? 0)
 }
 
-/** @returns undefined where it was released meanwhile */
+/** @returns undefined where it was released meanwhile, or is none: a machine that lost its power may have lost what was in it */
 async function readHolder(file: string): Promise<Holder | undefined> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as Holder
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
+    if (codeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined
     throw error
   }
 }

@@ -152,6 +152,28 @@ describe('a slot', () => {
     await Promise.all([living.close(), second.close()])
   })
 
+  it('that lost what was in its lock, or has a journal that cannot be read, keeps nobody from the others', async () => {
+    mkdirSync(join(directory, 'slot-001', '000001.journal'), { recursive: true })
+    mkdirSync(join(directory, 'slot-002'), { recursive: true })
+    writeFileSync(join(directory, 'slot-002', 'lock.1'), '')
+    const journals = await open()
+    expect(journals.name).toBe('a/slot-002')
+    expect(journals.ready).toBe(true)
+    await journals.close()
+  })
+
+  it('that a dead process took and wrote nothing to is taken over too: Redis may name it', async () => {
+    const living = await open()
+    mkdirSync(join(directory, 'slot-002'), { recursive: true })
+    writeFileSync(
+      join(directory, 'slot-002', 'lock.1'),
+      JSON.stringify({ host: hostname(), boot: 'another', pid: 1, start: '1' }),
+    )
+    expect(await living.adopt()).toBe(true)
+    expect(living.names).toEqual(['a/slot-001', 'a/slot-002'])
+    await living.close()
+  })
+
   it('is had by one of many that find it free at the same time', async () => {
     await systemDisk.makeDirectory(directory)
     const locks = await Promise.all(Array.from({ length: 20 }, () => systemDisk.lock(directory)))
@@ -184,16 +206,16 @@ describe('the drain', () => {
       },
     })
     await drain.round()
-    expect([told.splice(0), journals.undrained]).toEqual([['1', '2'], 2])
+    expect([told.splice(0), journals.undrained]).toEqual([['1', '2', '3'], 2])
     await drain.round()
-    expect([told.splice(0), journals.undrained, drain.failed]).toEqual([['2', '3'], 1, 1])
+    expect([told.splice(0), journals.undrained, drain.failed]).toEqual([['2'], 1, 1])
     await drain.round()
     expect(told.splice(0)).toEqual([])
     for (let round = 0; round < 30 && journals.undrained > 0; round++) {
       answers.splice(0, 4, 'posted')
       await drain.round()
     }
-    expect(told).toEqual(['2', 'leave with 2 files: a/slot-001'])
+    expect(told).toEqual(['3', 'leave with 2 files: a/slot-001'])
     expect(readdirSync(join(directory, 'slot-001'))).toEqual(['lock.1'])
     await journals.close()
   })

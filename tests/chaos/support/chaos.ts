@@ -158,7 +158,10 @@ async function swept(redisUrl: string): Promise<string[]> {
  */
 async function auditFindings({ databaseUrl, redis, config }: Stack): Promise<Finding[]> {
   const { reservationAgeMs } = config.sweeper
-  const options = { databaseUrl, redisUrl: redis.url, holdGraceMs: HOLD_GRACE_MS, reservationAgeMs, clock: systemClock }
+  const options = {
+    ...{ databaseUrl, redisUrl: redis.url, programme: config.programme },
+    ...{ holdGraceMs: HOLD_GRACE_MS, reservationAgeMs, clock: systemClock },
+  }
   const untilMs = Date.now() + SWEPT_MS
   let { checks } = await audit(options)
   while (!checks.every(isProved) && Date.now() < untilMs) {
