@@ -127,7 +127,7 @@ export class GroupCommit {
   flush(): void {
     for (const connection of this.#options.connections) {
       if (this.#ready.length === 0) return
-      if (connection.up && !this.#busyConnections.has(connection)) void this.#send(connection, this.#nextBatch())
+      if (connection.ready && !this.#busyConnections.has(connection)) void this.#send(connection, this.#nextBatch())
     }
     if (!this.available) this.#giveUpUnsent()
   }
