@@ -387,6 +387,7 @@ export class Authorizer {
         this.#answerAgain(passage, outcome.stored)
         return
       case 'refused':
+        passage.wasRefused = true
         this.#parts.metrics.guardRefused(outcome.guard, basis)
         if (outcome.guard === 'original') this.#tracing.push(passage)
         else this.#refreshing.push(passage)
@@ -421,7 +422,7 @@ export class Authorizer {
    * left without an answer where it cannot be found out: the terminal asks again, or reverses.
    */
   #declineNow(passage: Passage, reason: DeclineReason): void {
-    const silent = reason === 'cannot_decide' && mayBeDecided(passage.asked, this.#parts.ledger)
+    const silent = reason === 'cannot_decide' && mayBeDecided(passage, this.#parts.ledger)
     this.#respond(passage, silent ? undefined : resultOfDecline(passage, reason))
   }
 

@@ -65,6 +65,8 @@ export class Passage implements CommitOwner {
   reserved = false
   /** It did so for this very message: nobody had reserved under the key before and not settled it. */
   reservedAnew = false
+  /** A guard of the ledger has refused it once; what made it do so may have been this key's own posting. */
+  wasRefused = false
   /** An advice that is posted although its key was declined or voided before. */
   forced = false
   /** Some process holds what the ledger does not have; the state that the card was stopped in meanwhile. */
@@ -327,6 +329,6 @@ export function neededReservation(passage: Passage): Reservation {
 }
 
 /** It was decided before, or may come to be, although nobody has been told. */
-export function mayBeDecided(asked: Transaction | Unsupported, ledger: { mayHold(key: string): boolean }): boolean {
-  return asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key))
+export function mayBeDecided({ asked, wasRefused }: Passage, ledger: { mayHold(key: string): boolean }): boolean {
+  return wasRefused || (asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key)))
 }

@@ -6,4 +6,5 @@ export const KEPT_SEEDS: readonly (readonly [seed: number, what: string])[] = [
     'a second reversal was decided while a refund stood, which was reversed before its commit: nothing of that was given back',
   ],
   [5246, 'a connection that had stalled in reading answers was given batches, and refused them, without an end'],
+  [5442, 'a statement that came twice was refused by its own posting, and 91 was told when the ledger could not be asked again'],
 ]

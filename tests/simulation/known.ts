@@ -22,6 +22,8 @@ export interface Known {
   /** What was given back of it, and what of that was suspense's. */
   givenBack: number
   givenBackToSuspense: number
+  /** What of that a shop has charged again, because it took its refund back. */
+  chargedAgain: number
   linked: number
   completed: boolean
   /** Of an authorization: what is left of its hold. */

@@ -56,7 +56,7 @@ export class Model {
     const key = keyOf(composed)
     const known: Known = {
       ...{ key, kind, composed, card, planned, original, firstArrivalMs: Infinity, copies: 0, row: undefined, forced: undefined },
-      ...{ givenBack: 0, givenBackToSuspense: 0, linked: 0, completed: false, hold: 0 },
+      ...{ givenBack: 0, givenBackToSuspense: 0, chargedAgain: 0, linked: 0, completed: false, hold: 0 },
       ...{ reversalTold: false, closedBy91: false },
     }
     this.#byKey.set(key, known)
@@ -289,6 +289,8 @@ export class Model {
   }
 
   #reversalTold(original: Known, reversal: Known): void {
+    // The refund may have been taken back after the reversal was posted and before it is told.
+    if (original.chargedAgain > 0 && this.owed(original) <= original.chargedAgain) return
     original.reversalTold = true
     if (this.owed(original) !== 0) this.#fail(reversal, `was answered, and ${this.owed(original)} of its original is still owed`)
   }

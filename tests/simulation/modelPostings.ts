@@ -200,6 +200,7 @@ function takeBack(
   original.linked++
   if (root !== undefined) {
     root.givenBack -= row.approved
+    root.chargedAgain += row.approved
     // A shop that takes its refund back charges again, also where it has reversed the purchase meanwhile and was told that nothing was left of it.
     root.reversalTold = false
     root.givenBackToSuspense -= Math.min(paid.fromSuspense ?? 0, lent)
