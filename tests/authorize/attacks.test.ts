@@ -320,7 +320,7 @@ describe('an unknown and a known card', () => {
     const card = await running.openCard()
     await askedOf(card.pan)
     const [known, unknown] = [await askedOf(card.pan), await askedOf('9818020999999990')]
-    expect(known).toEqual(['mget card count count'])
+    expect(known).toEqual(['mget card count count standin'])
     expect(unknown).toEqual(known)
   })
 

@@ -11,6 +11,7 @@ const sockets: Socket[] = []
 
 beforeAll(async () => {
   running = await startTestSwitch({
+    demoHouseholds: 500,
     configure: (config) => ({
       ...config,
       transport: { ...config.transport, inFlightMax: 64 },

@@ -39,8 +39,8 @@ describe('demo outlets', () => {
   })
 
   it('are in all governorates, where other merchants are everywhere', () => {
-    for (const of of ['grocer', 'bakery']) {
-      const governorates = new Set(outlets.filter((terminal) => terminal.class === of).map((terminal) => terminal.governorate))
+    for (const wanted of ['grocer', 'bakery']) {
+      const governorates = new Set(outlets.filter((terminal) => terminal.class === wanted).map((terminal) => terminal.governorate))
       expect([...governorates].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 27 }, (_, index) => index + 1))
     }
     for (const terminal of demoTerminals())
