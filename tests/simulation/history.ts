@@ -92,8 +92,8 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   const overMidnight = plan.startMs % DAY_MS > 21 * HOUR_MS
   const model = new Model({ world, tables, cards, overMidnight })
   const orphans = new Orphans(tables, fake)
-  const read = (sender: Life): void => {
-    orphans.read(sender)
+  const read = (sender: Life, isHeard: boolean): void => {
+    orphans.read(sender.alive && isHeard)
     model.readJournal()
   }
   const postgres = new SimulatedPostgres({ world, database, weather: sqlWeather, traps, onStatement: read })
@@ -221,7 +221,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
 }
 
 /**
- * Purses that a statement moved after its process had died, and of which Redis had nothing set aside that a sweeper could find: credits, or debits that
+ * Purses that a statement moved after its process had died or its connection was lost, and of which Redis had nothing set aside that a sweeper could find: credits, or debits that
  * were decided without it. Nobody is left to tell Redis, which is behind until the purse moves again. the design allows that: what Redis does not
  * know costs a second look, and no decline rests on it.
  */
@@ -237,7 +237,7 @@ class Orphans {
     this.#read = tables.journal.length
   }
 
-  read({ alive }: Life): void {
+  read(isHeard: boolean): void {
     const { journal } = this.#tables
     for (; this.#read < journal.length; this.#read++) {
       const row = journal[this.#read]
@@ -245,7 +245,7 @@ class Orphans {
       const moved = [row.purseVersion === null ? null : row.purseId, row.secondVersion === null ? null : row.secondPurseId]
       for (const id of moved) {
         if (id === null) continue
-        if (alive) this.#purses.delete(id)
+        if (isHeard) this.#purses.delete(id)
         else if (id !== row.purseId || !this.#redis.everReserved.has(row.key)) this.#purses.add(id)
       }
     }

@@ -12,7 +12,8 @@ export interface PostgresParts {
   readonly weather: Weather
   readonly traps: Traps
   /** Called after each statement that was carried out, for a process that may have died since. */
-  readonly onStatement: (sender: Life) => void
+  /** `isHeard`: the session that it came by is still there for its answer. */
+  readonly onStatement: (sender: Life, isHeard: boolean) => void
 }
 
 interface Session {
@@ -138,7 +139,7 @@ export class SimulatedPostgres {
       if (!this.#up) return new Error('Connection terminated')
       try {
         const result = this.#parts.database.execute(name, values)
-        this.#parts.onStatement(life)
+        this.#parts.onStatement(life, session.open)
         if (name === 'commit_batch') traps.reached(life.name, 'committed')
         return result
       } catch (error) {
