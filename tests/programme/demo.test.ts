@@ -40,7 +40,9 @@ describe('demo outlets', () => {
 
   it('are in all governorates, where other merchants are everywhere', () => {
     for (const wanted of ['grocer', 'bakery']) {
-      const governorates = new Set(outlets.filter((terminal) => terminal.class === wanted).map((terminal) => terminal.governorate))
+      const governorates = new Set(
+        outlets.filter((terminal) => terminal.class === wanted).map((terminal) => terminal.governorate),
+      )
       expect([...governorates].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 27 }, (_, index) => index + 1))
     }
     for (const terminal of demoTerminals())
