@@ -264,6 +264,8 @@ export function resultOfStored(passage: Passage, stored: StoredAnswer): Authoriz
   const approved = stored.responseCode === APPROVED || stored.responseCode === PARTIALLY_APPROVED
   // A reversal that was refused has nothing to post by force.
   const mayForce = advice && transaction.kind !== 'reversal' && !passage.forced && !isAdvice(stored.mti)
+  // Its process died over it, and nothing was posted: the terminal goes on until it is taken back.
+  if (transaction.kind === 'reversal' && stored.reason === 'void' && !passage.forced) return 'force'
   // What was reversed before it came stays refused.
   if (mayForce && !approved && stored.reason !== 'reversed_before') return 'force'
   if (!advice && stored.body !== null && stored.body !== transaction.body) return 'other_body'
