@@ -80,9 +80,14 @@ export class Upkeep {
   async #readAndTell(
     tokens: readonly string[],
   ): Promise<{ readonly cards: Map<string, CardAndPurses>; readonly found: readonly PurseFound[] }> {
-    const { epoch } = this.#parts.hotState
-    const cards = await this.#parts.ledger.cards([...new Set(tokens)])
-    return { cards, found: await this.takeOver(epoch, [...cards.values()]) }
+    const { hotState, ledger } = this.#parts
+    const { epoch } = hotState
+    const cards = await ledger.cards([...new Set(tokens)])
+    const found = await this.takeOver(epoch, [...cards.values()])
+    // What is read again has changed: a month may have been opened, of which nobody else tells Redis.
+    if (found.length === 0)
+      for (const { purses } of cards.values()) for (const { purseId } of purses) hotState.untold.add(purseId)
+    return { cards, found }
   }
 
   /** Whoever committed the key may have died before Redis was told: what the ledger holds goes there with the release. */

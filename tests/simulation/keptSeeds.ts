@@ -8,4 +8,5 @@ export const KEPT_SEEDS: readonly (readonly [seed: number, what: string])[] = [
   [5246, 'a connection that had stalled in reading answers was given batches, and refused them, without an end'],
   [5442, 'a statement that came twice was refused by its own posting, and 91 was told when the ledger could not be asked again'],
   [900182, 'a reversal that takes money was voided by the sweeper after its process had died, and was answered 91 for ever'],
+  [900341, 'purses that were opened for a month while Redis was given another epoch were told to nobody'],
 ]
