@@ -16,6 +16,9 @@ interface CardKnown {
   /** Stopped at, and since when it is good again; for any time in between it was stopped. */
   stops: { from: number; until: number }[]
   pinTries: number
+  /** The same, where right PINs that were under way together with a wrong one have not started the count anew. */
+  pinTriesAtMost: number
+  lastWrongPinMs: number
   /** When its PIN was blocked. */
   pinBlockedAt: number
 }
@@ -43,7 +46,10 @@ export class Model {
     this.#parts = parts
     for (const { id, balance, version, cycle } of parts.tables.purses.values())
       this.#purses.set(id, new ModelPurse(id, balance, version, cycle))
-    for (const card of parts.cards) this.#cards.set(card.token, { card, stops: [], pinTries: 0, pinBlockedAt: Infinity })
+    for (const card of parts.cards)
+      this.#cards.set(card.token, {
+        ...{ card, stops: [], pinTries: 0, pinTriesAtMost: 0, lastWrongPinMs: 0, pinBlockedAt: Infinity },
+      })
     this.#read = parts.tables.journal.length
   }
 
@@ -170,6 +176,7 @@ export class Model {
       if (known.planned.pin === 'wrong') return this.#fail(known, 'was approved with a wrong PIN')
       if (card.pinTries >= RULES.pinTries) return this.#fail(known, 'was approved with a PIN that is blocked')
       card.pinTries = 0
+      card.pinTriesAtMost = 0
     }
     const posting = postingOf(known, row, (id) => this.#purse(id))
     if (typeof posting === 'string') return this.#fail(known, posting)
@@ -280,11 +287,14 @@ export class Model {
   #pinTold(known: Known, card: CardKnown, code: string): void {
     if (code === '55') {
       card.pinTries++
+      card.pinTriesAtMost++
+      card.lastWrongPinMs = this.#parts.world.nowMs
       if (card.pinTries > RULES.pinTries) this.#fail(known, `was wrong PIN number ${card.pinTries} that was told`)
-      if (card.pinTries >= RULES.pinTries) card.pinBlockedAt = Math.min(card.pinBlockedAt, this.#parts.world.nowMs)
+      if (card.pinTriesAtMost >= RULES.pinTries) card.pinBlockedAt = Math.min(card.pinBlockedAt, this.#parts.world.nowMs)
     } else if (known.planned.pin === 'right' && ['51', '61', '65'].includes(code)) {
       if (card.pinTries >= RULES.pinTries) this.#fail(known, 'was told that a PIN is right that is blocked')
       card.pinTries = 0
+      if (known.firstArrivalMs > card.lastWrongPinMs) card.pinTriesAtMost = 0
     }
   }
 

@@ -7,7 +7,7 @@ import { KEPT_SEEDS } from './keptSeeds.ts'
 import { planOf } from './plan.ts'
 import { shrink } from './shrink.ts'
 
-const FRESH_SEEDS = 6
+const FRESH_SEEDS = 20
 
 it('the same seed is the same history, step by step', async () => {
   const [first, second, other] = [await carryOut(planOf(7)), await carryOut(planOf(7)), await carryOut(planOf(8))]
