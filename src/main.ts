@@ -71,8 +71,6 @@ export interface SwitchOptions {
   readonly demoHouseholds?: number
   /** Of the HTTP API. Absent: at start. */
   readonly schemas?: SchemaCompilation
-  /** No other living process of this machine has it: what a process keeps on disk is named by it (src/workers/primary.ts). Absent: 1. */
-  readonly slot?: number
   /** Absent: this process is alone. */
   readonly workers?: Seat
 }

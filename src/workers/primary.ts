@@ -1,7 +1,7 @@
 /**
  * The primary process: it starts workers, hands new connections to them in turn (node:cluster), starts them again, and carries no traffic itself.
  *
- * A worker has a slot, a number that no other living process of this primary has: what a process keeps on disk is named by it. A worker that died comes
+ * A worker has a slot, a number that no other living process of this primary has: its log and its measurements are named by it. A worker that died comes
  * back in its own slot. A rolling restart needs one slot more than there are workers, since the fresh one listens before the old one leaves.
  */
 import cluster from 'node:cluster'

@@ -11,7 +11,6 @@ import { isWorker, renew, serveAsWorker } from './workerProcess.ts'
 export type StartSwitch = (config: Config, options: StartOptions) => Promise<Served>
 
 interface StartOptions {
-  readonly slot: number
   readonly workers?: Seat
   readonly log?: Logger
 }
@@ -23,9 +22,9 @@ export async function runProgram(file: string, start: StartSwitch): Promise<void
     const config = loadConfig(undefined, workers)
     if (isWorker()) {
       const log = createLogger(config.logLevel, undefined, { worker: slot })
-      await serveAsWorker((seat) => start(config, { slot, workers: seat, log }))
+      await serveAsWorker((seat) => start(config, { workers: seat, log }))
     } else if (config.workers.count > 1) await runPrimary(file, config)
-    else await runAlone(config, slot, start)
+    else await runAlone(config, start)
   } catch (error) {
     // A worker has said it already.
     if (!(error instanceof StartFailed)) say(error)
@@ -33,11 +32,11 @@ export async function runProgram(file: string, start: StartSwitch): Promise<void
   }
 }
 
-async function runAlone(config: Config, slot: number, start: StartSwitch): Promise<void> {
+async function runAlone(config: Config, start: StartSwitch): Promise<void> {
   const started: { running?: Served } = {}
   // From the beginning on: without a listener the signal would end the process.
   if (hasTls(config)) process.on('SIGHUP', () => renew(started.running))
-  const running = (started.running = await start(config, { slot }))
+  const running = (started.running = await start(config, {}))
   endOnSignals('once', () => running.drain())
 }
 

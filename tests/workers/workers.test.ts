@@ -62,7 +62,7 @@ beforeAll(async () => {
     // Both are in this process, which is busy with the programme.
     ledger: { ...config.ledger, statementMs: 60_000 },
   }
-  const both = await Promise.all([1, 2].map((slot) => startSwitch(alone, { log: silentLogger, slot })))
+  const both = await Promise.all([1, 2].map(() => startSwitch(alone, { log: silentLogger })))
   await Promise.all(both.map((running) => running.drain()))
   group = run(['--workers', '2'])
   await vi.waitUntil(() => group.workers().size === 2, PATIENCE)
