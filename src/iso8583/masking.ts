@@ -82,7 +82,9 @@ function hide(text: string): string {
 function maskPrivateData(text: string): string {
   const parsed = parsePrivateData(text)
   if (!parsed.ok) return hide(text)
-  return parsed.value.map(({ tag, value }) => tag + String(value.length).padStart(3, '0') + maskPrivateDatum(tag, value)).join('')
+  const masked = parsed.value.map(({ tag, value }) => tag + String(value.length).padStart(3, '0') + maskPrivateDatum(tag, value))
+  // Tags and lengths are digits too: what is no card number in any part may look like one as a whole.
+  return maskText(masked.join(''))
 }
 
 /** A value of DE 48 as it may be shown. */

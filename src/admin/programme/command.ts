@@ -31,6 +31,8 @@ export interface ProgrammeParts {
 
 const WRITE_KEY_EXPECTED = '1 to 64 characters of A-Z a-z 0-9 . _ : -, the same for a repeat of the same request, no card number'
 const WRITE_KEY = /^[A-Za-z0-9._:-]{1,64}$/
+/** RFC 9562, section 4: eleven of its digits may look like a mobile by chance, and no card number fits. */
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i
 
 export const WriteHeaders = Type.Object({
   'idempotency-key': Type.String({ description: WRITE_KEY_EXPECTED, examples: ['019aab2c-5e00-7a4b-9c1d-2f3e4a5b6c7d'] }),
@@ -84,6 +86,7 @@ export function writeKeyOf(
   { config }: Pick<ProgrammeParts, 'config'>,
 ): string | undefined {
   const key = String(request.headers['idempotency-key'] ?? '')
+  if (UUID.test(key)) return key
   if (WRITE_KEY.test(key) && !holdsCardNumber(key, config.security.profiles) && !holdsPersonalNumber(key)) return key
   sendProblem(reply, invalidRequest([{ path: 'Idempotency-Key', expected: WRITE_KEY_EXPECTED }]))
   return undefined

@@ -26,6 +26,15 @@ describe('a report at the hotline', () => {
     expect((await pos.ask('0200', { 2: card.pan, ...purchase })).text(39)).toBe(code)
   })
 
+  it('takes a UUID for its key whose digits look like a mobile by chance, and no mobile', async () => {
+    const path = `/v1/cards/${(await api.running.openCard()).token}/reports`
+    const chance = { 'idempotency-key': '3f2b8a54-9c1d-4e7a-8b2f-a01012345678' }
+    expect((await api.as('hotline-agent').post(path, { what: 'lost' }, chance)).status).toBe(200)
+    expect((await api.as('hotline-agent').post(path, { what: 'lost' }, { 'idempotency-key': 'call-01012345678' })).status).toBe(
+      400,
+    )
+  })
+
   it('is done once, however often it is sent with its key, and has one audit record and one event', async () => {
     const card = await api.running.openCard()
     const key = { 'idempotency-key': 'call-118' }

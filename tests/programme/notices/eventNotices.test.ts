@@ -5,7 +5,15 @@ import { silentLogger } from '../../../src/log.ts'
 import { EventNotices } from '../../../src/programme/notices/eventNotices.ts'
 import { demoPinBlock } from '../../../src/programme/demoVerification.ts'
 import { openDesk } from '../../support/programmeDesk.ts'
-import { amount, originalOf, startTestSwitch, type TestCard, type TestLink, type TestSwitch } from '../../support/switch.ts'
+import {
+  amount,
+  originalOf,
+  startTestSwitch,
+  until,
+  type TestCard,
+  type TestLink,
+  type TestSwitch,
+} from '../../support/switch.ts'
 
 let running: TestSwitch
 let desk: Desk
@@ -28,7 +36,13 @@ beforeAll(async () => {
 
 /** Two processes at once, and again. */
 async function tell(): Promise<void> {
-  final = (await desk.read((tx) => advanceFrontier(tx, NO_FRONTIER))).final
+  let frontier = NO_FRONTIER
+  // A SQL transaction of another test on the same server may be open.
+  await until(async () => {
+    frontier = await desk.read((tx) => advanceFrontier(tx, frontier))
+    return frontier.awaited === undefined
+  })
+  final = frontier.final
   await Promise.all(tellers.map((teller) => teller.round()))
   await Promise.all(tellers.map((teller) => teller.round()))
 }
