@@ -109,8 +109,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
-const get = async (path: string): Promise<string> =>
-  await (await fetch(`http://127.0.0.1:${environment['SARF_PORT_HTTP'] ?? ''}${path}`)).text()
+/** A connection that was handed to a worker as it died stays open and silent: as terminals do, it is given up and made anew. */
+async function get(path: string): Promise<string> {
+  const url = `http://127.0.0.1:${environment['SARF_PORT_HTTP'] ?? ''}${path}`
+  for (;;) {
+    try {
+      return await (await fetch(url, { signal: AbortSignal.timeout(5000) })).text()
+    } catch (error) {
+      if (!(error instanceof DOMException && error.name === 'TimeoutError')) throw error
+    }
+  }
+}
 
 async function metric(name: string): Promise<number[]> {
   const lines = (await get('/metrics')).split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
@@ -209,7 +218,7 @@ it('workers that are killed, all at once, come back in their slots, and what was
   const answered = (await metric('sarf_frames_total{link="atm",result="answered"}'))[0] ?? 0
   const before = group.workers()
   for (const pid of before.values()) process.kill(pid, 'SIGKILL')
-  await vi.waitUntil(() => group.workers().size === 2, PATIENCE)
+  await vi.waitUntil(() => ![...before.values()].some(isAlive) && group.workers().size === 2, PATIENCE)
   await bothListen()
   for (const slot of [1, 2]) expect(group.workers().get(slot)).not.toBe(before.get(slot))
   expect(await metric('sarf_frames_total{link="atm",result="answered"}')).toEqual([answered])
