@@ -14,6 +14,8 @@ export const ROLES = [
   'portal',
   'acquirer',
   'card-bureau',
+  /** Closes business days, pays merchants, matches the bank's statements, decides disputes. */
+  'settlement-officer',
 ] as const
 export type Role = (typeof ROLES)[number]
 
@@ -46,7 +48,7 @@ export const PERMISSIONS = {
   'place:write': ['administrator'],
   'region:read': ROLES,
   'region:write': ['administrator'],
-  'merchant:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
+  'merchant:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator', 'settlement-officer'],
   'merchant:write': ['operator', 'administrator'],
   'programme:read': ['supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
   'programme:write': ['administrator'],
@@ -54,9 +56,9 @@ export const PERMISSIONS = {
   /** Loading a key: one proposes, another agrees. */
   'key:load': ['operator', 'administrator'],
   'key:read': ['auditor', 'operator', 'administrator'],
-  'proposal:read': ['post-clerk', 'supply-officer', 'health-officer', 'auditor', 'operator', 'administrator'],
+  'proposal:read': ['post-clerk', 'supply-officer', 'health-officer', 'auditor', 'operator', 'administrator', 'settlement-officer'],
   /** Which proposals somebody may agree to besides says the permission of its kind. */
-  'proposal:decide': ['post-clerk', 'supply-officer', 'health-officer', 'operator', 'administrator'],
+  'proposal:decide': ['post-clerk', 'supply-officer', 'health-officer', 'operator', 'administrator', 'settlement-officer'],
   'notice:read': ['hotline-agent', 'auditor', 'operator', 'administrator'],
   'notice:retry': ['operator'],
   'event:read': ['auditor', 'operator', 'administrator'],
