@@ -43,6 +43,7 @@ import { NoticeDispatcher } from './programme/notices/dispatcher.ts'
 import { EventNotices } from './programme/notices/eventNotices.ts'
 import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
+import { disputeJob } from './settlement/disputeJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { drainOf, openJournals } from './startStandIn.ts'
@@ -267,7 +268,11 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   dispatcher?.start()
   if (config.notices.enabled) eventNotices.start()
   try {
-    const due = [openingJob({ config, shard: SHARD, clock, log }), cardClockJob({ config, desk, clock, log })]
+    const due = [
+      openingJob({ config, shard: SHARD, clock, log }),
+      cardClockJob({ config, desk, clock, log }),
+      disputeJob({ config, desk, clock, log }),
+    ]
     if (config.jobs.enabled) jobs = await startJobs({ config, log, jobs: due })
   } catch (error) {
     // Purses are opened at their first use all the same.

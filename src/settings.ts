@@ -92,6 +92,36 @@ const TransportSchema = Type.Object(
   closed,
 )
 
+/** How cases of a reason go (spec/disputes.md), in business days from the day on which one is opened. */
+const DisputeReasonSchema = Type.Object(
+  {
+    decideBusinessDays: count(1, 366),
+    /** When suspense lends the holder what is claimed, if it is cash and not decided before; 0: at once; absent: never. */
+    creditBusinessDays: Type.Optional(count(0, 366)),
+  },
+  closed,
+)
+
+const DisputesSchema = Type.Object(
+  {
+    /** A posting can be disputed for so long. */
+    openWithinDays: count(1, 3660),
+    /** How often it is looked whether money is to be lent; cases a reading. */
+    everyMinutes: count(1, 59),
+    chunk: count(1, 10_000),
+    reasons: Type.Object(
+      {
+        'atm-did-not-dispense': DisputeReasonSchema,
+        'charged-twice': DisputeReasonSchema,
+        'goods-not-given': DisputeReasonSchema,
+        'not-me': DisputeReasonSchema,
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+
 /** What is told to others: `GET /v1/events` and webhooks (spec/events.md). */
 const EventsSchema = Type.Object(
   {
@@ -316,6 +346,7 @@ export const SettingsSchema = Type.Object(
       },
       closed,
     ),
+    disputes: DisputesSchema,
     /** Files of card orders: how many rows, how long one may be, how many are done in a SQL transaction, and how long a file may take to come. */
     cardOrders: Type.Object(
       {

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   cycle: async () => (await import('./cycle.ts')).cycleCommand(),
   card: async () => (await import('./card.ts')).cardCommand(),
   household: async () => (await import('./household.ts')).householdCommand(),
+  dispute: async () => (await import('./dispute.ts')).disputeCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
   terminal: async () => (await import('./terminal.ts')).terminalCommand(),

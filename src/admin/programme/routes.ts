@@ -23,6 +23,7 @@ import { replacementRoutes } from './replacementRoutes.ts'
 import { terminalRoutes } from './terminalRoutes.ts'
 import { versionRoutes } from './versionRoutes.ts'
 import { webhookRoutes } from './webhookRoutes.ts'
+import { disputeRoutes } from '../settlement/disputeRoutes.ts'
 
 export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   placeRoutes(app, parts)
@@ -47,4 +48,5 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   proposalRoutes(app, parts)
   deathRoutes(app, parts)
   auditRoutes(app, parts)
+  disputeRoutes(app, parts)
 }
