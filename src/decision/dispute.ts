@@ -25,10 +25,15 @@ export function isDisputable(original: OriginalSnapshot): original is WithPurse 
   return isApproved(original) && hasPurse(original) && DISPUTABLE.includes(original.kind) && original.approved > 0
 }
 
-/** Piasters that can still be claimed. Of what two purses paid nothing is given back in parts: see decideRefund. */
-export function leftToGiveBack(original: WithPurse): number {
-  if (original.secondPurseId !== null && original.linked > 0) return 0
-  return original.approved - original.givenBack
+/**
+ * Piasters that can still be claimed. Of what two purses paid nothing is given back in parts: see decideRefund.
+ *
+ * @param kept what the holder kept of refunds that were reversed, in the purse's own unit: it is not given back again
+ */
+export function leftToGiveBack(original: WithPurse, kept: number): number {
+  const goods = original.kind === KIND.dispense
+  if (goods && ((original.secondPurseId !== null && original.linked > 0) || kept > 0)) return 0
+  return Math.max(0, original.approved - original.givenBack - kept)
 }
 
 /** @returns undefined where the amount is no whole number of units */
@@ -40,10 +45,10 @@ export function disputeCredit(original: WithPurse, amount: number, context: Give
 }
 
 /** What suspense lends for a claim: what a credit of that amount would bring the purse now. 0: nothing. */
-export function provisionalAmount(original: WithPurse, claimed: number): number {
+export function provisionalAmount(original: WithPurse, kept: number, claimed: number): number {
   if (!OF_CASH.includes(original.kind)) return 0
   const owed = original.fromSuspense - original.givenBackToSuspense
-  return Math.max(0, Math.min(claimed, leftToGiveBack(original)) - owed)
+  return Math.max(0, Math.min(claimed, leftToGiveBack(original, kept)) - owed)
 }
 
 export function provisionalCredit(original: WithPurse, amount: number): Posting {

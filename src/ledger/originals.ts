@@ -30,6 +30,7 @@ interface OriginalRow {
   readonly completed: boolean
   readonly hold_remaining: string | null
   readonly provisional: string
+  readonly kept: string
 }
 
 /**
@@ -43,6 +44,7 @@ const LINKED = `
       coalesce(sum(l.approved - r.approved) FILTER (WHERE l.kind IN (8, 10, 12, 17, 24)), 0) AS given_back,
       coalesce(sum(greatest(coalesce(l.from_suspense, 0) - r.from_suspense, 0)) FILTER (WHERE l.kind IN (8, 10, 12, 17, 24)), 0) AS given_back_to_suspense,
       coalesce(sum(l.quantity - r.quantity) FILTER (WHERE l.kind IN (8, 10, 12, 17, 24)), 0) AS given_back_quantity,
+      coalesce(sum(greatest(r.from_suspense - coalesce(l.from_suspense, 0), 0)), 0) AS kept,
       coalesce(sum(CASE l.kind WHEN 23 THEN l.approved WHEN 25 THEN -l.approved END), 0) AS provisional,
       coalesce(bool_or(l.kind = 3), false) AS completed
     FROM "authorization" l
@@ -60,7 +62,7 @@ const LINKED = `
 const COLUMNS = `
   a.key, a.key_date::text, a.kind, a.response_code, a.card_token, a.merchant_id, a.terminal_id, a.purse_id, a.approved,
   a.approval_code, a.from_suspense, p.kind AS purse_kind, a.quantity, a.cycle::text, a.marks, a.items, a.second_purse_id, (a.decided_at AT TIME ZONE 'Africa/Cairo')::date::text AS day,
-  l.linked, l.given_back, l.given_back_to_suspense, l.given_back_quantity, l.provisional, l.completed, h.remaining AS hold_remaining`
+  l.linked, l.given_back, l.given_back_to_suspense, l.given_back_quantity, l.provisional, l.kept, l.completed, h.remaining AS hold_remaining`
 
 /** Where an advice was posted by force (src/passage.ts) that posting is meant, not what its key was taken by before: it comes last. */
 const BY_KEY: Statement = {
@@ -116,13 +118,16 @@ export interface DisputedOriginal {
   readonly original: OriginalSnapshot
   /** Part of its `fromSuspense` that provisional credits of disputes have lent and that was not taken back. */
   readonly provisional: number
+  /** What holders kept of refunds that were reversed, and suspense paid instead: in the purse's own unit. */
+  readonly kept: number
 }
 
 /** The same for one decision inside a SQL transaction of the desk: whoever has locked its purses sees all that was linked to it. */
 export async function originalAtDesk(tx: SqlTransaction, { key, keyDate }: KeyQuestion): Promise<DisputedOriginal | undefined> {
   const rows = await tx.rows<OriginalRow & Record<string, unknown>>(BY_KEY, [tx.shard, [keyDate], [key]])
   const row = rows.find((one) => one.key === key)
-  return row === undefined ? undefined : { original: snapshot(row), provisional: Number(row.provisional) }
+  if (row === undefined) return undefined
+  return { original: snapshot(row), provisional: Number(row.provisional), kept: Number(row.kept) }
 }
 
 /** @returns an answer a question, undefined where there is none */

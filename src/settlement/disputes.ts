@@ -73,18 +73,23 @@ const NO_SUCH_POSTING = refused(
 )
 
 /** Opens a case, and lends the money where its reason says so at once. */
-export async function openDispute(tx: SqlTransaction, parts: DisputeParts, actor: Actor, asked: NewCase): Promise<Outcome<Dispute>> {
+export async function openDispute(
+  tx: SqlTransaction,
+  parts: DisputeParts,
+  actor: Actor,
+  asked: NewCase,
+): Promise<Outcome<Dispute>> {
   const card = await readCardLife(tx, asked.cardToken)
   if (card === undefined) return NO_SUCH_CARD
   const purseId = await purseOf(tx, parts.programme, card, asked.purse)
   const posting = purseId === undefined ? undefined : await findPosting(tx, purseId, asked.version)
   if (posting?.cardToken !== card.token) return NO_SUCH_POSTING
   await lockPostingPurses(tx, posting)
-  const { original } = await originalOf(tx, posting)
+  const { original, kept } = await originalOf(tx, posting)
   if (!isDisputable(original)) return NO_SUCH_POSTING
   const fit = checkReason(asked.reason, original.kind === KIND.withdrawal) ?? checkAge(tx, parts, original.day)
   if (fit !== undefined) return fit
-  const left = leftToGiveBack(original)
+  const left = leftToGiveBack(original, kept)
   const claimed = asked.amount ?? left
   if (left === 0) return refused('conflict', 'given-back-already', 'All of this posting was given back already.')
   if (claimed > left)
@@ -98,7 +103,7 @@ export async function openDispute(tx: SqlTransaction, parts: DisputeParts, actor
     ...{ originalDate: posting.keyDate, originalKey: posting.key, reason: asked.reason, claimed },
     ...{ openedBy: actor.name, note: asked.note, decideBy: addBusinessDays(today, decideBusinessDays, holidays) },
     creditDay:
-      creditBusinessDays === undefined || provisionalAmount(original, claimed) === 0
+      creditBusinessDays === undefined || provisionalAmount(original, kept, claimed) === 0
         ? null
         : addBusinessDays(today, creditBusinessDays, holidays),
     evidence: await readTrace(tx, posting),
@@ -106,7 +111,7 @@ export async function openDispute(tx: SqlTransaction, parts: DisputeParts, actor
   if (dispute === undefined)
     return refused('conflict', 'disputed-already', 'This posting has a case already: one that is open, or that was decided.')
   await tell(tx, 'opened', dispute, { reason: dispute.reason, amount: formatAmount(claimed) })
-  return done(dispute.creditDay !== null && dispute.creditDay <= today ? await lend(tx, dispute, original) : dispute)
+  return done(dispute.creditDay !== null && dispute.creditDay <= today ? await lend(tx, dispute, original, kept) : dispute)
 }
 
 /** Lends what is due. @returns undefined where the case was decided, or the money lent, meanwhile */
@@ -114,13 +119,13 @@ export async function giveProvisionalCredit(tx: SqlTransaction, id: number): Pro
   const { dispute, posting } = (await lockDispute(tx, id)) ?? {}
   if (dispute === undefined || posting === undefined) return undefined
   if (dispute.state !== 'open' || dispute.provisional !== null) return undefined
-  const { original } = await originalOf(tx, posting)
+  const { original, kept } = await originalOf(tx, posting)
   assert(isDisputable(original), 'what is disputed can be')
-  return lend(tx, dispute, original)
+  return lend(tx, dispute, original, kept)
 }
 
-async function lend(tx: SqlTransaction, dispute: Dispute, original: WithPurse): Promise<Dispute> {
-  const amount = provisionalAmount(original, dispute.claimed)
+async function lend(tx: SqlTransaction, dispute: Dispute, original: WithPurse, kept: number): Promise<Dispute> {
+  const amount = provisionalAmount(original, kept, dispute.claimed)
   if (amount === 0) return writeCredit(tx, dispute.id, 0, null)
   const key = `dispute-provisional|${String(dispute.id)}`
   await post(tx, dispute, { kind: KIND.provisionalCredit, key, amount, posting: provisionalCredit(original, amount) })
@@ -139,12 +144,20 @@ export interface DisputeDecision {
 }
 
 /** What can be seen when it is proposed is refused at once. @returns the case */
-export async function checkDecision(tx: SqlTransaction, { disputeId, outcome, amount }: DisputeDecision): Promise<Outcome<Dispute>> {
+export async function checkDecision(
+  tx: SqlTransaction,
+  { disputeId, outcome, amount }: DisputeDecision,
+): Promise<Outcome<Dispute>> {
   const dispute = await readDispute(tx, disputeId)
   if (dispute === undefined) return NO_SUCH_DISPUTE
   if (dispute.state !== 'open') return alreadyDecided(dispute)
   return outcome === 'grant' && (amount > dispute.claimed || amount <= 0)
-    ? refused('invalid', 'more-than-claimed', `Above zero, and at most the ${formatAmount(dispute.claimed)} EGP that are claimed.`, '/amount')
+    ? refused(
+        'invalid',
+        'more-than-claimed',
+        `Above zero, and at most the ${formatAmount(dispute.claimed)} EGP that are claimed.`,
+        '/amount',
+      )
     : done(dispute)
 }
 
@@ -194,9 +207,9 @@ async function credit(
   { dispute, posting, purses }: LockedDispute,
   amount: number,
 ): Promise<Outcome<null>> {
-  const { original } = await originalOf(tx, posting)
+  const { original, kept } = await originalOf(tx, posting)
   assert(isDisputable(original), 'what is disputed can be')
-  const left = leftToGiveBack(original)
+  const left = leftToGiveBack(original, kept)
   if (amount > left)
     return refused(
       'conflict',

@@ -59,7 +59,9 @@ const disputeMembers = {
   provisional: Type.Union([Type.String(), Type.Null()], { description: 'what was lent; null: nothing yet' }),
   granted: Type.Union([Type.String(), Type.Null()], { description: 'given back for good' }),
   takenBack: Type.Union([Type.String(), Type.Null()], { description: 'what of the loan came back from the purse' }),
-  uncovered: Type.Union([Type.String(), Type.Null()], { description: 'what of the loan the purse did not hold any more: it stays with suspense' }),
+  uncovered: Type.Union([Type.String(), Type.Null()], {
+    description: 'what of the loan the purse did not hold any more: it stays with suspense',
+  }),
   decidedAt: TextOrNull,
 }
 const example = {
@@ -86,7 +88,8 @@ const DisputeSchema = Type.Object(disputeMembers, { ...closed, examples: [exampl
 const TraceSchema = Type.Object(
   {
     role: Type.Enum(['original', 'follows', 'near'], {
-      description: 'what is disputed; what followed it (refunds, reversals, credits); others of the purse at the same merchant within a day',
+      description:
+        'what is disputed; what followed it (refunds, reversals, credits); others of the purse at the same merchant within a day',
     }),
     key: Type.String({ description: 'under which the ledger knows it' }),
     at: Type.String(),
@@ -136,7 +139,10 @@ const WithEvidenceSchema = Type.Object(
 const NewDisputeSchema = Type.Object(
   {
     cardId: CardIdSchema,
-    purse: Type.String({ pattern: '^[a-z][a-z-]{0,19}$', description: 'the purse that the posting moved: cash, bread and so on' }),
+    purse: Type.String({
+      pattern: '^[a-z][a-z-]{0,19}$',
+      description: 'the purse that the posting moved: cash, bread and so on',
+    }),
     version: Type.Integer({
       minimum: 1,
       maximum: 999_999_999,
@@ -184,7 +190,8 @@ export function disputeRoutes(app: FastifyInstance, parts: ProgrammeParts): void
     {
       config: { permission: 'dispute:open' },
       schema: {
-        summary: "Opens a case about a posting of the holder's card; what is claimed is all of it that was not given back, or less",
+        summary:
+          "Opens a case about a posting of the holder's card; what is claimed is all of it that was not given back, or less",
         tags,
         headers: WriteHeaders,
         body: NewDisputeSchema,
@@ -208,7 +215,12 @@ export function disputeRoutes(app: FastifyInstance, parts: ProgrammeParts): void
           work: async (tx) => {
             const piasters = piastersOf(amount)
             if (!piasters.ok) return piasters
-            const opened = await openDispute(tx, parts.config, actor, { ...asked, cardToken: cardId, note, amount: piasters.value })
+            const opened = await openDispute(tx, parts.config, actor, {
+              ...asked,
+              cardToken: cardId,
+              note,
+              amount: piasters.value,
+            })
             return opened.ok ? done(shownDispute(opened.value)) : opened
           },
           audit: ({ disputeId }) => ({ detail: { disputeId } }),
@@ -266,12 +278,16 @@ export function disputeRoutes(app: FastifyInstance, parts: ProgrammeParts): void
     {
       config: { permission: 'dispute:decide' },
       schema: {
-        summary: 'Proposes how a case ends; another officer approves (POST /v1/proposals/{proposalId}/decision), and it is posted at once',
+        summary:
+          'Proposes how a case ends; another officer approves (POST /v1/proposals/{proposalId}/decision), and it is posted at once',
         tags,
         params: Params,
         headers: WriteHeaders,
         body: DecisionSchema,
-        response: { 202: jsonResponse('The proposal, open', ProposalSchema), ...writeProblems({ 404: 'There is no such dispute' }) },
+        response: {
+          202: jsonResponse('The proposal, open', ProposalSchema),
+          ...writeProblems({ 404: 'There is no such dispute' }),
+        },
       },
     },
     (request, reply) => {
@@ -285,7 +301,10 @@ export function disputeRoutes(app: FastifyInstance, parts: ProgrammeParts): void
         const body = { disputeId, outcome, amount: outcome === 'grant' ? (piasters.value ?? known?.claimed ?? 0) : 0 }
         const checked = await checkDecision(tx, body)
         if (!checked.ok) return checked
-        const proposed = await propose(tx, decisions, actor, { subject: `dispute ${String(disputeId)}`, body: { ...body, reason } })
+        const proposed = await propose(tx, decisions, actor, {
+          subject: `dispute ${String(disputeId)}`,
+          body: { ...body, reason },
+        })
         return proposed.ok ? done(shownProposal(proposed.value)) : proposed
       }
       return answerCommand(
@@ -314,11 +333,27 @@ function piastersOf(amount: string | undefined): Outcome<number | undefined> {
 }
 
 function shownDispute(dispute: Dispute): Static<typeof DisputeSchema> {
-  const { id, cardToken, householdId, personId, reason, state, openedBy, openedAt, note, creditDay, decideBy, decidedAt } = dispute
+  const { id, cardToken, householdId, personId, reason, state, openedBy, openedAt, note, creditDay, decideBy, decidedAt } =
+    dispute
   const pounds = (amount: number | null): string | null => (amount === null ? null : formatAmount(amount))
   return {
-    ...{ disputeId: id, cardId: cardToken, personId, householdId, reason, claimed: formatAmount(dispute.claimed), state, openedBy },
-    ...{ openedAt: new Date(openedAt).toISOString(), note, creditOn: creditDay, decideBy, provisional: pounds(dispute.provisional) },
+    ...{
+      disputeId: id,
+      cardId: cardToken,
+      personId,
+      householdId,
+      reason,
+      claimed: formatAmount(dispute.claimed),
+      state,
+      openedBy,
+    },
+    ...{
+      openedAt: new Date(openedAt).toISOString(),
+      note,
+      creditOn: creditDay,
+      decideBy,
+      provisional: pounds(dispute.provisional),
+    },
     ...{ granted: pounds(dispute.granted), takenBack: pounds(dispute.takenBack), uncovered: pounds(dispute.uncovered) },
     decidedAt: decidedAt === null ? null : new Date(decidedAt).toISOString(),
   }
