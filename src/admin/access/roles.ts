@@ -77,6 +77,8 @@ export const PERMISSIONS = {
   /** One proposes how a case ends, another agrees. */
   'dispute:decide': ['settlement-officer'],
   'book:read': ['auditor', 'administrator', 'settlement-officer'],
+  'day:read': ['auditor', 'operator', 'administrator', 'settlement-officer'],
+  'day:close': ['operator', 'settlement-officer'],
 } as const satisfies Record<string, readonly Role[]>
 export type Permission = keyof typeof PERMISSIONS
 
