@@ -30,6 +30,7 @@ import { migrate } from './ledger/migrate.ts'
 import { preload } from './ledger/preload.ts'
 import { ProgrammeRegistry } from './ledger/programmeRegistry.ts'
 import { RegionRegistry } from './ledger/regions.ts'
+import { Books } from './ledger/settlement/books.ts'
 import { Sweeper } from './ledger/sweeper.ts'
 import type { Disk } from './standin/disk.ts'
 import { systemDisk } from './standin/systemDisk.ts'
@@ -190,6 +191,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
   })
   const businessDays = new BusinessDays({ config, desk: dayDesk, clock, log })
+  const books = new Books({ ...config.books, url: config.databaseUrl, shard: SHARD, clock, log })
   const stops = journals === undefined ? undefined : { ledger, hotState, journals, line: standIn }
   const hotCards = new HotCards({ config, desk, standIn: stops, clock, log })
   const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log, metrics })
@@ -257,7 +259,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     await journals?.close()
     await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
     for (const one of Object.values(breakers)) one.stop()
-    await Promise.all([hotState.close(), ledger.close(), desk.close(), dayDesk.close(), hsm.close()])
+    await Promise.all([hotState.close(), ledger.close(), desk.close(), dayDesk.close(), books.close(), hsm.close()])
   }
   try {
     const network = new NetworkManagement({ linkKeys, log })
@@ -274,6 +276,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       metrics,
       workers,
       desk,
+      books,
       businessDays,
       vault,
       hsm,

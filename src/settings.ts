@@ -356,6 +356,18 @@ export const SettingsSchema = Type.Object(
       closed,
     ),
     disputes: DisputesSchema,
+    /** Exports of the books (spec/books.md). */
+    books: Type.Object(
+      {
+        /** Answers that are read at once, each by a connection of its own; above it: 503. */
+        readersMax: count(1, 32),
+        /** For each piece of an answer. */
+        statementMs: count(1000, 3_600_000),
+        /** Who takes nothing for so long is disconnected. */
+        stalledMs: count(100, 3_600_000),
+      },
+      closed,
+    ),
     /** Files of card orders: how many rows, how long one may be, how many are done in a SQL transaction, and how long a file may take to come. */
     cardOrders: Type.Object(
       {

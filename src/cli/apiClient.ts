@@ -1,9 +1,12 @@
 /** Calls to the API of a running switch, for commands: where it is, whose token is shown, and what an answer means. */
 import { randomUUID } from 'node:crypto'
+import { createWriteStream, renameSync, rmSync, statSync } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import { ROLES, type Role } from '../admin/access/roles.ts'
 import { developmentToken } from '../admin/access/tokens.ts'
 import { ConfigError } from '../config.ts'
+import { errorText } from '../log.ts'
 import { runningStack } from '../local/running.ts'
 import { offlineConfig } from './offlineConfig.ts'
 import { UsageError } from './usageError.ts'
@@ -30,6 +33,8 @@ export interface Api {
   get(path: string): Promise<Answer>
   /** With an Idempotency-Key: the one that was given, else a new one. */
   post(path: string, body: object): Promise<Answer>
+  /** CSV into a file, as it comes. What is broken off leaves no file of that name. @returns its bytes */
+  save(path: string, file: string): Promise<number>
 }
 
 /** Whose token is made where none is given. */
@@ -115,7 +120,30 @@ export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
     if (response.status === 504) throw new NoConnection(`${said} (--key ${key})`)
     throw new Refused(said)
   }
-  return { get: (path) => ask('GET', path), post: (path, body) => ask('POST', path, body) }
+  return {
+    get: (path) => ask('GET', path),
+    post: (path, body) => ask('POST', path, body),
+    save: (path, file) => save(base, token, path, file),
+  }
+}
+
+async function save(base: string, token: string, path: string, file: string): Promise<number> {
+  const partial = `${file}.part`
+  let response
+  try {
+    response = await fetch(base + path, { headers: { authorization: `Bearer ${token}`, accept: 'text/csv' } })
+  } catch {
+    throw new NoConnection(`no answer from ${base}: is the switch running (npm start)?`)
+  }
+  if (!response.ok || response.body === null) throw new Refused(problemText(response.status, parsed(await response.text())))
+  try {
+    await pipeline(response.body, createWriteStream(partial))
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw new NoConnection(`the answer was broken off: ${errorText(error)}`)
+  }
+  renameSync(partial, file)
+  return statSync(file).size
 }
 
 /** A token as a switch outside production takes it. @throws UsageError where the switch's tokens come from elsewhere */

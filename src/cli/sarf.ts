@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   day: async () => (await import('./day.ts')).dayCommand(),
   card: async () => (await import('./card.ts')).cardCommand(),
   household: async () => (await import('./household.ts')).householdCommand(),
+  books: async () => (await import('./books.ts')).booksCommand(),
   dispute: async () => (await import('./dispute.ts')).disputeCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),

@@ -24,6 +24,7 @@ import { replacementRoutes } from './replacementRoutes.ts'
 import { terminalRoutes } from './terminalRoutes.ts'
 import { versionRoutes } from './versionRoutes.ts'
 import { webhookRoutes } from './webhookRoutes.ts'
+import { bookRoutes } from '../settlement/bookRoutes.ts'
 import { disputeRoutes } from '../settlement/disputeRoutes.ts'
 
 export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
@@ -50,5 +51,6 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   deathRoutes(app, parts)
   auditRoutes(app, parts)
   disputeRoutes(app, parts)
+  bookRoutes(app, parts)
   dayRoutes(app, parts)
 }

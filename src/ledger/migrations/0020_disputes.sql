@@ -40,3 +40,7 @@ CREATE UNIQUE INDEX dispute_original ON dispute (shard, original_date, original_
 CREATE INDEX dispute_due ON dispute (shard, credit_day) WHERE state = 'open' AND provisional IS NULL;
 CREATE INDEX dispute_open ON dispute (shard, decide_by, id) WHERE state = 'open';
 CREATE INDEX dispute_card ON dispute (shard, card_token);
+
+-- Statements of accounts begin with what an outlet was paid, and what a machine held, on all days before: a few of many rows.
+CREATE INDEX book_transfer_payout ON book_transfer (shard, debit_owner, event_number) WHERE debit_code BETWEEN 2200 AND 2299;
+CREATE INDEX day_flow_machine ON day_flow (shard, terminal_id, day) WHERE terminal_id <> 0;
