@@ -17,7 +17,12 @@ export function booksCommand(): Command {
       const api = await apiOf(options, OFFICER)
       const query = new URLSearchParams(day === undefined ? { at: at ?? '' } : { day })
       const answer = await api.get(`/v1/books/trial-balance?${query.toString()}`)
-      return { answer, text: [lines(answer, AS_OF), table(rowsOf(answer, 'accounts'), ACCOUNTS), table(rowsOf(answer, 'totals'), TOTALS)].join('\n') }
+      return {
+        answer,
+        text: [lines(answer, AS_OF), table(rowsOf(answer, 'accounts'), ACCOUNTS), table(rowsOf(answer, 'totals'), TOTALS)].join(
+          '\n',
+        ),
+      }
     },
   )
     .option('--day <day>', 'the end of a business day')

@@ -32,32 +32,50 @@ export const NO_SUCH_DAY = refused('not-found', 'no-such-business-day', 'There i
 /** Books as of: the end of a business day, or of the one that is open what is final of it; or before an instant. */
 export type AsOf = { readonly day: string } | { readonly instantMs: number }
 
+/** A balance is on the side on which there is more; amounts as people read them. */
+interface Sides {
+  readonly unit: string
+  readonly debit: string
+  readonly credit: string
+}
+
 export interface TrialBalance {
   /** The last event number that is in it. */
   readonly until: number
-  readonly accounts: readonly { readonly code: number; readonly unit: string; readonly debit: number; readonly credit: number }[]
+  readonly accounts: readonly (Sides & { readonly code: number })[]
   /** Debits and credits are equal in each unit. */
-  readonly totals: readonly { readonly unit: string; readonly debit: number; readonly credit: number }[]
+  readonly totals: readonly Sides[]
 }
 
-/** Whole minor units; a balance is on the side on which there is more. */
-export async function trialBalance(tx: SqlTransaction, { units }: Pick<Programme, 'units'>, asOf: AsOf): Promise<Outcome<TrialBalance>> {
+export async function trialBalance(
+  tx: SqlTransaction,
+  { units }: Pick<Programme, 'units'>,
+  asOf: AsOf,
+): Promise<Outcome<TrialBalance>> {
   const until = 'day' in asOf ? (await ledgerDays(tx, asOf.day, asOf.day))[0]?.until : await eventNumberBefore(tx, asOf.instantMs)
   if (until === undefined) return 'day' in asOf ? NO_SUCH_DAY : notFinalYet()
-  const balances = await balancesAt(tx, until)
-  const nameOf = (number: number): string => units.find((unit) => unit.number === number)?.name ?? String(number)
-  const accounts = balances
-    .filter(({ balance }) => balance !== 0)
-    .map(({ code, unit, balance }) => ({ code, unit: nameOf(unit), debit: Math.max(0, balance), credit: Math.max(0, -balance) }))
-  const totals = [...new Set(accounts.map(({ unit }) => unit))].map((unit) => {
-    const own = accounts.filter((account) => account.unit === unit)
-    return { unit, debit: own.reduce((sum, { debit }) => sum + debit, 0), credit: own.reduce((sum, { credit }) => sum + credit, 0) }
-  })
+  const balances = (await balancesAt(tx, until)).filter(({ balance }) => balance !== 0)
+  const accounts: (Sides & { code: number })[] = []
+  const totals: Sides[] = []
+  for (const unit of units) {
+    const own = balances.filter((account) => account.unit === unit.number)
+    if (own.length === 0) continue
+    const sides = (debit: number, credit: number): Sides => {
+      return { unit: unit.name, debit: formatUnits(debit, unit), credit: formatUnits(credit, unit) }
+    }
+    for (const { code, balance } of own) accounts.push({ code, ...sides(Math.max(0, balance), Math.max(0, -balance)) })
+    const sum = (sign: 1 | -1): number => own.reduce((all, { balance }) => all + Math.max(0, sign * balance), 0)
+    totals.push(sides(sum(1), sum(-1)))
+  }
   return done({ until, accounts, totals })
 }
 
 function notFinalYet(): Outcome<never> {
-  const { refusal } = refused('conflict', 'not-final-yet', 'The books are not final up to this instant yet. Ask again in some seconds.')
+  const { refusal } = refused(
+    'conflict',
+    'not-final-yet',
+    'The books are not final up to this instant yet. Ask again in some seconds.',
+  )
   return { ok: false, refusal: { ...refusal, retryAfterS: 15 } }
 }
 
@@ -96,7 +114,8 @@ export async function* generalLedger(
 }
 
 function* piecesOf({ after, until }: NumberRange): Generator<NumberRange, void, undefined> {
-  for (let from = after; from < until; from += NUMBERS_A_READ) yield { after: from, until: Math.min(until, from + NUMBERS_A_READ) }
+  for (let from = after; from < until; from += NUMBERS_A_READ)
+    yield { after: from, until: Math.min(until, from + NUMBERS_A_READ) }
 }
 
 export interface StatementAsked {

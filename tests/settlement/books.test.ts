@@ -46,7 +46,14 @@ beforeAll(async () => {
   await pos.ask('0200', { 2: card.pan, 3: '010000', 4: amount(5000), ...at('atm') })
   await until(() => days.run())
   const owner = async (code: number): Promise<number> =>
-    Number((await running.sql<{ owner: string }>('SELECT max(greatest(debit_owner * (debit_code = $1)::int, credit_owner * (credit_code = $1)::int)) AS owner FROM transfer', [code]))[0]?.owner)
+    Number(
+      (
+        await running.sql<{ owner: string }>(
+          'SELECT max(greatest(debit_owner * (debit_code = $1)::int, credit_owner * (credit_code = $1)::int)) AS owner FROM transfer',
+          [code],
+        )
+      )[0]?.owner,
+    )
   merchant = { bakery: await owner(2210), shop: await owner(2220) }
   machine = await owner(1010)
 })
@@ -58,7 +65,8 @@ afterAll(async () => {
 const officer = (path: string, headers: Record<string, string> = {}): Promise<ApiAnswer> =>
   api.as('settlement-officer').get(`/v1/books/${path}`, headers)
 const CSV = { accept: 'text/csv' }
-const statement = (account: string, from = FIRST, to = from, more = ''): string => `accounts/${account}/statement?from=${from}&to=${to}${more}`
+const statement = (account: string, from = FIRST, to = from, more = ''): string =>
+  `accounts/${account}/statement?from=${from}&to=${to}${more}`
 
 /** What is asked again at the end. */
 const asked = new Map<string, string>()
@@ -85,7 +93,10 @@ describe('the day that is open', () => {
     const ledger = (await officer(`general-ledger/${FIRST}`)).text.trim().split('\n')
     expect(ledger.at(-1)).toMatch(/^END,2026-11-10,\d+,\d+$/)
     const balance = await officer(`trial-balance?day=${FIRST}`)
-    expect(balance.json).toMatchObject({ asOf: FIRST, accounts: expect.arrayContaining([{ code: 2210, unit: 'EGP', debit: 0, credit: 525 }]) })
+    expect(balance.json).toMatchObject({
+      asOf: FIRST,
+      accounts: expect.arrayContaining([{ code: 2210, unit: 'EGP', debit: '0.00', credit: '5.25' }]),
+    })
   })
 
   it('has no books of an instant that is not final yet', async () => {
@@ -104,7 +115,10 @@ describe('a day that is closed', () => {
   it('has each transfer in its general ledger, and control sums', async () => {
     const { text, headers } = await first(`general-ledger/${FIRST}`)
     expect(headers.get('content-type')).toBe('text/csv; charset=utf-8')
-    const rows = text.trim().split('\n').map((line) => line.split(','))
+    const rows = text
+      .trim()
+      .split('\n')
+      .map((line) => line.split(','))
     const posted = rows.filter(([, , , kind]) => kind === 'dispense' || kind === 'purchase' || kind === 'withdrawal')
     expect(posted.map((row) => [row[1], ...row.slice(3, 5), row[6], ...row.slice(8, 10), row[11]].join(' '))).toEqual([
       '2026-11-10 dispense 2110 9001 LOAF 5 BAK00001',
@@ -130,22 +144,34 @@ describe('a day that is closed', () => {
 
   it('balances, unit by unit, as the day was closed', async () => {
     const { json } = await first(`trial-balance?day=${FIRST}`)
-    const totals = json['totals'] as { unit: string; debit: number; credit: number }[]
+    const totals = json['totals'] as { unit: string; debit: string; credit: string }[]
     expect(totals.map(({ unit }) => unit)).toEqual(['EGP', 'RATION', 'POINTS', 'LOAF'])
     for (const { debit, credit } of totals) expect(debit).toBe(credit)
-    const closed = await api.running.sql<{ code: number; balance: number }>('SELECT code::int, balance::int FROM day_total WHERE unit = 1 AND balance <> 0 ORDER BY code')
-    const shown = (json['accounts'] as { code: number; unit: string; debit: number; credit: number }[]).filter(({ unit }) => unit === 'EGP')
-    expect(shown.map(({ code, debit, credit }) => ({ code, balance: debit - credit }))).toEqual(closed)
+    const closed = await api.running.sql<{ code: number; balance: number }>(
+      'SELECT code::int, balance::int FROM day_total WHERE unit = 1 AND balance <> 0 ORDER BY code',
+    )
+    const shown = (json['accounts'] as { code: number; unit: string; debit: string; credit: string }[]).filter(
+      ({ unit }) => unit === 'EGP',
+    )
+    expect(
+      shown.map(({ code, debit, credit }) => ({ code, balance: Math.round((Number(debit) - Number(credit)) * 100) })),
+    ).toEqual(closed)
   })
 
   it('has the books of any instant of it', async () => {
     expect((await first(`trial-balance?at=${FIRST}T08:59:00Z`)).json).toMatchObject({ until: 0, accounts: [] })
-    expect((await first(`trial-balance?at=${FIRST}T22:00:00.000Z`)).json).toMatchObject({ totals: (await officer(`trial-balance?day=${FIRST}`)).json['totals'] })
+    expect((await first(`trial-balance?at=${FIRST}T22:00:00.000Z`)).json).toMatchObject({
+      totals: (await officer(`trial-balance?day=${FIRST}`)).json['totals'],
+    })
   })
 
   it('has statements of outlets, machines and the programme', async () => {
     const { json } = await first(statement(`2210/${String(merchant.bakery)}`))
-    expect(json).toMatchObject({ opening: '0.00', closing: '-5.25', lines: [{ kind: 'dispense', credit: '5.25', debit: null, otherAccount: 1210, terminal: 'BAK00001' }] })
+    expect(json).toMatchObject({
+      opening: '0.00',
+      closing: '-5.25',
+      lines: [{ kind: 'dispense', credit: '5.25', debit: null, otherAccount: 1210, terminal: 'BAK00001' }],
+    })
     expect((await first(statement('1210/0'), CSV)).text.split('\n').slice(1)).toEqual([
       'OPENING,1210,0,EGP,2026-11-10,0.00',
       expect.stringMatching(/^\d+,2026-11-10,2026-11-10,dispense,2210,\d+,5\.25,,5\.25,\w+,BAK00001,\w+$/),
@@ -171,7 +197,10 @@ describe('a later day', () => {
   })
 
   it('has what came late, with its own date', async () => {
-    const rows = (await first(`general-ledger/${SECOND}`)).text.trim().split('\n').map((line) => line.split(','))
+    const rows = (await first(`general-ledger/${SECOND}`)).text
+      .trim()
+      .split('\n')
+      .map((line) => line.split(','))
     expect(rows.find(([, , , kind]) => kind === 'payout')?.slice(1, 12)).toEqual([
       ...[SECOND, SECOND, 'payout', '2210', String(merchant.bakery), '1000', '0', 'EGP', '5.25', 'payout|1', ''],
     ])
@@ -181,7 +210,13 @@ describe('a later day', () => {
   })
 
   it('opens where the day before has closed, payouts included', async () => {
-    for (const account of [`2210/${String(merchant.bakery)}`, `2220/${String(merchant.shop)}`, `1010/${String(machine)}`, '1000/0', '1210/0']) {
+    for (const account of [
+      `2210/${String(merchant.bakery)}`,
+      `2220/${String(merchant.shop)}`,
+      `1010/${String(machine)}`,
+      '1000/0',
+      '1210/0',
+    ]) {
       const one = await officer(statement(account))
       const other = await officer(statement(account, SECOND))
       const both = await officer(statement(account, FIRST, SECOND))
@@ -240,7 +275,13 @@ describe('a reader', () => {
     )
     const { access } = api.running.config
     if (access.kind !== 'development') throw new Error('tests make their tokens themselves')
-    const token = await developmentToken({ access, name: 'slow', roles: ['auditor'], nowMs: api.running.clock.now(), seconds: 300 })
+    const token = await developmentToken({
+      access,
+      name: 'slow',
+      roles: ['auditor'],
+      nowMs: api.running.clock.now(),
+      seconds: 300,
+    })
     const request = get(`${api.url}/v1/books/general-ledger/${FIRST}`, { headers: { authorization: `Bearer ${token}` } })
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     response.pause()

@@ -43,7 +43,7 @@ const AsOfQuery = Type.Object(
   },
   closed,
 )
-const side = Type.Integer({ description: 'whole minor units' })
+const side = Type.String({ description: 'in major units; loaves are whole' })
 const TrialBalanceSchema: TSchema = Type.Object(
   {
     asOf: Type.String({ description: 'the day or the instant' }),
@@ -58,10 +58,10 @@ const TrialBalanceSchema: TSchema = Type.Object(
         asOf: '2026-11-27',
         until: 5218,
         accounts: [
-          { code: 1210, unit: 'EGP', debit: 525, credit: 0 },
-          { code: 2210, unit: 'EGP', debit: 0, credit: 525 },
+          { code: 1210, unit: 'EGP', debit: '5.25', credit: '0.00' },
+          { code: 2210, unit: 'EGP', debit: '0.00', credit: '5.25' },
         ],
-        totals: [{ unit: 'EGP', debit: 525, credit: 525 }],
+        totals: [{ unit: 'EGP', debit: '5.25', credit: '5.25' }],
       },
     ],
   },
@@ -168,7 +168,8 @@ export function bookRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
     {
       config: { permission: 'book:read' },
       schema: {
-        summary: 'What all accounts hold at the end of a business day, or before an instant; of the day that is open as far as it is final',
+        summary:
+          'What all accounts hold at the end of a business day, or before an instant; of the day that is open as far as it is final',
         tags,
         querystring: AsOfQuery,
         response: { 200: jsonResponse('Balances by account and unit', TrialBalanceSchema), ...problems },
@@ -200,7 +201,8 @@ export function bookRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
         params: Type.Object({ day: DaySchema }, closed),
         response: {
           200: {
-            description: 'Lines, TOTAL a unit, and END, without which the file is not whole. Of the day that is open what is final',
+            description:
+              'Lines, TOTAL a unit, and END, without which the file is not whole. Of the day that is open what is final',
             content: { 'text/csv': { schema: LedgerSchema } },
           },
           ...problems,
@@ -223,7 +225,8 @@ export function bookRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
     {
       config: { permission: 'book:read' },
       schema: {
-        summary: 'What has moved an account on business days from one to another, both included, between its opening and its closing balance',
+        summary:
+          'What has moved an account on business days from one to another, both included, between its opening and its closing balance',
         tags,
         params: AccountParams,
         querystring: PeriodQuery,
@@ -288,13 +291,21 @@ async function reading(
     reader?.close(true)
     if (error instanceof BooksBusy) {
       void reply.header('retry-after', String(BUSY_S))
-      sendProblem(reply, plainProblem(503, 'Others read the books already, as many as may at once. Ask again when one of them has ended.'))
+      sendProblem(
+        reply,
+        plainProblem(503, 'Others read the books already, as many as may at once. Ask again when one of them has ended.'),
+      )
     } else sendTrouble(reply, error)
   }
   return reply
 }
 
-function sendExport({ config, clock, log }: ProgrammeParts, reply: FastifyReply, reader: BookReader, { name, type, text }: Export): FastifyReply {
+function sendExport(
+  { config, clock, log }: ProgrammeParts,
+  reply: FastifyReply,
+  reader: BookReader,
+  { name, type, text }: Export,
+): FastifyReply {
   async function* taken(): AsyncGenerator<Buffer | string, void, undefined> {
     let isWhole = false
     try {

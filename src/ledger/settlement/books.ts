@@ -316,7 +316,11 @@ const ACCOUNT_LINES: Statement = {
 }
 
 /** What has moved an account in a range, in its order. */
-export function accountLines(tx: SqlTransaction, { code, owner, unit }: LedgerAccount, range: NumberRange): Promise<AccountLine[]> {
+export function accountLines(
+  tx: SqlTransaction,
+  { code, owner, unit }: LedgerAccount,
+  range: NumberRange,
+): Promise<AccountLine[]> {
   const values = [tx.shard, code, owner, unit, range.after, range.until]
   return tx.rows<AccountLine & Record<string, unknown>>(ACCOUNT_LINES, values)
 }
