@@ -93,10 +93,8 @@ describe('the day that is open', () => {
     const ledger = (await officer(`general-ledger/${FIRST}`)).text.trim().split('\n')
     expect(ledger.at(-1)).toMatch(/^END,2026-11-10,\d+,\d+$/)
     const balance = await officer(`trial-balance?day=${FIRST}`)
-    expect(balance.json).toMatchObject({
-      asOf: FIRST,
-      accounts: expect.arrayContaining([{ code: 2210, unit: 'EGP', debit: '0.00', credit: '5.25' }]),
-    })
+    expect(balance.json).toMatchObject({ asOf: FIRST })
+    expect(balance.json['accounts']).toContainEqual({ code: 2210, unit: 'EGP', debit: '0.00', credit: '5.25' })
   })
 
   it('has no books of an instant that is not final yet', async () => {

@@ -374,10 +374,8 @@ describe('the auditor', () => {
     clock.moveTo('2026-12-21T09:00:00Z')
     const report = await audit({ databaseUrl, clock, holdGraceMs: 1e12, reservationAgeMs: 60_000 })
     const late = report.checks.find(({ name }) => name === 'overdue_disputes')
-    expect(late).toMatchObject({
-      ok: true,
-      examples: expect.arrayContaining([expect.objectContaining({ dispute: id, provisional: 5000 })]),
-    })
+    expect(late?.ok).toBe(true)
+    expect(late?.examples.find(({ dispute }) => dispute === id)).toMatchObject({ reason: 'charged-twice', provisional: 5000 })
     clock.moveTo(now)
     await api.running.sql('CREATE TABLE kept AS SELECT * FROM dispute')
     await api.running.sql(`DELETE FROM dispute WHERE id = ${String(id)}`)

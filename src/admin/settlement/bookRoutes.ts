@@ -284,17 +284,17 @@ async function reading(
   try {
     reader = await parts.books.open()
     const result = await work(reader)
-    if (result !== undefined && 'text' in result) return sendExport(parts, reply, reader, result)
-    reader.close()
-    if (result?.ok === false) sendRefusal(reply, result.refusal)
+    if (result !== undefined && 'text' in result) sendExport(parts, reply, reader, result)
+    else {
+      reader.close()
+      if (result?.ok === false) sendRefusal(reply, result.refusal)
+    }
   } catch (error) {
     reader?.close(true)
     if (error instanceof BooksBusy) {
+      const detail = 'Others read the books already, as many as may at once. Ask again when one of them has ended.'
       void reply.header('retry-after', String(BUSY_S))
-      sendProblem(
-        reply,
-        plainProblem(503, 'Others read the books already, as many as may at once. Ask again when one of them has ended.'),
-      )
+      sendProblem(reply, plainProblem(503, detail))
     } else sendTrouble(reply, error)
   }
   return reply
@@ -305,7 +305,7 @@ function sendExport(
   reply: FastifyReply,
   reader: BookReader,
   { name, type, text }: Export,
-): FastifyReply {
+): void {
   async function* taken(): AsyncGenerator<Buffer | string, void, undefined> {
     let isWhole = false
     try {
@@ -328,7 +328,6 @@ function sendExport(
   reply.raw.once('close', () => body.destroy())
   if (name !== undefined) void reply.header('content-disposition', `attachment; filename="${name}"`)
   void reply.type(type).send(body)
-  return reply
 }
 
 async function* statementCsv(reader: BookReader, statement: AccountStatement): AsyncGenerator<string, void, undefined> {
