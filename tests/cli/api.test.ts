@@ -235,9 +235,7 @@ describe('sarf dispute', () => {
     expect((await toStandIn(disputeCommand(), 'list', '--due-by', '2026-12-20')).output).toMatch(/17 +2026-12-20/)
     expect((await toStandIn(disputeCommand(), 'show', '17')).output).toMatch(/original +- +purchase/)
     await toStandIn(disputeCommand(), 'decide', '17', '--outcome', 'grant', '--reason', 'On the tape')
-    expect(asked).toMatchObject([
-      { path: 'POST /v1/disputes/17/decision', body: { outcome: 'grant', reason: 'On the tape' } },
-    ])
+    expect(asked).toMatchObject([{ path: 'POST /v1/disputes/17/decision', body: { outcome: 'grant', reason: 'On the tape' } }])
     expect((await toStandIn(disputeCommand(), 'show', 'latest')).code).toBe(2)
   })
 })
