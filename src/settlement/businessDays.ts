@@ -15,6 +15,7 @@ import {
   markEvents,
   openDay,
   readBusinessDay,
+  readLastMark,
   readOpenDay,
   unclosedDays,
   type BusinessDay,
@@ -56,7 +57,7 @@ export class BusinessDays {
   #runAfter(delayMs: number): void {
     const { clock, log, config } = this.#parts
     this.#cancel = clock.after(delayMs, () => {
-      this.#running = this.run()
+      this.#running = this.#runIfNobodyDid()
         .catch((error: unknown) => {
           log.warn({ error: errorText(error) }, 'business days cannot be kept; tried again')
         })
@@ -71,6 +72,14 @@ export class BusinessDays {
     this.#stopped = true
     this.#cancel?.()
     await this.#running
+  }
+
+  /** Of many processes one looks at the days each time. */
+  async #runIfNobodyDid(): Promise<void> {
+    const { desk, clock, config } = this.#parts
+    const last = await desk.read(readLastMark)
+    if (last !== undefined && Math.abs(clock.now() - last.atMs) < config.settlement.days.everyMs / 2) return
+    await this.run()
   }
 
   /**
