@@ -324,8 +324,11 @@ function sendExport(
   body.once('error', (error) => {
     log.warn({ stage: 'books', error: errorText(error) }, 'an export of the books was broken off')
   })
-  // Also where the client goes while nothing is being written.
-  reply.raw.once('close', () => body.destroy())
+  // Also where the client goes while nothing is being written, and Postgres is still at work on the next piece.
+  reply.raw.once('close', () => {
+    body.destroy()
+    reader.close(true)
+  })
   if (name !== undefined) void reply.header('content-disposition', `attachment; filename="${name}"`)
   void reply.type(type).send(body)
 }
