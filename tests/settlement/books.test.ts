@@ -30,7 +30,7 @@ beforeAll(async () => {
     // Days are looked at when a test says so.
     configure: (config) => ({
       ...config,
-      books: { ...config.books, readersMax: 1 },
+      books: { ...config.books, readersMax: 1, stalledMs: 500 },
       settlement: { ...config.settlement, days: { ...config.settlement.days, everyMs: 3_600_000 } },
     }),
   })
@@ -268,7 +268,7 @@ describe('a reader', () => {
     // Long enough that not all of it fits between here and there.
     await api.running.sql(
       `INSERT INTO transfer (purse_id, purse_version, event_number, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
-       SELECT 1, n, (SELECT until FROM business_day WHERE day = $1), 0, 0, 1, $1, 0, 1, 1000, 1210, 1 FROM generate_series(1, 200000) n`,
+       SELECT 1, n, (SELECT until FROM business_day WHERE day = $1), 0, 0, 1, $1, 0, 1, 1000, 1210, 1 FROM generate_series(1, 150000) n`,
       [FIRST],
     )
     const { access } = api.running.config
@@ -280,13 +280,19 @@ describe('a reader', () => {
       nowMs: api.running.clock.now(),
       seconds: 300,
     })
-    const request = get(`${api.url}/v1/books/general-ledger/${FIRST}`, { headers: { authorization: `Bearer ${token}` } })
-    const [response] = (await once(request, 'response')) as [IncomingMessage]
-    response.pause()
-    const busy = await officer(`general-ledger/${FIRST}`)
-    expect([busy.status, busy.headers.get('retry-after')]).toEqual([503, '10'])
-    response.destroy()
-    await until(async () => (await officer(`trial-balance?day=${SECOND}`)).status === 200)
+    const headers = { authorization: `Bearer ${token}` }
+    for (const goesAway of [true, false]) {
+      const request = get(`${api.url}/v1/books/general-ledger/${FIRST}`, { headers })
+      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      response.pause()
+      response.once('error', () => undefined)
+      const busy = await officer(`general-ledger/${FIRST}`)
+      expect([busy.status, busy.headers.get('retry-after')]).toEqual([503, '10'])
+      // Whoever stays and takes nothing is cut off after a while.
+      if (goesAway) response.destroy()
+      await until(async () => (await officer(`trial-balance?day=${SECOND}`)).status === 200)
+      response.destroy()
+    }
     const left = `SELECT FROM pg_stat_activity WHERE application_name = 'sarf books' AND state = 'active' AND datname = current_database()`
     await until(async () => (await api.running.sql(left)).length === 0)
     // And all of it to whoever takes it.

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import { audit } from '../../src/ledger/audit.ts'
@@ -348,6 +349,9 @@ describe('money that was had twice', () => {
 })
 
 describe('the auditor', () => {
+  const CHECK = readFileSync(new URL('../../src/ledger/audit/disputes.sql', import.meta.url), 'utf8')
+  let granted: number | undefined
+
   it.each([
     ['granted = 4999', 'what was granted is not what was given back'],
     ['provisional = 1', 'what was lent is not what the case says'],
@@ -356,12 +360,15 @@ describe('the auditor', () => {
     ["state = 'open', granted = NULL, decided_at = NULL", 'what was granted is not what was given back'],
     ["original_key = 'another'", 'its postings are of another purse or original'],
   ])('finds a case that was changed (%s)', async (change, wrong) => {
-    const id = await opened(await buy(), { reason: 'charged-twice' })
-    await decide(id, 'grant')
-    const where = `WHERE id = ${String(id)}`
+    granted ??= await opened(await buy(), { reason: 'charged-twice' }).then(async (id) => {
+      await decide(id, 'grant')
+      return id
+    })
+    const where = `WHERE id = ${String(granted)}`
     await api.running.sql(`CREATE TABLE kept AS SELECT * FROM dispute ${where}`)
     await api.running.sql(`UPDATE dispute SET ${change} ${where}`)
-    expect(await complaintsOf(api)).toMatchObject([{ name: 'disputes', failures: 1, examples: [{ dispute: String(id), wrong }] }])
+    const found = await api.running.sql(`SELECT dispute, wrong FROM (${CHECK}) looked WHERE wrong IS NOT NULL`)
+    expect(found).toEqual([{ dispute: String(granted), wrong }])
     await api.running.sql(`DELETE FROM dispute ${where}`)
     await api.running.sql('INSERT INTO dispute OVERRIDING SYSTEM VALUE SELECT * FROM kept')
     await api.running.sql('DROP TABLE kept')
@@ -421,7 +428,7 @@ describe('whatever happens in whatever order', () => {
         expect(balance).toBeGreaterThanOrEqual(15_000)
       }
     })
-    await fc.assert(property, { numRuns: 20 })
+    await fc.assert(property, { numRuns: 15 })
     await expectCleanBooks(api.running)
   })
 })
