@@ -271,6 +271,7 @@ describe('a reader', () => {
        SELECT 1, n, (SELECT until FROM business_day WHERE day = $1), 0, 0, 1, $1, 0, 1, 1000, 1210, 1 FROM generate_series(1, 150000) n`,
       [FIRST],
     )
+    await api.running.sql('ANALYZE transfer')
     const { access } = api.running.config
     if (access.kind !== 'development') throw new Error('tests make their tokens themselves')
     const token = await developmentToken({
