@@ -75,7 +75,7 @@ function ask({ card, version }: Pick<Bought, 'card' | 'version'>, asked: Ask = {
   return api.as('post-clerk').post('/v1/disputes', body)
 }
 
-async function opened(bought: Bought, asked: Ask = {}): Promise<number> {
+async function opened(bought: Pick<Bought, 'card' | 'version'>, asked: Ask = {}): Promise<number> {
   const answer = await ask(bought, asked)
   expect([answer.status, answer.text]).toEqual([201, answer.text])
   return Number(answer.json['disputeId'])
@@ -177,6 +177,23 @@ describe('a case', () => {
     expect(await postings(id)).toEqual([['2900 -> 2000: 5000'], ['2220 -> 2900: 2000'], ['2000 -> 2900: 3000']])
     expect((await purseOf(api.running, bought.card)).balance).toBe(17_000)
     expect(await counters(bought)).toMatchObject({ spent_amount: '3000', spent_count: 1 })
+  })
+
+  it.each<[string, string | undefined, number, (string[] | undefined)[]]>([
+    ['grant', undefined, 1000, [['2220 -> 2900: 1500'], undefined]],
+    ['grant', '8', 300, [['2220 -> 2900: 800'], ['2000 -> 2900: 700']]],
+    ['grant', '3', 0, [['2220 -> 2900: 300'], ['2000 -> 2900: 1000']]],
+    ['refuse', undefined, 0, [undefined, ['2000 -> 2900: 1000']]],
+  ])('of what suspense had lent a part for: %s %s', async (outcome, granted, balance, posted) => {
+    const card = await api.running.openCard({ balance: 1000 })
+    const hold = await pos.exchange('0100', { 2: card.pan, 4: amount(600) })
+    const { sent } = await pos.exchange('0220', { 2: card.pan, 4: amount(1500), 90: originalOf(hold.sent) })
+    const id = await opened({ card, version: await versionOf(sent) }, { reason: 'charged-twice' })
+    // The purse had 10.00 of the 15.00.
+    expect(await caseOf(id)).toMatchObject({ claimed: '15.00', provisional: '10.00' })
+    await decide(id, outcome, granted)
+    expect((await postings(id)).slice(1)).toEqual(posted)
+    expect(await purseOf(api.running, card)).toEqual({ balance, held: 0 })
   })
 
   it('that is withdrawn may be opened again, one that was decided may not', async () => {
