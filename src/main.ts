@@ -222,6 +222,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   }))
   watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
+  const lag = 'Time since business days were added up and those that are over closed'
+  metrics.watch('sarf_business_days_lag_seconds', lag, () => businessDays.lagSeconds, 'min')
   const { directory: journalDirectory } = config.standIn
   const directories = { ...config.watch.directories, ...(journalDirectory === undefined ? {} : { journal: journalDirectory }) }
   const stopWatching = watchResources(metrics, {

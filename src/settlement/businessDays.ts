@@ -44,9 +44,16 @@ export class BusinessDays {
   #cancel: (() => void) | undefined
   #running: Promise<unknown> = Promise.resolve()
   #stopped = false
+  #lookedMs: number
 
   constructor(parts: BusinessDaysParts) {
     this.#parts = parts
+    this.#lookedMs = parts.clock.now()
+  }
+
+  /** Since somebody has last done all that was due. */
+  get lagSeconds(): number {
+    return Math.max(0, this.#parts.clock.now() - this.#lookedMs) / 1000
   }
 
   /** Looks at once, so that a new ledger has its first day from the beginning. */
@@ -78,8 +85,8 @@ export class BusinessDays {
   async #runIfNobodyDid(): Promise<void> {
     const { desk, clock, config } = this.#parts
     const last = await desk.read(readLastMark)
-    if (last !== undefined && Math.abs(clock.now() - last.atMs) < config.settlement.days.everyMs / 2) return
-    await this.run()
+    if (last !== undefined && Math.abs(clock.now() - last.atMs) < config.settlement.days.everyMs / 2) this.#lookedMs = last.atMs
+    else await this.run()
   }
 
   /**
@@ -102,6 +109,7 @@ export class BusinessDays {
       const outcome = await this.#closeBy(actor, day)
       if (!outcome.ok) return false
     }
+    this.#lookedMs = mark.atMs
     return true
   }
 
