@@ -54,6 +54,7 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
         { name: 'keys', description: 'Keys of the HSM' },
         { name: 'audit', description: 'Who did what' },
         { name: 'money', description: 'Balances and statements' },
+        { name: 'payouts', description: 'What merchants have earned, and how they are paid' },
         { name: 'operation', description: 'For whoever runs the switch' },
       ],
     },

@@ -9,7 +9,7 @@
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import { postBook } from '../ledger/settlement/book.ts'
 import { lockPayout, markExecuted, markReturned, paidParts, readPayout, type PayoutRow } from '../ledger/settlement/payouts.ts'
-import { formatAmount, UNIT_EGP } from '../money.ts'
+import { formatAmount } from '../money.ts'
 import { ACCOUNT_CODE } from '../purse/chart.ts'
 import { holdMerchant } from './merchantHolds.ts'
 
@@ -52,7 +52,6 @@ export async function returnPayout(tx: SqlTransaction, returned: ReturnedPayout)
     ...debit,
     creditCode: code,
     creditOwner: Number(payout.merchantId),
-    unit: UNIT_EGP,
     amount: paid,
   }))
   await postBook(tx, [

@@ -120,9 +120,6 @@ CREATE TABLE payout_left (
   FOREIGN KEY (shard, run_id) REFERENCES payout_run (shard, id)
 );
 
--- The positions of one merchant, day by day.
-CREATE INDEX outlet_position_merchant ON outlet_position (shard, merchant_id, day);
-
 -- What was sent to the bank stays as it was sent; what becomes of it may be added.
 CREATE FUNCTION keep_payout() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -247,9 +244,9 @@ BEGIN
   SELECT p_shard, 'payout|' || p.end_to_end_id, v_event, p_at, 'payout', r.execution_day, p.end_to_end_id, p_made_by, NULL
   FROM payout p JOIN payout_run r ON r.shard = p.shard AND r.id = p.run_id
   WHERE p.shard = p_shard AND p.run_id = p_run;
-  INSERT INTO book_transfer (shard, event_number, key, ordinal, debit_code, debit_owner, credit_code, credit_owner, unit, amount)
+  INSERT INTO book_transfer (shard, event_number, key, ordinal, debit_code, debit_owner, credit_code, credit_owner, amount)
   SELECT p_shard, v_event, 'payout|' || p.end_to_end_id, row_number() OVER (PARTITION BY p.merchant_id ORDER BY t.debit_code, t.credit_code),
-    t.debit_code, p.merchant_id, t.credit_code, CASE t.credit_code WHEN 1000 THEN 0 ELSE p.merchant_id END, 1, t.amount
+    t.debit_code, p.merchant_id, t.credit_code, CASE t.credit_code WHEN 1000 THEN 0 ELSE p.merchant_id END, t.amount
   FROM payout p
     JOIN (
       SELECT k.merchant_id, k.code AS debit_code, 1000::smallint AS credit_code, k.paid AS amount
