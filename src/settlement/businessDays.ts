@@ -95,7 +95,7 @@ export class BusinessDays {
   async close(actor: Actor, day: string): Promise<Outcome<BusinessDay>> {
     const { desk, config } = this.#parts
     const known = await desk.read((tx) => readBusinessDay(tx, day))
-    if (known?.closedAt != null) return done(known)
+    if (known !== undefined && known.closedAt !== null) return done(known)
     const nowMs = this.#parts.clock.now()
     if (nowMs < cutOffOf(day, config.settlement.days.cutOff))
       return refused('conflict', 'day-not-over', 'The cut-off of this business day has not passed yet. Close it then.')
@@ -120,7 +120,7 @@ export class BusinessDays {
         closed = outcome === 'closed'
         if (closed) await tx.emit({ kind: 'day.closed', data: { day } })
         const known = await readBusinessDay(tx, day)
-        if (known?.closedAt != null) return done(known)
+        if (known !== undefined && known.closedAt !== null) return done(known)
         return known === undefined
           ? refused('not-found', 'no-such-business-day', 'There is no such business day.')
           : refused('conflict', 'day-not-final', 'An earlier day, or this one, is not added up yet. Ask again in some seconds.')

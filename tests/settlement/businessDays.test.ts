@@ -183,12 +183,11 @@ describe('days of bread, ration and cash', () => {
 
   it('the auditor proves that each transfer was settled once, and sees where one was not', async () => {
     await expectCleanBooks(running)
-    const pool = running.sql
-    await pool('ALTER TABLE outlet_position DISABLE TRIGGER append_only')
-    await pool(`UPDATE outlet_position SET credits = credits + 1 WHERE day = '2026-11-10' AND code = 2210`)
-    await pool('ALTER TABLE outlet_position ENABLE TRIGGER append_only')
-    await pool(`UPDATE day_flow SET amount = amount + 1 WHERE day = '2026-11-11' AND debit_code = 2000`)
-    await pool(`UPDATE business_day SET after = after + 1 WHERE day = '2026-11-15'`)
+    await running.sql('ALTER TABLE outlet_position DISABLE TRIGGER append_only')
+    await running.sql(`UPDATE outlet_position SET credits = credits + 1 WHERE day = '2026-11-10' AND code = 2210`)
+    await running.sql('ALTER TABLE outlet_position ENABLE TRIGGER append_only')
+    await running.sql(`UPDATE day_flow SET amount = amount + 1 WHERE day = '2026-11-11' AND debit_code = 2000`)
+    await running.sql(`UPDATE business_day SET after = after + 1 WHERE day = '2026-11-15'`)
     const { databaseUrl, clock, config } = running
     const report = await audit({ databaseUrl, clock, programme: config.programme, holdGraceMs: 60_000, reservationAgeMs: 60_000 })
     const wrong = report.checks
