@@ -54,7 +54,6 @@ export async function apiDocs(app: FastifyInstance): Promise<void> {
         { name: 'keys', description: 'Keys of the HSM' },
         { name: 'audit', description: 'Who did what' },
         { name: 'money', description: 'Balances and statements' },
-        { name: 'payouts', description: 'What merchants have earned, and how they are paid' },
         { name: 'settlement', description: 'Business days, payouts, bank statements, claims, suspense' },
         { name: 'disputes', description: 'What holders say was wrong, and what becomes of it' },
         { name: 'books', description: 'Trial balance, general ledger, statements of accounts' },

@@ -28,7 +28,7 @@ import { numberAfter, PageQuery, pageOf, pageSchema, pageStart } from '../progra
 import { ProposalSchema, shownProposal } from '../programme/proposalShown.ts'
 
 const closed = { additionalProperties: false }
-const tags = ['payouts']
+const tags = ['settlement']
 const Params = Type.Object({ acceptorId: AcceptorId }, closed)
 
 const BIC = '^[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?$'

@@ -16,7 +16,7 @@ import { PageQuery, pageOf, pageSchema, pageStart } from '../programme/paging.ts
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
-const tags = ['payouts']
+const tags = ['settlement']
 
 const PositionSchema = Type.Object(
   {

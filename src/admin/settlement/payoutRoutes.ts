@@ -17,7 +17,7 @@ import { PageQuery, pageOf, pageSchema, pageStart } from '../programme/paging.ts
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
-const tags = ['payouts']
+const tags = ['settlement']
 const TextOrNull = Type.Union([Type.String(), Type.Null()])
 
 const EndToEndId = Type.String({

@@ -26,7 +26,7 @@ import { numberAfter, PageQuery, pageOf, pageSchema, pageStart } from '../progra
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
-const tags = ['payouts']
+const tags = ['settlement']
 const TextOrNull = Type.Union([Type.String(), Type.Null()])
 
 const RunSchema = Type.Object(
