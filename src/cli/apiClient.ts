@@ -95,7 +95,8 @@ export function apiCommand<Options extends ApiOptions>(
 
 export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
   const base = options.url ?? usualUrl()
-  const token = options.token ?? process.env['SARF_TOKEN'] ?? (await ownToken({ roles: [asked.role], name: asked.name, place: asked.place }))
+  const token =
+    options.token ?? process.env['SARF_TOKEN'] ?? (await ownToken({ roles: [asked.role], name: asked.name, place: asked.place }))
   const ask = async (method: string, path: string, body?: object): Promise<Answer> => {
     const key = options.key ?? randomUUID()
     const headers = {

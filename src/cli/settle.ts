@@ -63,12 +63,17 @@ export function settleCommand(): Command {
   runCommands(command)
   fileCommands(command)
 
-  apiCommand<ReturnOptions>(command, 'return <endToEndId>', 'Post back a payout that the bank has returned.', async (id, options) => {
-    const api = await apiOf(options, OFFICER)
-    const { reason, amount, valueDate } = options
-    const payout = await api.post(`/v1/payouts/${named(id)}/return`, { reason, amount, valueDate })
-    return { answer: payout, text: lines(payout, PAYOUT) }
-  })
+  apiCommand<ReturnOptions>(
+    command,
+    'return <endToEndId>',
+    'Post back a payout that the bank has returned.',
+    async (id, options) => {
+      const api = await apiOf(options, OFFICER)
+      const { reason, amount, valueDate } = options
+      const payout = await api.post(`/v1/payouts/${named(id)}/return`, { reason, amount, valueDate })
+      return { answer: payout, text: lines(payout, PAYOUT) }
+    },
+  )
     .requiredOption('--reason <code>', 'why, a code of ISO 20022: AC04 the account is closed')
     .requiredOption('--amount <amount>', 'what came back, 525.00')
     .requiredOption('--value-date <date>', 'when the bank has booked it', date)
@@ -101,16 +106,21 @@ function runCommands(command: Command): void {
     },
   ).option('--until <date>', 'the last business day that is paid (default: the last one that is closed)', date)
 
-  apiCommand(command, 'show [runId]', 'Show a run and whom it leaves out; without a number the latest ones.', async (id, options) => {
-    const api = await apiOf(options, OFFICER)
-    if (id === '') {
-      const runs = await api.get('/v1/payout-runs')
-      return { answer: runs, text: table(itemsOf(runs), RUN) }
-    }
-    const run = await api.get(`/v1/payout-runs/${numbered(id)}`)
-    const left = await api.get(`/v1/payout-runs/${numbered(id)}/left`)
-    return { answer: { run, left: left['items'] }, text: `${lines(run, RUN)}${leftText(left)}` }
-  })
+  apiCommand(
+    command,
+    'show [runId]',
+    'Show a run and whom it leaves out; without a number the latest ones.',
+    async (id, options) => {
+      const api = await apiOf(options, OFFICER)
+      if (id === '') {
+        const runs = await api.get('/v1/payout-runs')
+        return { answer: runs, text: table(itemsOf(runs), RUN) }
+      }
+      const run = await api.get(`/v1/payout-runs/${numbered(id)}`)
+      const left = await api.get(`/v1/payout-runs/${numbered(id)}/left`)
+      return { answer: { run, left: left['items'] }, text: `${lines(run, RUN)}${leftText(left)}` }
+    },
+  )
 
   for (const [name, decision, description] of [
     ['approve', 'approve', 'Approve a run that somebody else has prepared: it is posted, and there is a file for the bank.'],

@@ -29,13 +29,18 @@ export interface AskedPositions {
 const DAYS_WHERE_NOT_SAID = 31
 
 /** Of closed days only; the last month where nothing is said. */
-export async function positionsOf(tx: SqlTransaction, acceptorId: string, asked: AskedPositions): Promise<Outcome<PositionLine[]>> {
+export async function positionsOf(
+  tx: SqlTransaction,
+  acceptorId: string,
+  asked: AskedPositions,
+): Promise<Outcome<PositionLine[]>> {
   const outlet = await readOutlet(tx, acceptorId)
   if (outlet === undefined) return NO_SUCH_MERCHANT
   const until = asked.until ?? (await closedUntil(tx))
   if (until === undefined) return done([])
   const from = asked.from ?? addDays(until, 1 - DAYS_WHERE_NOT_SAID)
-  if (from > until) return refused('invalid', 'period-ends-before-it-begins', 'A period ends on its first day or later.', '/until')
+  if (from > until)
+    return refused('invalid', 'period-ends-before-it-begins', 'A period ends on its first day or later.', '/until')
   return done(await outletPositions(tx, outlet.merchantId, { ...asked, from, until }))
 }
 
@@ -67,7 +72,12 @@ export interface MerchantStatement {
   readonly closing: number
   readonly units: readonly StatementUnits[]
   /** Over all lines. */
-  readonly control: { readonly transfers: number; readonly received: number; readonly givenBack: number; readonly paidOut: number }
+  readonly control: {
+    readonly transfers: number
+    readonly received: number
+    readonly givenBack: number
+    readonly paidOut: number
+  }
 }
 
 export async function statementOfMerchant(

@@ -61,7 +61,17 @@ export function shownStatement(statement: MerchantStatement): ShownStatement {
 }
 
 /** A line each for the balances, what came and went, units, and last the control sums. */
-export function statementCsv({ acceptorId, name, day, opening, lines, payouts, closing, units, control }: ShownStatement): string {
+export function statementCsv({
+  acceptorId,
+  name,
+  day,
+  opening,
+  lines,
+  payouts,
+  closing,
+  units,
+  control,
+}: ShownStatement): string {
   const row = (record: string, what: string, unit: string, transfers: number | '', ...amounts: string[]): string =>
     csvLine([acceptorId, name, day, record, what, unit, ...[String(transfers), ...amounts].map((plain) => ({ plain }))])
   return [

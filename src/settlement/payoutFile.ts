@@ -31,7 +31,11 @@ export async function payoutFile(read: Read, runId: number, format: PayoutFormat
   const payments = paymentsOf(read, runId)
   switch (format) {
     case 'pain.001':
-      return done({ name: `${message.messageId}.xml`, type: 'application/xml; charset=utf-8', chunks: pain001(message, payments) })
+      return done({
+        name: `${message.messageId}.xml`,
+        type: 'application/xml; charset=utf-8',
+        chunks: pain001(message, payments),
+      })
     case 'csv':
       return done({ name: `${message.messageId}.csv`, type: 'text/csv; charset=utf-8', chunks: csv(message, payments) })
   }

@@ -48,12 +48,21 @@ export async function preparePayoutRun(
   if (closed === undefined || until === undefined)
     return refused('conflict', 'no-day-closed', 'No business day is closed yet: there is nothing to pay.')
   if (until > closed)
-    return refused('conflict', 'day-not-closed', `Business days are closed up to ${closed}; later ones cannot be paid yet.`, '/until')
+    return refused(
+      'conflict',
+      'day-not-closed',
+      `Business days are closed up to ${closed}; later ones cannot be paid yet.`,
+      '/until',
+    )
   const runId = await addPayoutRun(tx, until, maker.name)
   if (runId === undefined) {
     const other = await readPreparedRun(tx)
     const which = other === undefined ? 'Another run' : `Run ${String(other.runId)}, prepared by ${other.preparedBy},`
-    return refused('conflict', 'payout-run-open', `${which} waits for a decision; it has to be approved, refused or withdrawn first.`)
+    return refused(
+      'conflict',
+      'payout-run-open',
+      `${which} waits for a decision; it has to be approved, refused or withdrawn first.`,
+    )
   }
   const run = await takeUpPayouts(tx, runId, until, payouts.minimumPiasters)
   if (run.payouts === 0)
@@ -63,7 +72,10 @@ export async function preparePayoutRun(
       `Up to ${until} nobody is to be paid: of ${String(run.leftOut)} merchants with positions all are left to the next run.`,
     )
   const body = { runId, until, payouts: run.payouts, amount: formatAmount(run.amount), leftOut: run.leftOut }
-  const proposal = await propose(tx, payoutRunKind({ payouts, programme }), maker, { subject: `payout-run ${String(runId)}`, body })
+  const proposal = await propose(tx, payoutRunKind({ payouts, programme }), maker, {
+    subject: `payout-run ${String(runId)}`,
+    body,
+  })
   if (!proposal.ok) return proposal
   await nameProposal(tx, runId, proposal.value.id)
   return done({ ...run, proposalId: proposal.value.id })
@@ -105,7 +117,12 @@ async function approve(
   const executionDay = bankDay(cairoDay(tx.nowMs), programme)
   const { name, iban, bic = null } = payouts.debtor
   await approveAndPost(tx, runId, { messageId, executionDay, debtor: { name, iban, bic } }, checker.name)
-  const result = { messageId, payouts: revised.payouts, amount: formatAmount(revised.amount), takenOut: run.payouts - revised.payouts }
+  const result = {
+    messageId,
+    payouts: revised.payouts,
+    amount: formatAmount(revised.amount),
+    takenOut: run.payouts - revised.payouts,
+  }
   await tx.emit({ kind: 'payout_run.approved', data: { runId, ...result } })
   return done(result)
 }

@@ -43,7 +43,11 @@ export async function returnPayout(tx: SqlTransaction, returned: ReturnedPayout)
   const payout = await lockPayout(tx, endToEndId)
   if (payout === undefined) return NO_SUCH_PAYOUT
   if (payout.state === 'returned')
-    return refused('conflict', 'already-returned', `This payout came back on ${payout.returnedOn ?? 'a day before'} already; nothing was posted.`)
+    return refused(
+      'conflict',
+      'already-returned',
+      `This payout came back on ${payout.returnedOn ?? 'a day before'} already; nothing was posted.`,
+    )
   const wrong = wrongAmount(payout, amount)
   if (wrong !== undefined) return wrong
   const bookKey = `payout-return|${endToEndId}`
@@ -54,14 +58,16 @@ export async function returnPayout(tx: SqlTransaction, returned: ReturnedPayout)
     creditOwner: Number(payout.merchantId),
     amount: paid,
   }))
-  await postBook(tx, [
-    { key: bookKey, kind: 'payout-return', valueDate, reference: endToEndId, madeBy, note: reason, transfers },
-  ])
+  await postBook(tx, [{ key: bookKey, kind: 'payout-return', valueDate, reference: endToEndId, madeBy, note: reason, transfers }])
   await markReturned(tx, endToEndId, { day: valueDate, reason, bookKey })
   const held = ACCOUNT_IS_WRONG.includes(reason)
   const { acceptorId } = payout
   if (held) {
-    const hold = await holdMerchant(tx, acceptorId, { cause: 'returned', reason: `payout ${endToEndId} came back: ${reason}`, by: madeBy })
+    const hold = await holdMerchant(tx, acceptorId, {
+      cause: 'returned',
+      reason: `payout ${endToEndId} came back: ${reason}`,
+      by: madeBy,
+    })
     if (!hold.ok) return hold
   }
   await tx.emit({ kind: 'payout.returned', data: { endToEndId, acceptorId, amount: formatAmount(payout.amount), reason, held } })
@@ -81,7 +87,11 @@ export async function confirmPayout(tx: SqlTransaction, executed: ExecutedPayout
   const payout = await lockPayout(tx, endToEndId)
   if (payout === undefined) return NO_SUCH_PAYOUT
   if (payout.state === 'returned')
-    return refused('conflict', 'payout-returned', `This payout came back on ${payout.returnedOn ?? 'a day before'}; the bank cannot execute it now.`)
+    return refused(
+      'conflict',
+      'payout-returned',
+      `This payout came back on ${payout.returnedOn ?? 'a day before'}; the bank cannot execute it now.`,
+    )
   if (payout.state === 'executed')
     return refused(
       'conflict',

@@ -144,7 +144,10 @@ export function bankAccountRoutes(app: FastifyInstance, parts: ProgrammeParts): 
         params: Params,
         headers: WriteHeaders,
         body: AskedAccountSchema,
-        response: { 202: jsonResponse('The proposal, open', ProposalSchema), ...writeProblems({ 404: 'There is no such merchant' }) },
+        response: {
+          202: jsonResponse('The proposal, open', ProposalSchema),
+          ...writeProblems({ 404: 'There is no such merchant' }),
+        },
       },
     },
     (request, reply) => {

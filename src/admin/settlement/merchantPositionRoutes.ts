@@ -60,14 +60,19 @@ const StatementSchema = Type.Object(
         closed,
       ),
     ),
-    payouts: Type.Array(
-      Type.Object({ endToEndId: Type.String(), untilDay: DaySchema, amount: Type.String() }, closed),
-      { description: 'posted on this day, for days before' },
-    ),
+    payouts: Type.Array(Type.Object({ endToEndId: Type.String(), untilDay: DaySchema, amount: Type.String() }, closed), {
+      description: 'posted on this day, for days before',
+    }),
     closing: Type.String({ description: 'opening, and what was received, less what was given back and paid out' }),
     units: Type.Array(
       Type.Object(
-        { unit: Type.String(), transfers: Type.Integer(), handedOut: Type.String(), givenBack: Type.String(), net: Type.String() },
+        {
+          unit: Type.String(),
+          transfers: Type.Integer(),
+          handedOut: Type.String(),
+          givenBack: Type.String(),
+          net: Type.String(),
+        },
         closed,
       ),
     ),
@@ -105,10 +110,7 @@ const statementAnswer: Record<string, unknown> = {
 
 const Params = Type.Object({ acceptorId: AcceptorId }, closed)
 const StatementParams = Type.Object({ acceptorId: AcceptorId, day: DaySchema }, closed)
-const PositionsQuery = Type.Object(
-  { ...PageQuery, from: Type.Optional(DaySchema), until: Type.Optional(DaySchema) },
-  closed,
-)
+const PositionsQuery = Type.Object({ ...PageQuery, from: Type.Optional(DaySchema), until: Type.Optional(DaySchema) }, closed)
 const FORMATS = ['json', 'csv', 'html'] as const
 const StatementQuery = Type.Object(
   {

@@ -11,7 +11,14 @@ import { maskIban } from '../../settlement/bankAccount.ts'
 import { payoutOf, returnPayout } from '../../settlement/payouts.ts'
 import { actorOf } from '../access/guard.ts'
 import { jsonResponse } from '../problem.ts'
-import { answerCommand, answerRead, readProblems, WriteHeaders, writeProblems, type ProgrammeParts } from '../programme/command.ts'
+import {
+  answerCommand,
+  answerRead,
+  readProblems,
+  WriteHeaders,
+  writeProblems,
+  type ProgrammeParts,
+} from '../programme/command.ts'
 import { AcceptorId } from '../programme/merchantRoutes.ts'
 import { PageQuery, pageOf, pageSchema, pageStart } from '../programme/paging.ts'
 import { DaySchema, isDate } from './dayRoutes.ts'
@@ -34,13 +41,21 @@ const members = {
   amount: Type.String(),
   iban: Type.String({ description: 'masked' }),
   holderName: Type.String(),
-  state: Type.Enum(['paid', 'executed', 'returned'], { description: 'paid: posted; executed: the bank says so; returned: it came back' }),
+  state: Type.Enum(['paid', 'executed', 'returned'], {
+    description: 'paid: posted; executed: the bank says so; returned: it came back',
+  }),
   executedOn: TextOrNull,
   returnedOn: TextOrNull,
   returnReason: TextOrNull,
 }
 const example = {
-  ...{ endToEndId: 'SARF-12-20261128080000-1', runId: 12, acceptorId: 'PORTSAID0000042', after: '2026-11-26', until: '2026-11-27' },
+  ...{
+    endToEndId: 'SARF-12-20261128080000-1',
+    runId: 12,
+    acceptorId: 'PORTSAID0000042',
+    after: '2026-11-26',
+    until: '2026-11-27',
+  },
   ...{ amount: '525.00', iban: 'EG380019*****************0002', holderName: 'مخبز الميناء', state: 'paid' },
   ...{ executedOn: null, returnedOn: null, returnReason: null },
 }
@@ -117,7 +132,10 @@ export function payoutRoutes(app: FastifyInstance, parts: ProgrammeParts): void 
         params: Params,
         headers: WriteHeaders,
         body: ReturnSchema,
-        response: { 200: jsonResponse('The payout as it is now', ReturnedSchema), ...writeProblems({ 404: 'There is no such payout' }) },
+        response: {
+          200: jsonResponse('The payout as it is now', ReturnedSchema),
+          ...writeProblems({ 404: 'There is no such payout' }),
+        },
       },
     },
     (request, reply) => {
@@ -142,10 +160,33 @@ export function payoutRoutes(app: FastifyInstance, parts: ProgrammeParts): void 
 }
 
 function shownPayout(payout: PayoutRow): Static<typeof PayoutSchema> {
-  const { endToEndId, runId, acceptorId, afterDay, untilDay, amount, iban, holderName, state, executedOn, returnedOn, returnReason } =
-    payout
+  const {
+    endToEndId,
+    runId,
+    acceptorId,
+    afterDay,
+    untilDay,
+    amount,
+    iban,
+    holderName,
+    state,
+    executedOn,
+    returnedOn,
+    returnReason,
+  } = payout
   return {
-    ...{ endToEndId, runId, acceptorId, after: afterDay, until: untilDay, holderName, state, executedOn, returnedOn, returnReason },
+    ...{
+      endToEndId,
+      runId,
+      acceptorId,
+      after: afterDay,
+      until: untilDay,
+      holderName,
+      state,
+      executedOn,
+      returnedOn,
+      returnReason,
+    },
     amount: formatAmount(amount),
     iban: maskIban(iban),
   }

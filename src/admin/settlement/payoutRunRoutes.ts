@@ -33,7 +33,9 @@ const RunSchema = Type.Object(
   {
     runId: Type.Integer(),
     until: DaySchema,
-    state: Type.Enum(['prepared', 'approved', 'cancelled'], { description: 'cancelled: refused or withdrawn, its positions are free' }),
+    state: Type.Enum(['prepared', 'approved', 'cancelled'], {
+      description: 'cancelled: refused or withdrawn, its positions are free',
+    }),
     preparedBy: Type.String(),
     preparedAt: Type.String({ description: 'RFC 3339, UTC' }),
     payouts: Type.Integer({ description: 'control sum: payments' }),
@@ -70,7 +72,13 @@ const LineSchema = Type.Object(
     ...closed,
     examples: [
       {
-        ...{ ordinal: 1, acceptorId: 'PORTSAID0000042', until: '2026-11-27', amount: '525.00', iban: 'EG380019*****************0002' },
+        ...{
+          ordinal: 1,
+          acceptorId: 'PORTSAID0000042',
+          until: '2026-11-27',
+          amount: '525.00',
+          iban: 'EG380019*****************0002',
+        },
         ...{ holderName: 'مخبز الميناء', endToEndId: null, state: 'prepared' },
       },
     ],
@@ -90,9 +98,7 @@ const RunParams = Type.Object(
 const ListQuery = Type.Object(
   {
     ...PageQuery,
-    state: Type.Optional(
-      Type.Enum(['prepared', 'approved', 'cancelled'], { description: 'prepared, approved or cancelled' }),
-    ),
+    state: Type.Optional(Type.Enum(['prepared', 'approved', 'cancelled'], { description: 'prepared, approved or cancelled' })),
   },
   closed,
 )
@@ -148,7 +154,8 @@ export function payoutRunRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
           subject: 'payout-run',
           detail: { ...request.body },
           work: async (tx) => {
-            if (until !== undefined && !isDate(until)) return refused('invalid', 'no-such-day', 'There is no such date.', '/until')
+            if (until !== undefined && !isDate(until))
+              return refused('invalid', 'no-such-day', 'There is no such date.', '/until')
             const run = await preparePayoutRun(tx, payoutParts, actor, until)
             return run.ok ? done(shownRun(run.value)) : run
           },
@@ -252,7 +259,11 @@ function listRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
         if (!run.ok) return run
         const { reason, ...paging } = request.query
         const page = pageStart(paging)
-        const { items, next } = pageOf(await leftMerchants(tx, runId, page.after, page.look, reason), page, (one) => one.acceptorId)
+        const { items, next } = pageOf(
+          await leftMerchants(tx, runId, page.after, page.look, reason),
+          page,
+          (one) => one.acceptorId,
+        )
         return done({ items: items.map((one) => ({ ...one, amount: formatAmount(one.amount) })), next })
       }),
   )
@@ -296,8 +307,20 @@ async function answerFile(
 }
 
 function shownRun(run: PayoutRun): Static<typeof RunSchema> {
-  const { runId, untilDay, state, preparedBy, preparedAt, payouts, amount, leftOut, proposalId, decidedAt, messageId, executionDay } =
-    run
+  const {
+    runId,
+    untilDay,
+    state,
+    preparedBy,
+    preparedAt,
+    payouts,
+    amount,
+    leftOut,
+    proposalId,
+    decidedAt,
+    messageId,
+    executionDay,
+  } = run
   return {
     ...{ runId, until: untilDay, state, preparedBy, payouts, leftOut, proposalId, messageId, executionDay },
     preparedAt: preparedAt.toISOString(),

@@ -74,7 +74,10 @@ const NAME_PROPOSAL: Statement = {
   name: 'name_proposal_of_payout_run',
   text: `UPDATE payout_run SET proposal_id = $3 WHERE shard = $1 AND id = $2`,
 }
-const LOCK: Statement = { name: 'lock_payout_run', text: `SELECT ${COLUMNS} FROM payout_run WHERE shard = $1 AND id = $2 FOR UPDATE` }
+const LOCK: Statement = {
+  name: 'lock_payout_run',
+  text: `SELECT ${COLUMNS} FROM payout_run WHERE shard = $1 AND id = $2 FOR UPDATE`,
+}
 const READ: Statement = { name: 'read_payout_run', text: `SELECT ${COLUMNS} FROM payout_run WHERE shard = $1 AND id = $2` }
 const LIST: Statement = {
   name: 'list_payout_runs',

@@ -100,6 +100,11 @@ export async function markReturned(
 }
 
 /** The latest first. @param before a last day of a payout; absent: from the latest on */
-export function listPayouts(tx: SqlTransaction, merchantId: string, before: string | undefined, countMax: number): Promise<PayoutRow[]> {
+export function listPayouts(
+  tx: SqlTransaction,
+  merchantId: string,
+  before: string | undefined,
+  countMax: number,
+): Promise<PayoutRow[]> {
   return tx.rows<Row>(LIST, [tx.shard, merchantId, before ?? null, countMax])
 }
