@@ -116,7 +116,8 @@ async function approve(
   const messageId = messageIdOf(runId, tx.nowMs)
   const executionDay = bankDay(cairoDay(tx.nowMs), programme)
   const { name, iban, bic = null } = payouts.debtor
-  await approveAndPost(tx, runId, { messageId, executionDay, debtor: { name, iban, bic } }, checker.name)
+  // Those that were taken out have left their places empty.
+  await approveAndPost(tx, run, { messageId, executionDay, debtor: { name, iban, bic } }, checker.name)
   const result = {
     messageId,
     payouts: revised.payouts,
