@@ -3,6 +3,7 @@
  * transaction it is posted and what the bank gets is fixed, so that a file which may not have arrived is simply sent again. Refused or withdrawn, its positions are free.
  */
 import { cairoDay } from '../clock.ts'
+import { ConfigError, type Config } from '../config.ts'
 import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import {
   addPayoutRun,
@@ -21,6 +22,7 @@ import { formatAmount } from '../money.ts'
 import { addBusinessDays, addDays } from '../programme/calendar.ts'
 import { propose, type ProposalKind } from '../programme/proposals.ts'
 import { parametersOn, type Programme } from '../programmeParameters.ts'
+import { parseIban } from './bankAccount.ts'
 
 export interface PayoutSettings {
   /** Less than this stays for the next run. */
@@ -32,6 +34,13 @@ export interface PayoutSettings {
 export interface PayoutParts {
   readonly payouts: PayoutSettings
   readonly programme: Programme
+}
+
+/** @throws ConfigError where no bank would pay from the debtor's account */
+export function payoutParts({ settlement: { payouts }, programme }: Pick<Config, 'settlement' | 'programme'>): PayoutParts {
+  if (parseIban(payouts.debtor.iban) === undefined)
+    throw new ConfigError('settlement.payouts.debtor.iban: its check digits are wrong; take the IBAN from the bank')
+  return { payouts, programme }
 }
 
 export const NO_SUCH_RUN = refused('not-found', 'no-such-payout-run', 'There is no such payout run.')

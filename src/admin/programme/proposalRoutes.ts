@@ -9,7 +9,7 @@ import { keyLoading } from '../../programme/loadKey.ts'
 import { decideProposal, NO_SUCH_PROPOSAL, propose, type ProposalKind } from '../../programme/proposals.ts'
 import { proposeReverification, REVERIFICATION } from '../../programme/reverify.ts'
 import { BANK_ACCOUNT } from '../../settlement/merchantAccounts.ts'
-import { payoutRunKind } from '../../settlement/payoutRuns.ts'
+import { payoutParts, payoutRunKind } from '../../settlement/payoutRuns.ts'
 import { actorOf } from '../access/guard.ts'
 import { mayDo } from '../access/roles.ts'
 import { jsonResponse } from '../problem.ts'
@@ -75,7 +75,7 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const { programme } = parts.config
   const adjustments = adjustmentKind(programme)
-  const payouts = payoutRunKind({ payouts: parts.config.settlement.payouts, programme })
+  const payouts = payoutRunKind(payoutParts(parts.config))
   const kinds: readonly ProposalKind[] = [REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts]
 
   routes.post(
