@@ -2,7 +2,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
 import { auditRoutes } from './auditRoutes.ts'
+import { bankAccountRoutes } from '../settlement/bankAccountRoutes.ts'
 import { dayRoutes } from '../settlement/dayRoutes.ts'
+import { merchantPositionRoutes } from '../settlement/merchantPositionRoutes.ts'
+import { payoutRoutes } from '../settlement/payoutRoutes.ts'
+import { payoutRunRoutes } from '../settlement/payoutRunRoutes.ts'
 import { bureauRoutes } from './bureauRoutes.ts'
 import { cardRoutes } from './cardRoutes.ts'
 import { collectionRoutes } from './collectionRoutes.ts'
@@ -53,4 +57,8 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   disputeRoutes(app, parts)
   bookRoutes(app, parts)
   dayRoutes(app, parts)
+  bankAccountRoutes(app, parts)
+  merchantPositionRoutes(app, parts)
+  payoutRunRoutes(app, parts)
+  payoutRoutes(app, parts)
 }
