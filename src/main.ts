@@ -45,6 +45,7 @@ import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
+import { BusinessDays } from './settlement/businessDays.ts'
 import { drainOf, openJournals } from './startStandIn.ts'
 import { InFlight } from './transport/inFlight.ts'
 import { listen, type Listener } from './transport/listener.ts'
@@ -178,6 +179,16 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
     onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
   })
+  const dayDesk = new Desk({
+    url: config.databaseUrl,
+    shard: SHARD,
+    connections: 2,
+    statementMs: config.settlement.days.statementMs,
+    breaker: breakers.desk,
+    clock,
+    log,
+  })
+  const businessDays = new BusinessDays({ config, desk: dayDesk, clock, log })
   const stops = journals === undefined ? undefined : { ledger, hotState, journals, line: standIn }
   const hotCards = new HotCards({ config, desk, standIn: stops, clock, log })
   const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log, metrics })
@@ -241,11 +252,11 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     programme.stop()
     linkKeys.stop()
     reconciler.stop()
-    await Promise.all([sweeper.stop(), drain?.stop()])
+    await Promise.all([sweeper.stop(), drain?.stop(), businessDays.stop()])
     await journals?.close()
     await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
     for (const one of Object.values(breakers)) one.stop()
-    await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
+    await Promise.all([hotState.close(), ledger.close(), desk.close(), dayDesk.close(), hsm.close()])
   }
   try {
     const network = new NetworkManagement({ linkKeys, log })
@@ -255,12 +266,25 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight }))
     }
     await events.start()
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics, workers, desk, vault, hsm, events, schemas })
+    http = await startHttpServer({
+      ...parts,
+      ledger,
+      hotState,
+      metrics,
+      workers,
+      desk,
+      businessDays,
+      vault,
+      hsm,
+      events,
+      schemas,
+    })
   } catch (error) {
     await stop()
     throw error
   }
   sweeper.start()
+  businessDays.start()
   drain?.start()
   follower.start()
   webhooks.start()

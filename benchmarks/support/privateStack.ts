@@ -30,6 +30,8 @@ export interface PrivateStackOptions extends PrivateServersOptions {
 export interface ServerAddresses {
   readonly databaseUrl: string
   readonly redisUrl: string
+  /** Nothing is there: the switch is not waited for until it has filled it. */
+  readonly redisAbsent?: true
 }
 
 export interface PrivateStack {
@@ -104,7 +106,7 @@ interface OwnSwitch {
 
 async function startSwitch(
   { directory, config }: PrivateServers,
-  { databaseUrl, redisUrl }: ServerAddresses,
+  { databaseUrl, redisUrl, redisAbsent }: ServerAddresses,
   { profileDirectory, workers = 1 }: PrivateStackOptions,
   security: SecurityName,
 ): Promise<OwnSwitch> {
@@ -132,7 +134,10 @@ async function startSwitch(
   closeSync(log)
   for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
     if (hasEnded(child)) throw new StartError(`the switch does not start: ${lastLine(logFile)}`)
-    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean) && (await isComplete(ports['http'] ?? 0)))
+    if (
+      (await Promise.all(Object.values(ports).map(listens))).every(Boolean) &&
+      (redisAbsent === true || (await isComplete(ports['http'] ?? 0)))
+    )
       return { child, ports }
     await sleep(POLL_MS)
   }
