@@ -84,7 +84,7 @@ const DayShownSchema = Type.Object(
   },
 )
 const Params = Type.Object({ day: DaySchema }, closed)
-const NoBody = Type.Union([Type.Object({}, closed), Type.Null()], { description: 'nothing' })
+const NoBody = Type.Object({}, { ...closed, description: 'nothing', examples: [{}] })
 const NO_SUCH_DAY = refused('not-found', 'no-such-business-day', 'There is no such business day.')
 
 export function dayRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
