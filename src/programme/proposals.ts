@@ -9,7 +9,7 @@ import { closeProposal, insertProposal, lockProposal, type Proposal } from '../l
 export interface ProposalKind {
   readonly kind: string
   /** What a role must allow for whoever decides (src/admin/access/roles.ts). */
-  readonly permission: 'card:reverify' | 'entitlement:adjust' | 'key:load'
+  readonly permission: 'card:reverify' | 'entitlement:adjust' | 'key:load' | 'bank:match' | 'suspense:resolve'
   /** Another proposal of this kind for the same subject has to be decided first. */
   readonly single?: boolean
   /** @returns what the proposal keeps as its result */

@@ -7,7 +7,12 @@ import { recordBookSuspense } from '../ledger/settlement/suspense.ts'
 import { ACCOUNT_CODE } from '../purse/chart.ts'
 
 export const NO_SUCH_ATM = refused('not-found', 'no-such-atm', 'There is no such machine: no terminal of class atm has this id.')
-const POSTED_BEFORE = refused('conflict', 'reference-used', 'This machine has a record with this reference already.', '/reference')
+const POSTED_BEFORE = refused(
+  'conflict',
+  'reference-used',
+  'This machine has a record with this reference already.',
+  '/reference',
+)
 
 const { bank, atmCash, suspense } = ACCOUNT_CODE
 
@@ -22,7 +27,12 @@ export interface Loading {
   readonly note: string | null
 }
 
-export async function loadAtm(tx: SqlTransaction, actor: Actor, terminalId: string, loading: Loading): Promise<Outcome<AtmPosition>> {
+export async function loadAtm(
+  tx: SqlTransaction,
+  actor: Actor,
+  terminalId: string,
+  loading: Loading,
+): Promise<Outcome<AtmPosition>> {
   const { reference, amount, direction, day, note } = loading
   const number = await lockedAtm(tx, terminalId)
   if (!number.ok) return number
@@ -50,7 +60,12 @@ export interface Counted {
 }
 
 /** Compares with what the ledger says now: whoever counts has taken the machine out of service. Afterwards the ledger says what was counted. */
-export async function countAtm(tx: SqlTransaction, actor: Actor, terminalId: string, counting: Counting): Promise<Outcome<Counted>> {
+export async function countAtm(
+  tx: SqlTransaction,
+  actor: Actor,
+  terminalId: string,
+  counting: Counting,
+): Promise<Outcome<Counted>> {
   const { reference, counted, note } = counting
   const number = await lockedAtm(tx, terminalId)
   if (!number.ok) return number

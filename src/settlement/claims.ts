@@ -63,7 +63,11 @@ export async function takeReceipt(tx: SqlTransaction, receipt: Receipt): Promise
   await lockPayer(tx, payer)
   const payments = allocate(await openClaims(tx, { from, until, payer }), amount)
   if (payments === undefined)
-    return refused('conflict', 'more-than-claimed', 'It is more than is open of the claims of those days. Name more days, or put it on suspense.')
+    return refused(
+      'conflict',
+      'more-than-claimed',
+      'It is more than is open of the claims of those days. Name more days, or put it on suspense.',
+    )
   const transfer = (debitCode: number, creditCode: number) => ({ debitCode, debitOwner: 0, creditCode, creditOwner: 0, amount })
   const { bank, suspense } = ACCOUNT_CODE
   const transfers = [...(outOfSuspense === true ? [transfer(suspense, bank)] : []), transfer(bank, payer)]

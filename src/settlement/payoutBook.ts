@@ -34,3 +34,10 @@ export interface PayoutBook {
   /** Posts them back. @returns the references of those that are returned now */
   takeBack(tx: SqlTransaction, told: readonly PayoutTold[]): Promise<ReadonlySet<string>>
 }
+
+/** Where nothing is paid out: an entry that names a payout stays on the work list. */
+export const NO_PAYOUTS: PayoutBook = {
+  find: () => Promise.resolve([]),
+  confirm: () => Promise.resolve(new Set()),
+  takeBack: () => Promise.resolve(new Set()),
+}

@@ -70,7 +70,10 @@ export function planResolution(item: SuspenseItem, maker: string, asked: WayOut)
   return wrong ?? done(body)
 }
 
-function wrongWay({ open, account, merchantId }: SuspenseItem, { amount, owed, asked }: ResolutionBody): ReturnType<typeof refused> | undefined {
+function wrongWay(
+  { open, account, merchantId }: SuspenseItem,
+  { amount, owed, asked }: ResolutionBody,
+): ReturnType<typeof refused> | undefined {
   if (open === 0) return refused('conflict', 'item-is-resolved', 'Nothing of this item is open any more.')
   if (open > 0 !== owed || amount > Math.abs(open) || amount === 0)
     return refused('conflict', 'more-than-open', 'Less than that is open of this item; propose it anew.', '/amount')
@@ -124,7 +127,14 @@ async function end(
       return refused('conflict', 'item-does-not-fit', 'The other item has not so much open on the other side.', '/oppositeItemId')
     const [lent, comeBack] = owed ? [0, amount] : [amount, 0]
     await recordSuspenseMatch(tx, { key: `${key}|1`, itemId, lent, comeBack, madeBy: maker, note })
-    await recordSuspenseMatch(tx, { key: `${key}|2`, itemId: opposite.itemId, lent: comeBack, comeBack: lent, madeBy: maker, note })
+    await recordSuspenseMatch(tx, {
+      key: `${key}|2`,
+      itemId: opposite.itemId,
+      lent: comeBack,
+      comeBack: lent,
+      madeBy: maker,
+      note,
+    })
     return done(undefined)
   }
   if (asked.way === 'receipt') {

@@ -66,6 +66,15 @@ export const PERMISSIONS = {
   'audit:read': ['auditor'],
   'day:read': ['auditor', 'operator', 'administrator', 'settlement-officer'],
   'day:close': ['operator', 'settlement-officer'],
+  'bank:read': ['auditor', 'administrator', 'settlement-officer'],
+  'bank:import': ['settlement-officer'],
+  'bank:match': ['settlement-officer'],
+  'claim:read': ['auditor', 'administrator', 'settlement-officer'],
+  'atm:read': ['auditor', 'operator', 'administrator', 'settlement-officer'],
+  'atm:write': ['settlement-officer'],
+  'suspense:read': ['auditor', 'administrator', 'settlement-officer'],
+  'suspense:assign': ['settlement-officer'],
+  'suspense:resolve': ['settlement-officer'],
 } as const satisfies Record<string, readonly Role[]>
 export type Permission = keyof typeof PERMISSIONS
 

@@ -8,6 +8,9 @@ import { adjustmentKind, checkAdjustment } from '../../programme/adjustments.ts'
 import { keyLoading } from '../../programme/loadKey.ts'
 import { decideProposal, NO_SUCH_PROPOSAL, propose, type ProposalKind } from '../../programme/proposals.ts'
 import { proposeReverification, REVERIFICATION } from '../../programme/reverify.ts'
+import { bankMatchKind } from '../../settlement/bank/matchEntry.ts'
+import { NO_PAYOUTS } from '../../settlement/payoutBook.ts'
+import { SUSPENSE_RESOLUTION } from '../../settlement/suspense.ts'
 import { actorOf } from '../access/guard.ts'
 import { mayDo } from '../access/roles.ts'
 import { jsonResponse } from '../problem.ts'
@@ -73,7 +76,10 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const { programme } = parts.config
   const adjustments = adjustmentKind(programme)
-  const kinds: readonly ProposalKind[] = [REVERIFICATION, adjustments, keyLoading(parts.hsm)]
+  const kinds: readonly ProposalKind[] = [
+    ...[REVERIFICATION, adjustments, keyLoading(parts.hsm)],
+    ...[bankMatchKind(NO_PAYOUTS), SUSPENSE_RESOLUTION],
+  ]
 
   routes.post(
     '/v1/cards/:cardId/reverification',

@@ -2,7 +2,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
 import { auditRoutes } from './auditRoutes.ts'
+import { atmRoutes } from '../settlement/atmRoutes.ts'
+import { bankRoutes } from '../settlement/bankRoutes.ts'
+import { claimRoutes } from '../settlement/claimRoutes.ts'
 import { dayRoutes } from '../settlement/dayRoutes.ts'
+import { suspenseRoutes } from '../settlement/suspenseRoutes.ts'
 import { bureauRoutes } from './bureauRoutes.ts'
 import { cardRoutes } from './cardRoutes.ts'
 import { collectionRoutes } from './collectionRoutes.ts'
@@ -49,4 +53,8 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   deathRoutes(app, parts)
   auditRoutes(app, parts)
   dayRoutes(app, parts)
+  bankRoutes(app, parts)
+  claimRoutes(app, parts)
+  atmRoutes(app, parts)
+  suspenseRoutes(app, parts)
 }

@@ -85,7 +85,10 @@ export interface AtmCount {
 }
 
 /** @returns false where its key is there already */
-export async function addAtmCount(tx: SqlTransaction, { key, number, position, counted, madeBy, note }: AtmCount): Promise<boolean> {
+export async function addAtmCount(
+  tx: SqlTransaction,
+  { key, number, position, counted, madeBy, note }: AtmCount,
+): Promise<boolean> {
   const values = [tx.shard, key, number, new Date(tx.nowMs).toISOString(), position, counted, madeBy, note]
   return (await tx.row(ADD_COUNT, values)) !== undefined
 }

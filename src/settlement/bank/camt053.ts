@@ -130,7 +130,10 @@ function balanceOf(statement: XmlElement, codes: readonly string[], where: strin
     .map((code) => balances.find((one) => textAt(one, 'Tp', 'CdOrPrtry', 'Cd') === code))
     .find((one) => one !== undefined)
   if (balance === undefined)
-    throw new BadFile('no-balance', `${where} has no booked ${codes.includes('CLBD') ? 'closing' : 'opening'} balance (${codes.join(', ')}).`)
+    throw new BadFile(
+      'no-balance',
+      `${where} has no booked ${codes.includes('CLBD') ? 'closing' : 'opening'} balance (${codes.join(', ')}).`,
+    )
   const { amount } = amountIn(elementAt(balance, 'Amt'), where)
   const date = textAt(balance, 'Dt', 'Dt') ?? textAt(balance, 'Dt', 'DtTm') ?? ''
   return { amount: isCredit(balance, where) ? amount : -amount, day: dayIn(date, where) }
@@ -169,7 +172,8 @@ function entryOf(entry: XmlElement, where: string): { credit: boolean; amount: n
   const { amount } = amountIn(elementAt(entry, 'Amt'), where)
   if (amount === 0) throw new BadFile('not-an-amount', `${where}: the amount is 0.`)
   const status = textAt(entry, 'Sts', 'Cd') ?? textAt(entry, 'Sts')
-  if (status !== 'BOOK') throw new BadFile('not-booked', `${where} is not booked (Sts is not BOOK); a statement has booked ones only.`)
+  if (status !== 'BOOK')
+    throw new BadFile('not-booked', `${where} is not booked (Sts is not BOOK); a statement has booked ones only.`)
   const credit = isCredit(entry, where)
   const details = elementsNamed(entry, 'NtryDtls').flatMap((one) => elementsNamed(one, 'TxDtls'))
   const [only] = details
@@ -208,14 +212,13 @@ function detailsOf(entry: XmlElement, detail: XmlElement | undefined, credit: bo
   const named = ['EndToEndId', 'InstrId', 'TxId', 'PmtInfId', 'MsgId'].map((name) => textAt(refs, name))
   const remittance = elementAt(detail, 'RmtInf')
   const structured = elementsNamed(remittance, 'Strd').map((one) => textAt(one, 'CdtrRefInf', 'Ref'))
-  const references = [...named, ...structured, textAt(entry, 'NtryRef')].flatMap(
-    (text) => storedText(text, REFERENCE_MAX) ?? [],
-  )
+  const references = [...named, ...structured, textAt(entry, 'NtryRef')].flatMap((text) => storedText(text, REFERENCE_MAX) ?? [])
   const free = elementsNamed(remittance, 'Ustrd').map(({ text }) => text.trim())
   const text = [...free, textAt(detail, 'AddtlTxInf'), textAt(entry, 'AddtlNtryInf')].filter(Boolean).join(' ')
   const party = elementAt(detail, 'RltdPties', credit ? 'DbtrAcct' : 'CdtrAcct', 'Id')
   const reason = elementAt(detail, 'RtrInf', 'Rsn')
-  const returned = textAt(reason, 'Cd') ?? textAt(reason, 'Prtry') ?? (elementAt(detail, 'RtrInf') === undefined ? undefined : 'return')
+  const returned =
+    textAt(reason, 'Cd') ?? textAt(reason, 'Prtry') ?? (elementAt(detail, 'RtrInf') === undefined ? undefined : 'return')
   return {
     references: [...new Set(references)].filter((reference) => reference !== 'NOTPROVIDED'),
     bankReference: storedText(textAt(refs, 'AcctSvcrRef') ?? textAt(entry, 'AcctSvcrRef'), REFERENCE_MAX),

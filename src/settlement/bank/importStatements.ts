@@ -81,7 +81,8 @@ export async function importStatements(
       continue
     }
     const last = await lastStatement(tx, statement.account)
-    const follows = last === undefined || (last.closing === statement.opening && statement.from >= last.from && statement.until >= last.until)
+    const follows =
+      last === undefined || (last.closing === statement.opening && statement.from >= last.from && statement.until >= last.until)
     if (!follows && forcedBecause === undefined) return statementMissing(index + 1)
     const { account, statementId, from, until, opening, closing, entries, counted } = statement
     const stored = await addStatement(tx, {
@@ -150,7 +151,11 @@ async function takeEntries(
     settled.has(entryId) ? [{ entryId, kind: expectation.kind, what: expectation.what, matchedBy: by }] : [],
   )
   if ((await addMatches(tx, matches)).size !== matches.length)
-    return refused('conflict', 'matched-meanwhile', 'Something in it was matched by somebody else at the same time. Nothing was taken; send it again.')
+    return refused(
+      'conflict',
+      'matched-meanwhile',
+      'Something in it was matched by somebody else at the same time. Nothing was taken; send it again.',
+    )
   await addOpenEntries(tx, open)
   return done({ matched: matches.length, open: open.length })
 }

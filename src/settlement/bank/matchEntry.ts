@@ -87,23 +87,43 @@ async function settle(
       const { reference } = asked
       const payout = (await payouts.find(tx, { references: [reference], amounts: [] })).find((one) => one.reference === reference)
       if (payout?.amount !== amount)
-        return refused('conflict', 'no-such-payout', 'No payout of this amount that was sent to the bank has this reference.', '/reference')
+        return refused(
+          'conflict',
+          'no-such-payout',
+          'No payout of this amount that was sent to the bank has this reference.',
+          '/reference',
+        )
       const told = { reference, entryKey: key, valueOn: receivedOn, madeBy: maker, reason: entry.returnReason }
       const moved = await (credit ? payouts.takeBack(tx, [told]) : payouts.confirm(tx, [told]))
       if (!moved.has(reference))
-        return refused('conflict', 'payout-not-expected', 'The payout is in no state in which the bank pays it, or sends it back.', '/reference')
+        return refused(
+          'conflict',
+          'payout-not-expected',
+          'The payout is in no state in which the bank pays it, or sends it back.',
+          '/reference',
+        )
       return done({ kind: credit ? 'payout-return' : 'payout', what: reference })
     }
     case 'deposits': {
       const [deposits] = await unmatchedDeposits(tx, asked.day, asked.day)
       return deposits?.amount === signed(entry)
         ? done({ kind: 'deposits', what: asked.day })
-        : refused('conflict', 'other-deposits', 'The deposits of that business day come to another amount, are matched, or are not closed yet.', '/day')
+        : refused(
+            'conflict',
+            'other-deposits',
+            'The deposits of that business day come to another amount, are matched, or are not closed yet.',
+            '/day',
+          )
     }
     case 'atm-load': {
       const load = (await unmatchedAtmLoads(tx, [asked.reference])).find((one) => one.amount === -signed(entry))
       return load === undefined
-        ? refused('conflict', 'no-such-load', 'No loading of a machine with this reference and amount is unmatched.', '/reference')
+        ? refused(
+            'conflict',
+            'no-such-load',
+            'No loading of a machine with this reference and amount is unmatched.',
+            '/reference',
+          )
         : done({ kind: 'atm-load', what: load.key })
     }
     case 'suspense':
@@ -126,7 +146,12 @@ async function toSuspense(
     const item = (await lockSuspenseItems(tx, [itemId])).get(itemId)
     // What came in settles what is owed to us, what went out what we owed.
     if (item === undefined || amount > (credit ? item.open : -item.open))
-      return refused('conflict', 'item-does-not-fit', 'There is no item of suspense with so much open on the other side.', '/itemId')
+      return refused(
+        'conflict',
+        'item-does-not-fit',
+        'There is no item of suspense with so much open on the other side.',
+        '/itemId',
+      )
   }
   const key = entryKey(entry)
   const { bank, suspense } = ACCOUNT_CODE

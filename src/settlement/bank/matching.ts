@@ -26,7 +26,8 @@ export interface Expectation {
 export type OpenReason = 'unknown' | 'amount-differs' | 'several-fit'
 
 export type Match =
-  { readonly expectation: Expectation; readonly by: 'reference' | 'amount' } | { readonly expectation: null; readonly reason: OpenReason }
+  | { readonly expectation: Expectation; readonly by: 'reference' | 'amount' }
+  | { readonly expectation: null; readonly reason: OpenReason }
 
 /** The match of each entry, in their order. */
 export function matchEntries(entries: readonly StatementEntry[], expectations: readonly Expectation[]): readonly Match[] {

@@ -136,7 +136,11 @@ export function checkStatement(statement: BankStatement, position: number, accou
     return refused('invalid', 'not-an-amount', `${where}: its amounts are too large to be added up exactly.`)
   for (const [name, said] of Object.entries(SAID) as [keyof StatedTotals, string][])
     if (stated[name] !== undefined && stated[name] !== counted[name])
-      return refused('invalid', 'wrong-control-sum', `${where}: the ${said} is not what its summary says. Ask the bank for it again.`)
+      return refused(
+        'invalid',
+        'wrong-control-sum',
+        `${where}: the ${said} is not what its summary says. Ask the bank for it again.`,
+      )
   if (opening + counted.net !== closing)
     return refused(
       'invalid',

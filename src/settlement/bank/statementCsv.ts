@@ -132,7 +132,10 @@ function openingOf(row: Row, where: string): OpenStatement {
   const account = storedText(row.account, REFERENCE_MAX)
   const statementId = storedText(row.statement_id, REFERENCE_MAX)
   if (account !== row.account || statementId !== row.statement_id || account === null || statementId === null)
-    throw new BadFile('not-a-statement', `${where} has no account or no statement_id of 1 to ${String(REFERENCE_MAX)} characters.`)
+    throw new BadFile(
+      'not-a-statement',
+      `${where} has no account or no statement_id of 1 to ${String(REFERENCE_MAX)} characters.`,
+    )
   return { account, statementId, from: dayIn(row.date, where), opening: signedAmount(row.amount, where), entries: [] }
 }
 

@@ -81,7 +81,8 @@ export function xmlReader({ onRoot, onElement }: XmlListener): XmlReader {
       return
     }
     kept++
-    if (kept > ELEMENTS_MAX) throw new BadFile('not-a-statement', 'An entry of the file has more in it than one of a bank statement.')
+    if (kept > ELEMENTS_MAX)
+      throw new BadFile('not-a-statement', 'An entry of the file has more in it than one of a bank statement.')
     open.at(-1)?.children.push(element)
   })
   return {

@@ -1,0 +1,465 @@
+/** Statements of the bank are imported; what is not expected is a work list, matched by hand. */
+import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { done, refused, type Outcome } from '../../ledger/programme/desk.ts'
+import {
+  listEntries,
+  listStatements,
+  readEntry,
+  type BankEntry,
+  type StoredStatement,
+} from '../../ledger/settlement/bankStatements.ts'
+import { formatAmount } from '../../money.ts'
+import { propose } from '../../programme/proposals.ts'
+import { bankMatchKind, checkMatch, NO_SUCH_ENTRY, type MatchAsked } from '../../settlement/bank/matchEntry.ts'
+import { importStatements, readStatementFile, type ImportedStatement } from '../../settlement/bank/importStatements.ts'
+import { TOO_LARGE } from '../../settlement/bank/statement.ts'
+import { payersOf } from '../../settlement/claims.ts'
+import { NO_PAYOUTS } from '../../settlement/payoutBook.ts'
+import { actorOf } from '../access/guard.ts'
+import { invalidRequest, jsonResponse, plainProblem, sendProblem } from '../problem.ts'
+import {
+  answerCommand,
+  answerRead,
+  readProblems,
+  sendRefusal,
+  sendTrouble,
+  writeKeyOf,
+  writeProblems,
+  WriteHeaders,
+  type ProgrammeParts,
+} from '../programme/command.ts'
+import { wordsSchema } from '../programme/identitySchema.ts'
+import { numberAfter, pageOf, PageQuery, pageSchema, pageStart } from '../programme/paging.ts'
+import { ProposalSchema, shownProposal } from '../programme/proposalShown.ts'
+import { DaySchema, isDate } from './dayRoutes.ts'
+
+const closed = { additionalProperties: false }
+const tags = ['bank']
+const TextOrNull = Type.Union([Type.String(), Type.Null()])
+
+const AccountSchema = Type.String({
+  pattern: '^[A-Z0-9]{4,34}$',
+  description: "an account of the programme's, as settlement.bank.accounts has it",
+  examples: ['EG380019000500000000263180002'],
+})
+const statementExample = {
+  account: 'EG380019000500000000263180002',
+  statementId: '2026-12-01',
+  number: 1,
+  from: '2026-12-01',
+  until: '2026-12-01',
+  opening: '100000.00',
+  closing: '152500.00',
+  entries: 1,
+  credits: '52500.00',
+  debits: '0.00',
+  importedAt: '2026-12-02T06:00:00.000Z',
+  importedBy: 'settlement-officer',
+  note: null,
+}
+const statementFacts = {
+  account: Type.String(),
+  statementId: Type.String(),
+  number: Type.Integer({ description: 'of its account, from 1 on' }),
+  from: Type.String(),
+  until: Type.String(),
+  opening: Type.String(),
+  closing: Type.String(),
+  entries: Type.Integer(),
+  credits: Type.String(),
+  debits: Type.String(),
+  importedAt: Type.String(),
+  importedBy: Type.String(),
+  note: Type.Union([Type.String(), Type.Null()], { description: 'why it was taken although one before it is missing' }),
+}
+const StatementSchema = Type.Object(statementFacts, { ...closed, examples: [statementExample] })
+const ImportedSchema = Type.Object(
+  {
+    statements: Type.Array(
+      Type.Object(
+        {
+          ...statementFacts,
+          known: Type.Boolean({ description: 'it was there already, and was left as it is' }),
+          matched: Type.Integer({ description: 'entries that were expected' }),
+          open: Type.Integer({ description: 'entries that are on the work list now' }),
+        },
+        closed,
+      ),
+    ),
+  },
+  { ...closed, examples: [{ statements: [{ ...statementExample, known: false, matched: 1, open: 0 }] }] },
+)
+
+const EntrySchema = Type.Object(
+  {
+    entryId: Type.Integer(),
+    account: Type.String(),
+    statementId: Type.String(),
+    ordinal: Type.Integer(),
+    amount: Type.String({ description: 'in major units; what went out begins with a minus' }),
+    bookedOn: Type.String(),
+    valueOn: TextOrNull,
+    references: Type.Array(Type.String()),
+    bankReference: TextOrNull,
+    counterparty: TextOrNull,
+    text: TextOrNull,
+    returnReason: TextOrNull,
+    state: Type.Enum(['open', 'matched']),
+    openReason: Type.Union([Type.String(), Type.Null()], { description: 'unknown, amount-differs or several-fit' }),
+    ageDays: Type.Union([Type.Integer(), Type.Null()], { description: 'of an open one, since it was imported' }),
+    matchKind: TextOrNull,
+    matchedWith: TextOrNull,
+    matchedAt: TextOrNull,
+    matchedBy: Type.Union([Type.String(), Type.Null()], { description: 'reference, amount, or who proposed it' }),
+  },
+  {
+    ...closed,
+    examples: [
+      {
+        entryId: 7,
+        account: 'EG380019000500000000263180002',
+        statementId: '2026-12-01',
+        ordinal: 1,
+        amount: '52500.00',
+        bookedOn: '2026-12-01',
+        valueOn: '2026-12-01',
+        references: ['MOF-4711'],
+        bankReference: 'FT2612010001',
+        counterparty: null,
+        text: 'Ministry of finance',
+        returnReason: null,
+        state: 'open',
+        openReason: 'unknown',
+        ageDays: 0,
+        matchKind: null,
+        matchedWith: null,
+        matchedAt: null,
+        matchedBy: null,
+      },
+    ],
+  },
+)
+
+const MatchSchema = Type.Object(
+  {
+    to: Type.Enum(['claims', 'payout', 'deposits', 'atm-load', 'suspense'], {
+      description: 'claims (payer, from, until), payout or atm-load (reference), deposits (day), suspense (perhaps itemId)',
+    }),
+    payer: Type.Optional(Type.Integer({ minimum: 1200, maximum: 1299, description: 'account of the payer: 1200, 1210 or 1220' })),
+    from: Type.Optional(DaySchema),
+    until: Type.Optional(DaySchema),
+    reference: Type.Optional(
+      Type.String({ pattern: '^[A-Za-z0-9/?:().,+_ -]{1,35}$', description: 'a reference', examples: ['CIT-0099'] }),
+    ),
+    day: Type.Optional(DaySchema),
+    itemId: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 999_999_999_999, description: 'an item on the other side that it settles' }),
+    ),
+    note: wordsSchema('why', 'The ministry has confirmed it by letter'),
+  },
+  {
+    ...closed,
+    examples: [
+      { to: 'claims', payer: 1210, from: '2026-12-01', until: '2026-12-01', note: 'The ministry has confirmed it by letter' },
+      { to: 'suspense', note: 'Nobody knows it yet' },
+    ],
+  },
+)
+
+const EntryParams = Type.Object(
+  { entryId: Type.String({ pattern: '^[1-9]\\d{0,11}$', description: 'the id of an entry', examples: ['7'] }) },
+  closed,
+)
+const EntriesQuery = Type.Object(
+  {
+    ...PageQuery,
+    state: Type.Optional(Type.Enum(['open', 'matched'], { description: 'open or matched' })),
+    account: Type.Optional(AccountSchema),
+    statementId: Type.Optional(Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,35}$', description: 'of its statement' })),
+  },
+  closed,
+)
+
+export function bankRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
+  const routes = app.withTypeProvider<TypeBoxTypeProvider>()
+  const payers = payersOf(parts.config.programme)
+
+  routes.get(
+    '/v1/bank-statements',
+    {
+      config: { permission: 'bank:read' },
+      schema: {
+        summary: 'Statements that were imported, by account',
+        tags,
+        querystring: Type.Object({ ...PageQuery, account: Type.Optional(AccountSchema) }, closed),
+        response: { 200: jsonResponse('A page of them', pageSchema(StatementSchema)), ...readProblems() },
+      },
+    },
+    (request, reply) =>
+      answerRead(parts, reply, async (tx) => {
+        const page = pageStart(request.query)
+        const [, account = '', number = '0'] = /^([A-Z0-9]{4,34}) (\d{1,9})$/.exec(page.after) ?? []
+        const after = { account, number: Number(number) }
+        const found = await listStatements(tx, { account: request.query.account, after, limit: page.look })
+        return done(pageOf(found.map(shownStatement), page, (one) => `${one.account} ${String(one.number)}`))
+      }),
+  )
+
+  routes.get(
+    '/v1/bank-entries',
+    {
+      config: { permission: 'bank:read' },
+      schema: {
+        summary: 'Entries of statements, the oldest first; with state=open the work list',
+        tags,
+        querystring: EntriesQuery,
+        response: { 200: jsonResponse('A page of them', pageSchema(EntrySchema)), ...readProblems() },
+      },
+    },
+    (request, reply) =>
+      answerRead(parts, reply, async (tx) => {
+        const page = pageStart(request.query)
+        const found = await listEntries(tx, { ...request.query, after: numberAfter(page), limit: page.look })
+        return done(
+          pageOf(
+            found.map((entry) => shownEntry(entry, tx.nowMs)),
+            page,
+            ({ entryId }) => String(entryId),
+          ),
+        )
+      }),
+  )
+
+  routes.get(
+    '/v1/bank-entries/:entryId',
+    {
+      config: { permission: 'bank:read' },
+      schema: {
+        summary: 'An entry of a statement',
+        tags,
+        params: EntryParams,
+        response: { 200: jsonResponse('The entry', EntrySchema), ...readProblems() },
+      },
+    },
+    (request, reply) =>
+      answerRead(parts, reply, async (tx) => {
+        const entry = await readEntry(tx, Number(request.params.entryId))
+        return entry === undefined ? NO_SUCH_ENTRY : done(shownEntry(entry, tx.nowMs))
+      }),
+  )
+
+  routes.post(
+    '/v1/bank-entries/:entryId/match',
+    {
+      config: { permission: 'bank:match' },
+      schema: {
+        summary: 'Proposes what an open entry is; another officer agrees',
+        tags,
+        params: EntryParams,
+        headers: WriteHeaders,
+        body: MatchSchema,
+        response: {
+          202: jsonResponse('The proposal, open', ProposalSchema),
+          ...writeProblems({ 404: 'There is no such entry' }),
+        },
+      },
+    },
+    (request, reply) => {
+      const entryId = Number(request.params.entryId)
+      const actor = actorOf(request)
+      const command = {
+        action: 'bank.match',
+        subject: `entry ${String(entryId)}`,
+        detail: request.body,
+        work: async (tx: Parameters<typeof checkMatch>[0]) => {
+          const asked = matchAsked(request.body, payers)
+          if (!asked.ok) return asked
+          const checked = await checkMatch(tx, entryId, asked.value)
+          if (!checked.ok) return checked
+          const body = { entryId, maker: actor.name, asked: asked.value }
+          const proposed = await propose(tx, bankMatchKind(NO_PAYOUTS), actor, { subject: `entry ${String(entryId)}`, body })
+          return proposed.ok ? done(shownProposal(proposed.value)) : proposed
+        },
+        audit: ({ proposalId }: { proposalId: string }) => ({ detail: { proposalId } }),
+      }
+      return answerCommand(parts, request, reply, command, 202)
+    },
+  )
+
+  // Of this call alone the body is handed on as it comes.
+  void app.register((files, _options, registered) => {
+    files.removeAllContentTypeParsers()
+    files.addContentTypeParser(['application/xml', 'text/xml', 'text/csv'], (_request, body, parsed) => {
+      parsed(null, body)
+    })
+    importRoute(files, parts)
+    registered()
+  })
+}
+
+const XML_EXAMPLE =
+  '<?xml version="1.0" encoding="UTF-8"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt/></Document>'
+const CSV_EXAMPLE =
+  'record,account,statement_id,date,value_date,amount,currency,entries,reference,bank_reference,counterparty,text,return_reason\r\n' +
+  'opening,EG380019000500000000263180002,2026-12-01,2026-12-01,,100000.00,EGP,,,,,,\r\n' +
+  'entry,EG380019000500000000263180002,2026-12-01,2026-12-01,2026-12-01,52500.00,EGP,,CLAIM-1210-20261130,FT1,,,\r\n' +
+  'closing,EG380019000500000000263180002,2026-12-01,2026-12-01,,152500.00,EGP,1,,,,,\r\n'
+const BECAUSE = /^[^\u0000-\u001f\u007f]{1,200}$/
+
+function importRoute(files: FastifyInstance, parts: ProgrammeParts): void {
+  files.post(
+    '/v1/bank-statements',
+    {
+      config: { permission: 'bank:import', arrivesWithinMs: parts.config.settlement.bank.arrivesWithinMs },
+      // A stream is nothing to validate; what it holds is.
+      validatorCompiler: () => () => true,
+      schema: {
+        summary: 'A file of statements: camt.053 of ISO 20022 (versions 2 to 8), or CSV',
+        description:
+          'All of a file is taken or nothing. A statement that is there already is left as it is, so that the same file may come again; another one with the same ' +
+          'identification is refused (409), and so is one that does not begin where the last one of its account ended.',
+        tags,
+        headers: WriteHeaders,
+        querystring: Type.Object({
+          because: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 200,
+              description: 'why it is taken although a statement before it is missing',
+            }),
+          ),
+        }),
+        consumes: ['application/xml', 'text/xml', 'text/csv'],
+        body: {
+          content: {
+            'application/xml': { schema: Type.String({ examples: [XML_EXAMPLE] }) },
+            'text/xml': { schema: Type.String({ examples: [XML_EXAMPLE] }) },
+            'text/csv': { schema: Type.String({ examples: [CSV_EXAMPLE] }) },
+          },
+        },
+        response: {
+          200: jsonResponse('All of it was there already', ImportedSchema),
+          201: jsonResponse('What was taken', ImportedSchema),
+          ...writeProblems(),
+        },
+      },
+    },
+    (request, reply) => takeFile(parts, request, reply),
+  )
+}
+
+async function takeFile(parts: ProgrammeParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { desk, config } = parts
+  const { bank } = config.settlement
+  const key = writeKeyOf(request, reply, parts)
+  if (key === undefined) return reply
+  const { because } = request.query as { because?: unknown }
+  if (because !== undefined && (typeof because !== 'string' || !BECAUSE.test(because))) {
+    sendProblem(reply, invalidRequest([{ path: 'because', expected: '1 to 200 characters: why it is taken all the same' }]))
+    return reply
+  }
+  const format = /^text\/csv\b/i.test(request.headers['content-type'] ?? '') ? 'csv' : 'camt.053'
+  const hash = createHash('sha256').update(`${request.url}\n${format}\n`)
+  const actor = actorOf(request)
+  try {
+    const read = await readStatementFile(format, hashed(request.body as Readable, hash), bank)
+    if (!read.ok && read.refusal.name === TOO_LARGE) {
+      sendProblem(reply.header('connection', 'close'), plainProblem(413, read.refusal.detail))
+      return reply
+    }
+    const outcome = await desk.run({
+      actor,
+      action: 'bank.import',
+      subject: 'bank-statements',
+      detail: { format, ...(because === undefined ? {} : { because }) },
+      idempotency: { key, fingerprint: read.ok ? hash.digest('base64url') : '' },
+      work: async (tx) => {
+        if (!read.ok) return read
+        const context = { payouts: NO_PAYOUTS, limits: bank }
+        const imported = await importStatements(tx, context, { actor, statements: read.value, forcedBecause: because })
+        return imported.ok ? done({ statements: imported.value.map(shownImported) }) : imported
+      },
+      audit: ({ statements }) => ({
+        detail: { statements: statements.map(({ account, statementId, known }) => ({ account, statementId, known })) },
+      }),
+    })
+    if (!outcome.ok) sendRefusal(reply.header('connection', 'close'), outcome.refusal)
+    else {
+      if (outcome.replayed === true) void reply.header('idempotency-replayed', 'true')
+      void reply.code(outcome.value.statements.every(({ known }) => known) ? 200 : 201).send(outcome.value)
+    }
+  } catch (error) {
+    // Whoever has gone gets no answer, and nothing was taken.
+    if (!request.raw.destroyed || request.raw.complete) sendTrouble(reply, error)
+  }
+  return reply
+}
+
+/** What is refused before its end is still answered. */
+async function* hashed(body: Readable | undefined, hash: { update(chunk: Uint8Array): unknown }): AsyncGenerator<Uint8Array> {
+  if (body === undefined) return
+  for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+    hash.update(chunk)
+    yield chunk
+  }
+}
+
+function matchAsked(body: Static<typeof MatchSchema>, payers: readonly number[]): Outcome<MatchAsked> {
+  const { to, payer, from, until, reference, day, itemId, note } = body
+  const missing = (field: string): Outcome<never> =>
+    refused('invalid', 'member-missing', `To match it with ${to}, say which: ${field}.`, `/${field}`)
+  switch (to) {
+    case 'claims':
+      if (payer === undefined || !payers.includes(payer)) return missing('payer')
+      if (from === undefined || !isDate(from)) return missing('from')
+      if (until === undefined || !isDate(until) || until < from) return missing('until')
+      return done({ to, payer, from, until, note })
+    case 'deposits':
+      return day === undefined || !isDate(day) ? missing('day') : done({ to, day, note })
+    case 'payout':
+    case 'atm-load':
+      return reference === undefined ? missing('reference') : done({ to, reference, note })
+    case 'suspense':
+      return done({ to, note, ...(itemId === undefined ? {} : { itemId }) })
+  }
+}
+
+type StatementShown = Static<typeof StatementSchema>
+
+function shownStatement({ fingerprint: _, ...statement }: StoredStatement): StatementShown {
+  const { opening, closing, credits, debits, importedAt } = statement
+  return {
+    ...statement,
+    opening: formatAmount(opening),
+    closing: formatAmount(closing),
+    credits: formatAmount(credits),
+    debits: formatAmount(debits),
+    importedAt: importedAt.toISOString(),
+  }
+}
+
+function shownImported({
+  statement,
+  known,
+  matched,
+  open,
+}: ImportedStatement): Static<typeof ImportedSchema>['statements'][number] {
+  return { ...shownStatement(statement), known, matched, open }
+}
+
+const DAY_MS = 86_400_000
+
+function shownEntry({ credit, amount, openSince, matchedAt, ...entry }: BankEntry, nowMs: number): Static<typeof EntrySchema> {
+  return {
+    ...entry,
+    references: [...entry.references],
+    amount: formatAmount(credit ? amount : -amount),
+    state: openSince === null ? 'matched' : 'open',
+    ageDays: openSince === null ? null : Math.max(0, Math.floor((nowMs - openSince.getTime()) / DAY_MS)),
+    matchedAt: matchedAt?.toISOString() ?? null,
+  }
+}
