@@ -1,6 +1,5 @@
 /** `sarf day`: business days of a running switch over its API: which there are, what one has moved, and its closing. */
 import { Command } from 'commander'
-import { formatAmount } from '../money.ts'
 import { apiCommand, apiOf, lines, table, type Answer } from './apiClient.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
@@ -48,17 +47,16 @@ function checked(day: string): string {
 
 function textOf(day: Answer): string {
   const totals = Array.isArray(day['totals']) ? (day['totals'] as Answer[]) : []
-  const money = { ...day, earned: pounds(day['earned']), claimed: pounds(day['claimed']) }
   return [
-    lines(money, [
+    lines(day, [
       ['business day', 'day'],
       ['state', 'state'],
       ['event numbers after', 'after'],
       ['until', 'until'],
       ['closed at', 'closedAt'],
       ['outlets', 'outlets'],
-      ['earned by outlets', 'earned'],
-      ['owed by treasury and fund', 'claimed'],
+      ['earned by outlets (EGP)', 'earned'],
+      ['owed by treasury and fund (EGP)', 'claimed'],
     ]),
     table(totals, [
       ['account', 'code'],
@@ -68,8 +66,4 @@ function textOf(day: Answer): string {
       ['balance', 'balance'],
     ]),
   ].join('\n')
-}
-
-function pounds(piasters: unknown): string {
-  return `${formatAmount(Number(piasters))} EGP`
 }

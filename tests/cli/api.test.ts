@@ -204,14 +204,14 @@ describe('sarf day', () => {
     expect((await own('show', 'today')).code).toBe(2)
     answers = {
       'GET /v1/business-days/2026-11-10': {
-        ...{ day: '2026-11-10', state: 'closed', after: 0, until: 12, outlets: 1, earned: 525, claimed: 525 },
-        totals: [{ code: 2210, unit: 'EGP', debits: 0, credits: 525, balance: -525 }],
+        ...{ day: '2026-11-10', state: 'closed', after: 0, until: 12, outlets: 1, earned: '5.25', claimed: '5.25' },
+        totals: [{ code: 2210, unit: 'EGP', debits: '0.00', credits: '5.25', balance: '-5.25' }],
       },
     }
     const { code, output } = await toStandIn(dayCommand(), 'show', '2026-11-10')
     expect(code).toBe(0)
-    expect(output).toMatch(/earned by outlets +5\.25 EGP\n/)
-    expect(output).toMatch(/2210 +EGP +0 +525 +-525/)
+    expect(output).toMatch(/earned by outlets \(EGP\) +5\.25\n/)
+    expect(output).toMatch(/2210 +EGP +0\.00 +5\.25 +-5\.25/)
   })
 })
 

@@ -10,6 +10,10 @@ import {
   readDayTotals,
   type BusinessDay,
 } from '../../ledger/settlement/days.ts'
+import { assert } from '../../assert.ts'
+import { formatAmount } from '../../money.ts'
+import { formatUnits } from '../../programme/statement.ts'
+import type { Programme } from '../../programmeParameters.ts'
 import { actorOf } from '../access/guard.ts'
 import { jsonResponse } from '../problem.ts'
 import {
@@ -56,9 +60,9 @@ const TotalSchema = Type.Object(
   {
     code: Type.Integer({ description: 'account of the chart' }),
     unit: Type.String(),
-    debits: Type.Integer({ description: 'whole minor units' }),
-    credits: Type.Integer(),
-    balance: Type.Integer({ description: 'debits less credits, of all days up to it' }),
+    debits: Type.String({ description: 'in major units; loaves are whole' }),
+    credits: Type.String(),
+    balance: Type.String({ description: 'debits less credits, of all days up to it' }),
   },
   closed,
 )
@@ -66,8 +70,8 @@ const DayShownSchema = Type.Object(
   {
     ...facts,
     outlets: Type.Integer({ description: 'outlets that have earned or given back something' }),
-    earned: Type.Integer({ description: 'piasters: what they have earned' }),
-    claimed: Type.Integer({ description: 'piasters: what treasury and fund owe for it' }),
+    earned: Type.String({ description: 'EGP: what they have earned' }),
+    claimed: Type.String({ description: 'EGP: what treasury and fund owe for it' }),
     totals: Type.Array(TotalSchema, { description: 'of a closed day; empty before' }),
   },
   {
@@ -76,9 +80,9 @@ const DayShownSchema = Type.Object(
       {
         ...example,
         outlets: 1,
-        earned: 525,
-        claimed: 525,
-        totals: [{ code: 2210, unit: 'EGP', debits: 0, credits: 525, balance: -525 }],
+        earned: '5.25',
+        claimed: '5.25',
+        totals: [{ code: 2210, unit: 'EGP', debits: '0.00', credits: '5.25', balance: '-5.25' }],
       },
     ],
   },
@@ -125,7 +129,7 @@ export function dayRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
       answerRead(parts, reply, async (tx) => {
         const { day } = request.params
         const known = isDate(day) ? await readBusinessDay(tx, day) : undefined
-        return known === undefined ? NO_SUCH_DAY : done(await withTotals(tx, known))
+        return known === undefined ? NO_SUCH_DAY : done(await withTotals(tx, parts.config.programme, known))
       }),
   )
 
@@ -178,6 +182,17 @@ function shown({ day, after, until, cutAt, closedAt, closedBy }: BusinessDay): S
   }
 }
 
-async function withTotals(tx: SqlTransaction, known: BusinessDay): Promise<Static<typeof DayShownSchema>> {
-  return { ...shown(known), ...(await readDaySummary(tx, known.day)), totals: await readDayTotals(tx, known.day) }
+async function withTotals(
+  tx: SqlTransaction,
+  { units }: Pick<Programme, 'units'>,
+  known: BusinessDay,
+): Promise<Static<typeof DayShownSchema>> {
+  const { outlets, earned, claimed } = await readDaySummary(tx, known.day)
+  const totals = (await readDayTotals(tx, known.day)).map(({ code, unit, debits, credits, balance }) => {
+    const definition = units.find(({ number }) => number === unit)
+    assert(definition !== undefined, 'the programme keeps the units of its ledger')
+    const text = (amount: number): string => formatUnits(amount, definition)
+    return { code, unit: definition.name, debits: text(debits), credits: text(credits), balance: text(balance) }
+  })
+  return { ...shown(known), outlets, earned: formatAmount(earned), claimed: formatAmount(claimed), totals }
 }

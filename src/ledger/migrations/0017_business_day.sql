@@ -198,7 +198,7 @@ $$;
 -- Result: the number up to which it is added up now.
 CREATE FUNCTION add_up_days(p_shard smallint, p_until bigint, p_count integer) RETURNS bigint LANGUAGE plpgsql
 -- A range is worth a plan of its own: one for any range would take it for a large part of the ledger.
-SET plan_cache_mode = force_custom_plan AS $$
+SET plan_cache_mode = force_custom_plan SET work_mem = '128MB' AS $$
 DECLARE
   v_from bigint;
   v_until bigint;

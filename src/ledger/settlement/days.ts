@@ -40,8 +40,8 @@ const UNCLOSED: Statement = {
     WHERE shard = $1 AND until IS NOT NULL AND closed_at IS NULL ORDER BY day LIMIT $2`,
 }
 
-/** Event numbers a statement: some hundred milliseconds. */
-const NUMBERS_A_TIME = 50_000
+/** Event numbers a statement: some seconds. The more there are, the more often an outlet is among them, and is written once. */
+const NUMBERS_A_TIME = 500_000
 
 /** Who marks, cuts or closes comes one after the other. To be called first in the SQL transaction. */
 export async function lockDays(tx: SqlTransaction): Promise<void> {
@@ -148,7 +148,8 @@ export async function listBusinessDays(tx: SqlTransaction, before: string | unde
 
 export interface DayTotal {
   readonly code: number
-  readonly unit: string
+  /** Number of the unit. */
+  readonly unit: number
   /** Of the day. */
   readonly debits: number
   readonly credits: number
@@ -159,8 +160,8 @@ export interface DayTotal {
 const READ_TOTALS: Statement = {
   name: 'read_day_totals',
   text: `
-    SELECT t.code::int, u.name AS unit, t.debits::float8, t.credits::float8, t.balance::float8
-    FROM day_total t JOIN unit u ON u.number = t.unit WHERE t.shard = $1 AND t.day = $2::date ORDER BY t.unit, t.code`,
+    SELECT code, unit, debits::float8, credits::float8, balance::float8
+    FROM day_total WHERE shard = $1 AND day = $2::date ORDER BY unit, code`,
 }
 
 /** The books at the end of a closed day. */
