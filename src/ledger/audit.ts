@@ -74,6 +74,9 @@ const CHECKS: readonly Check[] = [
   { name: 'outlet_positions', sql: read('outletPositions') },
   { name: 'card_lives', sql: read('cardLives') },
   { name: 'audit_trail', sql: read('auditTrail') },
+  { name: 'claims', sql: read('claims') },
+  { name: 'bank_statements', sql: read('bankStatements') },
+  { name: 'suspense_items', sql: read('suspenseItems') },
   { name: 'suspense', sql: read('suspense'), informs: true },
 ]
 

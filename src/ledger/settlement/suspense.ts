@@ -74,8 +74,8 @@ const LIST: Statement = {
 const NUMBERS_A_TIME = 50_000
 
 /** Makes items of everything up to an event number that is final. To be called without an open SQL transaction: each chunk is one of its own. */
-export async function addUpSuspense(tx: SqlTransaction, until: number): Promise<void> {
-  for (let reached = -1; reached < until;) {
+export async function addUpSuspense(tx: SqlTransaction, until: number, stopped = (): boolean => false): Promise<void> {
+  for (let reached = -1; reached < until && !stopped();) {
     const row = await tx.row<{ until: number }>(ADD_UP, [tx.shard, until, NUMBERS_A_TIME])
     reached = row?.until ?? until
   }
