@@ -21,7 +21,7 @@ import { pageOf, PageQuery, pageSchema, pageStart } from '../programme/paging.ts
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
-const tags = ['atm cash']
+const tags = ['settlement']
 
 const example = {
   terminalId: 'ATM00001',

@@ -38,7 +38,7 @@ import { ProposalSchema, shownProposal } from '../programme/proposalShown.ts'
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
-const tags = ['bank']
+const tags = ['settlement']
 const TextOrNull = Type.Union([Type.String(), Type.Null()])
 
 const AccountSchema = Type.String({

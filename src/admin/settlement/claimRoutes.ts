@@ -108,7 +108,7 @@ export function claimRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
       config: { permission: 'claim:read' },
       schema: {
         summary: 'What treasury and health fund owe for closed business days, from one to another, and what they have paid',
-        tags: ['bank'],
+        tags: ['settlement'],
         querystring: Query,
         response: {
           200: {

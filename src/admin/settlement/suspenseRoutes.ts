@@ -40,7 +40,7 @@ import { ProposalSchema, shownProposal } from '../programme/proposalShown.ts'
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
-const tags = ['suspense']
+const tags = ['settlement']
 
 const Owner = Type.String({ pattern: '^[A-Za-z0-9._@-]{1,64}$', description: 'who is to see to it', examples: ['officer-1'] })
 const facts = {
