@@ -49,15 +49,20 @@ export class BusinessDays {
     this.#parts = parts
   }
 
+  /** Looks at once, so that a new ledger has its first day from the beginning. */
   start(): void {
+    this.#runAfter(0)
+  }
+
+  #runAfter(delayMs: number): void {
     const { clock, log, config } = this.#parts
-    this.#cancel = clock.after(config.settlement.days.everyMs, () => {
+    this.#cancel = clock.after(delayMs, () => {
       this.#running = this.run()
         .catch((error: unknown) => {
           log.warn({ error: errorText(error) }, 'business days cannot be kept; tried again')
         })
         .finally(() => {
-          if (!this.#stopped) this.start()
+          if (!this.#stopped) this.#runAfter(config.settlement.days.everyMs)
         })
     })
   }
