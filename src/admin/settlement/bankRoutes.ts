@@ -369,7 +369,7 @@ async function takeFile(parts: ProgrammeParts, request: FastifyRequest, reply: F
     const read = await readStatementFile(format, hashed(request.body as Readable, hash), bank)
     if (!read.ok && read.refusal.name === TOO_LARGE) {
       sendProblem(reply.header('connection', 'close'), plainProblem(413, read.refusal.detail))
-      return reply
+      return await reply
     }
     const outcome = await desk.run({
       actor,

@@ -93,9 +93,8 @@ export function dayIn(text: string, where: string): string {
 
 /** Text to be stored: without what cannot be shown, and not longer than ISO 20022 has it. */
 export function storedText(text: string | undefined, lengthMax: number): string | null {
-  // eslint-disable-next-line no-control-regex -- those are what is left out
   const clean = (text ?? '').replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').trim()
-  return clean === '' ? null : [...clean].slice(0, lengthMax).join('')
+  return clean === '' ? null : Array.from(clean).slice(0, lengthMax).join('')
 }
 
 /** What becomes of entries, added up. */

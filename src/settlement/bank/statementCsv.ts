@@ -129,9 +129,8 @@ function signedAmount(text: string, where: string): number {
 }
 
 function openingOf(row: Row, where: string): OpenStatement {
-  const account = storedText(row.account, REFERENCE_MAX)
-  const statementId = storedText(row.statement_id, REFERENCE_MAX)
-  if (account !== row.account || statementId !== row.statement_id || account === null || statementId === null)
+  const [account, statementId] = [row.account, row.statement_id].map((text) => storedText(text, REFERENCE_MAX) ?? '')
+  if (account !== row.account || statementId !== row.statement_id || account === '' || statementId === '')
     throw new BadFile(
       'not-a-statement',
       `${where} has no account or no statement_id of 1 to ${String(REFERENCE_MAX)} characters.`,

@@ -429,7 +429,7 @@ describe('suspense', () => {
       officer('a').post(path, { way: 'write-off', note: 'x' }),
       officer('b').post(path, { way: 'write-off', note: 'x' }),
     ])
-    const answers = [first!, second!].toSorted((a, b) => a.status - b.status)
+    const answers = [first, second].toSorted((a, b) => a.status - b.status)
     expect(answers.map(({ status }) => status)).toEqual([202, 409])
     const decisions = await Promise.all(['c', 'd'].map((name) => agree(answers[0]!, name)))
     expect(decisions.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 409])
