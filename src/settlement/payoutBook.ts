@@ -8,8 +8,8 @@ export interface ExpectedPayout {
   readonly amount: number
   /** The day for which it was sent. */
   readonly day: string
-  /** Paid: a statement has confirmed it. Both may still come back. */
-  readonly state: 'executed' | 'paid'
+  /** Executed: a statement has confirmed it. Both may still come back. */
+  readonly state: 'paid' | 'executed'
 }
 
 /** What a statement says of a payout. */
@@ -24,12 +24,12 @@ export interface PayoutTold {
 }
 
 export interface PayoutBook {
-  /** Those with one of the references, and executed ones of one of the amounts. */
+  /** Those with one of the references, and of those that are not executed yet the ones of one of the amounts. */
   find(
     tx: SqlTransaction,
     asked: { readonly references: readonly string[]; readonly amounts: readonly number[] },
   ): Promise<readonly ExpectedPayout[]>
-  /** @returns the references of those that are paid now */
+  /** @returns the references of those that are executed now */
   confirm(tx: SqlTransaction, told: readonly PayoutTold[]): Promise<ReadonlySet<string>>
   /** Posts them back. @returns the references of those that are returned now */
   takeBack(tx: SqlTransaction, told: readonly PayoutTold[]): Promise<ReadonlySet<string>>

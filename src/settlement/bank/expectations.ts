@@ -4,7 +4,7 @@ import { unmatchedAtmLoads, unmatchedDeposits } from '../../ledger/settlement/ba
 import { openClaimDays } from '../../ledger/settlement/claims.ts'
 import { addDays } from '../../programme/calendar.ts'
 import { openClaims } from '../claims.ts'
-import type { PayoutBook } from '../payoutBook.ts'
+import type { ExpectedPayout, PayoutBook } from '../payoutBook.ts'
 import type { Expectation } from './matching.ts'
 import type { StatementEntry } from './statement.ts'
 
@@ -73,21 +73,11 @@ export async function expectationsFor(
   ]
 }
 
-function payoutExpectations(daysMax: number) {
-  return ({
-    reference,
-    amount,
-    day,
-    state,
-  }: {
-    readonly reference: string
-    readonly amount: number
-    readonly day: string
-    readonly state: 'executed' | 'paid'
-  }): Expectation[] => {
+function payoutExpectations(daysMax: number): (payout: ExpectedPayout) => Expectation[] {
+  return ({ reference, amount, day, state }) => {
     const payout = { what: reference, amount, references: [reference], day, daysMax } as const
     const back: Expectation = { ...payout, kind: 'payout-return', credit: true, byAmount: false }
-    return state === 'paid' ? [back] : [{ ...payout, kind: 'payout', credit: false, byAmount: true }, back]
+    return state === 'executed' ? [back] : [{ ...payout, kind: 'payout', credit: false, byAmount: true }, back]
   }
 }
 
