@@ -184,7 +184,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     shard: SHARD,
     connections: 2,
     statementMs: config.settlement.days.statementMs,
-    breaker: breakers.desk,
+    connectMs: config.desk.statementMs,
     clock,
     log,
   })
@@ -219,6 +219,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   }))
   watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
+  const lag = 'Time since business days were added up and those that are over closed'
+  metrics.watch('sarf_business_days_lag_seconds', lag, () => businessDays.lagSeconds, 'min')
   const { directory: journalDirectory } = config.standIn
   const directories = { ...config.watch.directories, ...(journalDirectory === undefined ? {} : { journal: journalDirectory }) }
   const stopWatching = watchResources(metrics, {
@@ -239,9 +241,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     for (const listener of listeners) listener.stopReading()
     const httpClosed = http?.close(config.drainMs)
     const jobsStopped = jobs?.stop()
-    // A request to a webhook may take longer: its events are sent again by the next process.
+    // A request to a webhook may take longer, and so may the end of a business day: the next process goes on with it.
     const eventsStopped = Promise.race([
-      Promise.all([events.stop(), follower.stop(), webhooks.stop()]),
+      Promise.all([events.stop(), follower.stop(), webhooks.stop(), businessDays.stop().then(() => dayDesk.close())]),
       elapsed(clock, config.drainMs),
     ])
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
@@ -252,11 +254,11 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     programme.stop()
     linkKeys.stop()
     reconciler.stop()
-    await Promise.all([sweeper.stop(), drain?.stop(), businessDays.stop()])
+    await Promise.all([sweeper.stop(), drain?.stop()])
     await journals?.close()
     await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
     for (const one of Object.values(breakers)) one.stop()
-    await Promise.all([hotState.close(), ledger.close(), desk.close(), dayDesk.close(), hsm.close()])
+    await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
   }
   try {
     const network = new NetworkManagement({ linkKeys, log })

@@ -15,6 +15,7 @@ import {
   markEvents,
   openDay,
   readBusinessDay,
+  readLastMark,
   readOpenDay,
   unclosedDays,
   type BusinessDay,
@@ -44,9 +45,16 @@ export class BusinessDays {
   #cancel: (() => void) | undefined
   #running: Promise<unknown> = Promise.resolve()
   #stopped = false
+  #lookedMs: number
 
   constructor(parts: BusinessDaysParts) {
     this.#parts = parts
+    this.#lookedMs = parts.clock.now()
+  }
+
+  /** Since somebody has last done all that was due. */
+  get lagSeconds(): number {
+    return Math.max(0, this.#parts.clock.now() - this.#lookedMs) / 1000
   }
 
   /** Looks at once, so that a new ledger has its first day from the beginning. */
@@ -57,7 +65,7 @@ export class BusinessDays {
   #runAfter(delayMs: number): void {
     const { clock, log, config } = this.#parts
     this.#cancel = clock.after(delayMs, () => {
-      this.#running = this.run()
+      this.#running = this.#runIfNobodyDid()
         .catch((error: unknown) => {
           log.warn({ error: errorText(error) }, 'business days cannot be kept; tried again')
         })
@@ -72,6 +80,14 @@ export class BusinessDays {
     this.#stopped = true
     this.#cancel?.()
     await this.#running
+  }
+
+  /** Of many processes one looks at the days each time. */
+  async #runIfNobodyDid(): Promise<void> {
+    const { desk, clock, config } = this.#parts
+    const last = await desk.read(readLastMark)
+    if (last !== undefined && Math.abs(clock.now() - last.atMs) < config.settlement.days.everyMs / 2) this.#lookedMs = last.atMs
+    else await this.run()
   }
 
   /**
@@ -95,6 +111,7 @@ export class BusinessDays {
       if (!outcome.ok) return false
     }
     await desk.read((tx) => addUpSuspense(tx, mark.number, () => this.#stopped))
+    this.#lookedMs = mark.atMs
     return true
   }
 

@@ -55,16 +55,20 @@ export interface EventMark {
   readonly number: number
 }
 
+export async function readLastMark(tx: SqlTransaction): Promise<EventMark | undefined> {
+  const row = await tx.row<{ at: Date; number: number }>(READ_LAST_MARK, [tx.shard])
+  return row === undefined ? undefined : { atMs: row.at.getTime(), number: row.number }
+}
+
 /**
  * Notes how far events are final. The days are locked. Clocks of processes differ: a mark is always after the one before it, and one that knows less is not noted.
  *
  * @returns the last mark, this one or another's
  */
 export async function markEvents(tx: SqlTransaction, { atMs, number }: EventMark): Promise<EventMark> {
-  const last = await tx.row<{ at: Date; number: number }>(READ_LAST_MARK, [tx.shard])
-  const lastMs = last?.at.getTime() ?? Number.NEGATIVE_INFINITY
-  if (last !== undefined && number < last.number) return { atMs: lastMs, number: last.number }
-  const mark = { atMs: Math.max(atMs, lastMs + 1), number }
+  const last = await readLastMark(tx)
+  if (last !== undefined && number < last.number) return last
+  const mark = { atMs: Math.max(atMs, (last?.atMs ?? Number.NEGATIVE_INFINITY) + 1), number }
   await tx.row(ADD_MARK, [tx.shard, new Date(mark.atMs).toISOString(), number])
   return mark
 }
