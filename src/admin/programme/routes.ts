@@ -4,6 +4,7 @@ import type { ProgrammeParts } from './command.ts'
 import { auditRoutes } from './auditRoutes.ts'
 import { atmRoutes } from '../settlement/atmRoutes.ts'
 import { bankRoutes } from '../settlement/bankRoutes.ts'
+import { bankStatementRoutes } from '../settlement/bankStatementRoutes.ts'
 import { claimRoutes } from '../settlement/claimRoutes.ts'
 import { dayRoutes } from '../settlement/dayRoutes.ts'
 import { suspenseRoutes } from '../settlement/suspenseRoutes.ts'
@@ -53,6 +54,7 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   deathRoutes(app, parts)
   auditRoutes(app, parts)
   dayRoutes(app, parts)
+  bankStatementRoutes(app, parts)
   bankRoutes(app, parts)
   claimRoutes(app, parts)
   atmRoutes(app, parts)

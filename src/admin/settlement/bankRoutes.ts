@@ -1,33 +1,20 @@
-/** Statements of the bank are imported; what is not expected is a work list, matched by hand. */
-import { createHash } from 'node:crypto'
-import type { Readable } from 'node:stream'
+/** Entries of the bank's statements: what is not expected is a work list, matched by hand. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { done, refused, type Outcome } from '../../ledger/programme/desk.ts'
-import {
-  listEntries,
-  listStatements,
-  readEntry,
-  type BankEntry,
-  type StoredStatement,
-} from '../../ledger/settlement/bankStatements.ts'
+import { listEntries, readEntry, type BankEntry } from '../../ledger/settlement/bankStatements.ts'
 import { formatAmount } from '../../money.ts'
 import { propose } from '../../programme/proposals.ts'
 import { bankMatchKind, checkMatch, NO_SUCH_ENTRY, type MatchAsked } from '../../settlement/bank/matchEntry.ts'
-import { importStatements, readStatementFile, type ImportedStatement } from '../../settlement/bank/importStatements.ts'
-import { TOO_LARGE } from '../../settlement/bank/statement.ts'
 import { payersOf } from '../../settlement/claims.ts'
 import { NO_PAYOUTS } from '../../settlement/payoutBook.ts'
 import { actorOf } from '../access/guard.ts'
-import { invalidRequest, jsonResponse, plainProblem, sendProblem } from '../problem.ts'
+import { jsonResponse } from '../problem.ts'
 import {
   answerCommand,
   answerRead,
   readProblems,
-  sendRefusal,
-  sendTrouble,
-  writeKeyOf,
   writeProblems,
   WriteHeaders,
   type ProgrammeParts,
@@ -35,64 +22,12 @@ import {
 import { wordsSchema } from '../programme/identitySchema.ts'
 import { numberAfter, pageOf, PageQuery, pageSchema, pageStart } from '../programme/paging.ts'
 import { ProposalSchema, shownProposal } from '../programme/proposalShown.ts'
+import { AccountSchema } from './bankStatementRoutes.ts'
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
 const tags = ['settlement']
 const TextOrNull = Type.Union([Type.String(), Type.Null()])
-
-const AccountSchema = Type.String({
-  pattern: '^[A-Z0-9]{4,34}$',
-  description: "an account of the programme's, as settlement.bank.accounts has it",
-  examples: ['EG380019000500000000263180002'],
-})
-const statementExample = {
-  account: 'EG380019000500000000263180002',
-  statementId: '2026-12-01',
-  number: 1,
-  from: '2026-12-01',
-  until: '2026-12-01',
-  opening: '100000.00',
-  closing: '152500.00',
-  entries: 1,
-  credits: '52500.00',
-  debits: '0.00',
-  importedAt: '2026-12-02T06:00:00.000Z',
-  importedBy: 'settlement-officer',
-  note: null,
-}
-const statementFacts = {
-  account: Type.String(),
-  statementId: Type.String(),
-  number: Type.Integer({ description: 'of its account, from 1 on' }),
-  from: Type.String(),
-  until: Type.String(),
-  opening: Type.String(),
-  closing: Type.String(),
-  entries: Type.Integer(),
-  credits: Type.String(),
-  debits: Type.String(),
-  importedAt: Type.String(),
-  importedBy: Type.String(),
-  note: Type.Union([Type.String(), Type.Null()], { description: 'why it was taken although one before it is missing' }),
-}
-const StatementSchema = Type.Object(statementFacts, { ...closed, examples: [statementExample] })
-const ImportedSchema = Type.Object(
-  {
-    statements: Type.Array(
-      Type.Object(
-        {
-          ...statementFacts,
-          known: Type.Boolean({ description: 'it was there already, and was left as it is' }),
-          matched: Type.Integer({ description: 'entries that were expected' }),
-          open: Type.Integer({ description: 'entries that are on the work list now' }),
-        },
-        closed,
-      ),
-    ),
-  },
-  { ...closed, examples: [{ statements: [{ ...statementExample, known: false, matched: 1, open: 0 }] }] },
-)
 
 const EntrySchema = Type.Object(
   {
@@ -187,27 +122,6 @@ const EntriesQuery = Type.Object(
 export function bankRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const payers = payersOf(parts.config.programme)
-
-  routes.get(
-    '/v1/bank-statements',
-    {
-      config: { permission: 'bank:read' },
-      schema: {
-        summary: 'Statements that were imported, by account',
-        tags,
-        querystring: Type.Object({ ...PageQuery, account: Type.Optional(AccountSchema) }, closed),
-        response: { 200: jsonResponse('A page of them', pageSchema(StatementSchema)), ...readProblems() },
-      },
-    },
-    (request, reply) =>
-      answerRead(parts, reply, async (tx) => {
-        const page = pageStart(request.query)
-        const [, account = '', number = '0'] = /^([A-Z0-9]{4,34}) (\d{1,9})$/.exec(page.after) ?? []
-        const after = { account, number: Number(number) }
-        const found = await listStatements(tx, { account: request.query.account, after, limit: page.look })
-        return done(pageOf(found.map(shownStatement), page, (one) => `${one.account} ${String(one.number)}`))
-      }),
-  )
 
   routes.get(
     '/v1/bank-entries',
@@ -309,29 +223,6 @@ function matchAsked(body: Static<typeof MatchSchema>, payers: readonly number[])
     case 'suspense':
       return done({ to, note, ...(itemId === undefined ? {} : { itemId }) })
   }
-}
-
-type StatementShown = Static<typeof StatementSchema>
-
-function shownStatement({ fingerprint: _, ...statement }: StoredStatement): StatementShown {
-  const { opening, closing, credits, debits, importedAt } = statement
-  return {
-    ...statement,
-    opening: formatAmount(opening),
-    closing: formatAmount(closing),
-    credits: formatAmount(credits),
-    debits: formatAmount(debits),
-    importedAt: importedAt.toISOString(),
-  }
-}
-
-function shownImported({
-  statement,
-  known,
-  matched,
-  open,
-}: ImportedStatement): Static<typeof ImportedSchema>['statements'][number] {
-  return { ...shownStatement(statement), known, matched, open }
 }
 
 const DAY_MS = 86_400_000
