@@ -22,6 +22,7 @@ import {
   WriteHeaders,
   type ProgrammeParts,
 } from '../programme/command.ts'
+import { WORDS, WORDS_EXPECTED, wordsSchema } from '../programme/identitySchema.ts'
 import { pageOf, PageQuery, pageSchema, pageStart } from '../programme/paging.ts'
 
 const closed = { additionalProperties: false }
@@ -122,7 +123,8 @@ const CSV_EXAMPLE =
   'opening,EG380019000500000000263180002,2026-12-01,2026-12-01,,100000.00,EGP,,,,,,\r\n' +
   'entry,EG380019000500000000263180002,2026-12-01,2026-12-01,2026-12-01,52500.00,EGP,,CLAIM-1210-20261130,FT1,,,\r\n' +
   'closing,EG380019000500000000263180002,2026-12-01,2026-12-01,,152500.00,EGP,1,,,,,\r\n'
-const BECAUSE = /^[^\u0000-\u001f\u007f]{1,200}$/
+const Because = wordsSchema('why it is taken although a statement before it is missing', 'The bank lost four days')
+const BECAUSE = new RegExp(WORDS, 'u')
 
 function importRoute(files: FastifyInstance, parts: ProgrammeParts): void {
   files.post(
@@ -139,13 +141,7 @@ function importRoute(files: FastifyInstance, parts: ProgrammeParts): void {
         tags,
         headers: WriteHeaders,
         querystring: Type.Object({
-          because: Type.Optional(
-            Type.String({
-              minLength: 1,
-              maxLength: 200,
-              description: 'why it is taken although a statement before it is missing',
-            }),
-          ),
+          because: Type.Optional(Because),
         }),
         consumes: ['application/xml', 'text/xml', 'text/csv'],
         body: {
@@ -173,7 +169,7 @@ async function takeFile(parts: ProgrammeParts, request: FastifyRequest, reply: F
   if (key === undefined) return reply
   const { because } = request.query as { because?: unknown }
   if (because !== undefined && (typeof because !== 'string' || !BECAUSE.test(because))) {
-    sendProblem(reply, invalidRequest([{ path: 'because', expected: '1 to 200 characters: why it is taken all the same' }]))
+    sendProblem(reply, invalidRequest([{ path: 'because', expected: WORDS_EXPECTED }]))
     return reply
   }
   const format = /^text\/csv\b/i.test(request.headers['content-type'] ?? '') ? 'csv' : 'camt.053'

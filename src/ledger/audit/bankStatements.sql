@@ -5,11 +5,15 @@
 SELECT 'statement' AS what, concat_ws(' ', s.account, s.statement_id) AS name,
   CASE
     WHEN s.number <> coalesce(b.number, 0) + 1 THEN 'a statement before it is missing'
-    WHEN b.number IS NOT NULL AND b.closing <> s.opening AND s.note IS NULL THEN 'it does not begin where the one before ended'
+    WHEN l.closing <> s.opening AND s.note IS NULL THEN 'it does not begin where the one before ended'
     WHEN coalesce(e.entries, 0) <> s.entries OR coalesce(e.net, 0) <> s.credits - s.debits THEN 'its entries are not what it says'
   END AS wrong
 FROM bank_statement s
   LEFT JOIN bank_statement b ON b.shard = s.shard AND b.account = s.account AND b.number = s.number - 1
+  LEFT JOIN LATERAL (
+    SELECT x.closing FROM bank_statement x WHERE x.shard = s.shard AND x.account = s.account AND x.number < s.number
+    ORDER BY x.until_day DESC, x.number DESC LIMIT 1
+  ) l ON true
   LEFT JOIN (
     SELECT shard, account, statement_id, count(*) AS entries, sum(CASE WHEN credit THEN amount ELSE -amount END) AS net FROM bank_entry GROUP BY 1, 2, 3
   ) e ON e.shard = s.shard AND e.account = s.account AND e.statement_id = s.statement_id

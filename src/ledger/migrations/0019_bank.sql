@@ -3,8 +3,8 @@
 -- What the bank says, matched with what was expected; what treasury and fund have paid of their claims; cash of machines that was counted; and what
 -- becomes of suspense (spec/bank.md). All amounts are piasters.
 
--- One row a statement that was taken, whole. `number` ascends by account without a gap: the opening balance of one is the closing balance of the one before, but
--- where a `note` says why it was taken all the same. `fingerprint` knows the same statement again.
+-- One row a statement that was taken, whole. `number` ascends by account without a gap, as they were taken: the opening balance of one is the closing balance of the latest
+-- before it, but where a `note` says why it was taken all the same. `fingerprint` knows the same statement again.
 CREATE TABLE bank_statement (
   shard smallint NOT NULL,
   account text NOT NULL,
@@ -25,6 +25,8 @@ CREATE TABLE bank_statement (
   UNIQUE (shard, account, number),
   CHECK (opening + credits - debits = closing)
 );
+
+CREATE INDEX bank_statement_latest ON bank_statement (shard, account, until_day, number);
 
 CREATE SEQUENCE bank_entry_number;
 

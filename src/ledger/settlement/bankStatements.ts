@@ -35,14 +35,15 @@ const READ_STATEMENT: Statement = {
 }
 const LAST_STATEMENT: Statement = {
   name: 'last_bank_statement',
-  text: `SELECT ${STATEMENT_COLUMNS} FROM bank_statement WHERE shard = $1 AND account = $2 ORDER BY number DESC LIMIT 1`,
+  text: `SELECT ${STATEMENT_COLUMNS} FROM bank_statement WHERE shard = $1 AND account = $2 ORDER BY until_day DESC, number DESC LIMIT 1`,
 }
 const ADD_STATEMENT: Statement = {
   name: 'add_bank_statement',
   text: `
     INSERT INTO bank_statement (shard, account, statement_id, number, from_day, until_day, opening, closing, entries, credits, debits, fingerprint,
       imported_at, imported_by, note)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    SELECT $1, $2, $3, coalesce(max(b.number), 0) + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+    FROM bank_statement b WHERE b.shard = $1 AND b.account = $2
     RETURNING ${STATEMENT_COLUMNS}`,
 }
 const LIST_STATEMENTS: Statement = {
@@ -61,20 +62,20 @@ export function readStatement(tx: SqlTransaction, account: string, statementId: 
   return tx.row<StoredStatement>(READ_STATEMENT, [tx.shard, account, statementId])
 }
 
-/** Of an account that is locked. */
+/** Of an account that is locked: that of the latest days, and of those the last that was taken. */
 export function lastStatement(tx: SqlTransaction, account: string): Promise<StoredStatement | undefined> {
   return tx.row<StoredStatement>(LAST_STATEMENT, [tx.shard, account])
 }
 
 export async function addStatement(
   tx: SqlTransaction,
-  statement: Omit<StoredStatement, 'importedAt'>,
+  statement: Omit<StoredStatement, 'number' | 'importedAt'>,
 ): Promise<StoredStatement | undefined> {
-  const { account, statementId, number, from, until, opening, closing, entries, credits, debits } = statement
+  const { account, statementId, from, until, opening, closing, entries, credits, debits } = statement
   const { fingerprint, importedBy, note } = statement
   const at = new Date(tx.nowMs).toISOString()
   const amounts = [opening, closing, entries, credits, debits]
-  const values = [tx.shard, account, statementId, number, from, until, ...amounts, fingerprint, at, importedBy, note]
+  const values = [tx.shard, account, statementId, from, until, ...amounts, fingerprint, at, importedBy, note]
   return tx.row<StoredStatement>(ADD_STATEMENT, values)
 }
 

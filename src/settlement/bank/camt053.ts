@@ -3,6 +3,7 @@ import {
   BadFile,
   countEntries,
   dayIn,
+  freeText,
   piastersOf,
   storedText,
   TOO_LARGE,
@@ -223,7 +224,7 @@ function detailsOf(entry: XmlElement, detail: XmlElement | undefined, credit: bo
     references: [...new Set(references)].filter((reference) => reference !== 'NOTPROVIDED'),
     bankReference: storedText(textAt(refs, 'AcctSvcrRef') ?? textAt(entry, 'AcctSvcrRef'), REFERENCE_MAX),
     counterparty: storedText(accountIn(party), REFERENCE_MAX),
-    text: storedText(text, TEXT_MAX),
+    text: freeText(text, TEXT_MAX),
     returnReason: storedText(returned, REFERENCE_MAX) ?? (isTrue(textAt(entry, 'RvslInd')) ? 'reversal' : null),
   }
 }

@@ -87,7 +87,7 @@ export async function importStatements(
     const { account, statementId, from, until, opening, closing, entries, counted } = statement
     const stored = await addStatement(tx, {
       ...{ account, statementId, from, until, opening, closing, fingerprint },
-      ...{ number: (last?.number ?? 0) + 1, entries: entries.length, credits: counted.credits, debits: counted.debits },
+      ...{ entries: entries.length, credits: counted.credits, debits: counted.debits },
       ...{ importedBy: actor.name, note: follows ? null : (forcedBecause ?? null) },
     })
     assert(stored !== undefined, 'a statement that is added is there')

@@ -97,6 +97,15 @@ export function storedText(text: string | undefined, lengthMax: number): string 
   return clean === '' ? null : Array.from(clean).slice(0, lengthMax).join('')
 }
 
+const LONG_NUMBER = /[0-9\u0660-\u0669\u06f0-\u06f9]{10,}/g
+const LAST_SHOWN = 4
+
+/** What people write, for people: a long number in it may be a card's, or somebody's mobile or national ID, which are stored nowhere in the clear. */
+export function freeText(text: string | undefined, lengthMax: number): string | null {
+  const masked = (digits: string): string => '*'.repeat(digits.length - LAST_SHOWN) + digits.slice(-LAST_SHOWN)
+  return storedText(text, lengthMax)?.replaceAll(LONG_NUMBER, masked) ?? null
+}
+
 /** What becomes of entries, added up. */
 export function countEntries(entries: readonly Pick<StatementEntry, 'credit' | 'amount'>[]): Required<StatedTotals> {
   const of = (credit: boolean): readonly number[] =>

@@ -9,6 +9,7 @@ import {
   BadFile,
   countEntries,
   dayIn,
+  freeText,
   piastersOf,
   storedText,
   type BankStatement,
@@ -149,7 +150,7 @@ function entryOf(row: Row, where: string): StatementEntry {
     references: [storedText(row.reference, REFERENCE_MAX)].filter((reference) => reference !== null),
     bankReference: storedText(row.bank_reference, REFERENCE_MAX),
     counterparty: storedText(row.counterparty, REFERENCE_MAX),
-    text: storedText(row.text, TEXT_MAX),
+    text: freeText(row.text, TEXT_MAX),
     returnReason: storedText(row.return_reason, REFERENCE_MAX),
   }
 }

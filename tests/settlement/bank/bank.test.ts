@@ -245,11 +245,16 @@ describe('a file', () => {
       [3, null],
       [4, 'The bank lost four days'],
     ])
+    const older = camt([{ id: 'S-4', day: '2026-12-05', opening: '1097.76' }])
+    expect((await upload(older, XML, '?because=It%20has%20come%20now')).status).toBe(201)
+    // It goes on where the latest days ended.
+    expect((await upload(camt([{ id: 'S-10', day: '2026-12-10', opening: '1.00' }]))).json['statements']).toMatchObject([
+      { number: 6, note: null },
+    ])
     const records = await api.running.sql<{ outcome: string; detail: string }>(
-      `SELECT outcome, detail FROM audit_record WHERE action = 'bank.import' ORDER BY number DESC LIMIT 1`,
+      `SELECT outcome, detail FROM audit_record WHERE action = 'bank.import' AND detail LIKE '%lost four days%'`,
     )
-    expect(records[0]!.outcome).toBe('done')
-    expect(records[0]!.detail).toContain('The bank lost four days')
+    expect(records).toMatchObject([{ outcome: 'done' }])
   })
 })
 

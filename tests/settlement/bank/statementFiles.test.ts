@@ -49,6 +49,13 @@ describe('camt.053', () => {
     })
   })
 
+  it('keeps no long number of a text: it may be a card, a mobile or a national ID', async () => {
+    const outcome = await read(
+      camt([{ id: 'S', entries: [{ amount: '1', text: 'from 01012345678 for 28005170300015, CLAIM-1210-20261201' }] }]),
+    )
+    expect(outcome.ok && outcome.value[0]?.entries[0]?.text).toBe('from *******5678 for **********0015, CLAIM-1210-20261201')
+  })
+
   it('is read the same in whatever pieces it comes', async () => {
     const whole = await read(camt([DAY]), 'camt.053', 1_000_000)
     for (const size of [1, 7, 64]) expect(await read(camt([DAY]), 'camt.053', size)).toEqual(whole)
