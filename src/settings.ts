@@ -322,6 +322,21 @@ export const SettingsSchema = Type.Object(
           },
           closed,
         ),
+        /** Merchants are paid from the debtor's account; less than the minimum stays for the next run (spec/payouts.md). */
+        payouts: Type.Object(
+          {
+            minimumPiasters: count(1, 100_000_000),
+            debtor: Type.Object(
+              {
+                name: Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,140}$' }),
+                iban: Type.String({ pattern: '^[A-Z]{2}\\d{2}[A-Z0-9]{11,30}$' }),
+                bic: Type.Optional(Type.String({ pattern: '^[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?$' })),
+              },
+              closed,
+            ),
+          },
+          closed,
+        ),
         /** Statements of the programme's bank (spec/bank.md). */
         bank: Type.Object(
           {

@@ -72,6 +72,7 @@ const CHECKS: readonly Check[] = [
   { name: 'business_days', sql: read('businessDays') },
   { name: 'day_flows', sql: read('dayFlows') },
   { name: 'outlet_positions', sql: read('outletPositions') },
+  { name: 'payouts', sql: read('payouts') },
   { name: 'card_lives', sql: read('cardLives') },
   { name: 'audit_trail', sql: read('auditTrail') },
   { name: 'claims', sql: read('claims') },

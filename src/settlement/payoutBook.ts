@@ -1,22 +1,14 @@
 /** Payouts as the bank's statements meet them: what was sent to the bank is confirmed by a debit, and may come back. */
 import type { SqlTransaction } from '../ledger/programme/desk.ts'
-
-/** One that was sent to the bank. */
-export interface ExpectedPayout {
-  /** Its end-to-end reference. */
-  readonly reference: string
-  readonly amount: number
-  /** The day for which it was sent. */
-  readonly day: string
-  /** Executed: a statement has confirmed it. Both may still come back. */
-  readonly state: 'paid' | 'executed'
-}
+import { confirmPayouts, sentPayouts, sentPayoutsOf, type SentPayout } from '../ledger/settlement/payoutMatches.ts'
+import { formatAmount } from '../money.ts'
+import { returnPayout } from './payouts.ts'
 
 /** What a statement says of a payout. */
 export interface PayoutTold {
+  /** Its end-to-end reference. */
   readonly reference: string
-  /** Of the statement's entry: unique for ever. */
-  readonly entryKey: string
+  readonly amount: number
   readonly valueOn: string
   readonly madeBy: string
   /** Why it came back; null where it did not say. */
@@ -24,20 +16,42 @@ export interface PayoutTold {
 }
 
 export interface PayoutBook {
-  /** Those with one of the references, and of those that are not executed yet the ones of one of the amounts. */
-  find(
+  named(tx: SqlTransaction, references: readonly string[]): Promise<readonly SentPayout[]>
+  /** Those that wait for the bank, sent for days in between. */
+  ofAmounts(
     tx: SqlTransaction,
-    asked: { readonly references: readonly string[]; readonly amounts: readonly number[] },
-  ): Promise<readonly ExpectedPayout[]>
-  /** @returns the references of those that are executed now */
+    amounts: readonly number[],
+    days: { readonly from: string; readonly until: string },
+  ): Promise<readonly SentPayout[]>
+  /** Of the amount that was sent. @returns the references of those that are executed now */
   confirm(tx: SqlTransaction, told: readonly PayoutTold[]): Promise<ReadonlySet<string>>
   /** Posts them back. @returns the references of those that are returned now */
   takeBack(tx: SqlTransaction, told: readonly PayoutTold[]): Promise<ReadonlySet<string>>
 }
 
-/** Where nothing is paid out: an entry that names a payout stays on the work list. */
-export const NO_PAYOUTS: PayoutBook = {
-  find: () => Promise.resolve([]),
-  confirm: () => Promise.resolve(new Set()),
-  takeBack: () => Promise.resolve(new Set()),
+/** ISO 20022 ExternalReturnReason1Code: not specified by the bank. */
+const NO_REASON = 'MS03'
+
+export const PAYOUT_BOOK: PayoutBook = {
+  named: sentPayouts,
+  ofAmounts: sentPayoutsOf,
+  async confirm(tx, told) {
+    const confirmed = await confirmPayouts(tx, told)
+    await tx.emitAll(
+      confirmed.map(({ endToEndId, acceptorId, amount }) => ({
+        kind: 'payout.executed',
+        data: { endToEndId, acceptorId, amount: formatAmount(amount) },
+      })),
+    )
+    return new Set(confirmed.map(({ endToEndId }) => endToEndId))
+  },
+  async takeBack(tx, told) {
+    const returned = new Set<string>()
+    for (const { reference, amount, valueOn, madeBy, reason } of told) {
+      const back = { endToEndId: reference, reason: reason ?? NO_REASON, valueDate: valueOn, amount, madeBy }
+      const outcome = await returnPayout(tx, back)
+      if (outcome.ok) returned.add(reference)
+    }
+    return returned
+  },
 }

@@ -9,7 +9,9 @@ import { keyLoading } from '../../programme/loadKey.ts'
 import { decideProposal, NO_SUCH_PROPOSAL, propose, type ProposalKind } from '../../programme/proposals.ts'
 import { proposeReverification, REVERIFICATION } from '../../programme/reverify.ts'
 import { bankMatchKind } from '../../settlement/bank/matchEntry.ts'
-import { NO_PAYOUTS } from '../../settlement/payoutBook.ts'
+import { BANK_ACCOUNT } from '../../settlement/merchantAccounts.ts'
+import { PAYOUT_BOOK } from '../../settlement/payoutBook.ts'
+import { payoutRunKind } from '../../settlement/payoutRuns.ts'
 import { SUSPENSE_RESOLUTION } from '../../settlement/suspense.ts'
 import { actorOf } from '../access/guard.ts'
 import { mayDo } from '../access/roles.ts'
@@ -76,9 +78,10 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const { programme } = parts.config
   const adjustments = adjustmentKind(programme)
+  const payouts = payoutRunKind({ payouts: parts.config.settlement.payouts, programme })
   const kinds: readonly ProposalKind[] = [
-    ...[REVERIFICATION, adjustments, keyLoading(parts.hsm)],
-    ...[bankMatchKind(NO_PAYOUTS), SUSPENSE_RESOLUTION],
+    ...[REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts],
+    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION],
   ]
 
   routes.post(

@@ -8,6 +8,10 @@ import { bankStatementRoutes } from '../settlement/bankStatementRoutes.ts'
 import { claimRoutes } from '../settlement/claimRoutes.ts'
 import { dayRoutes } from '../settlement/dayRoutes.ts'
 import { suspenseRoutes } from '../settlement/suspenseRoutes.ts'
+import { bankAccountRoutes } from '../settlement/bankAccountRoutes.ts'
+import { merchantPositionRoutes } from '../settlement/merchantPositionRoutes.ts'
+import { payoutRoutes } from '../settlement/payoutRoutes.ts'
+import { payoutRunRoutes } from '../settlement/payoutRunRoutes.ts'
 import { bureauRoutes } from './bureauRoutes.ts'
 import { cardRoutes } from './cardRoutes.ts'
 import { collectionRoutes } from './collectionRoutes.ts'
@@ -59,4 +63,8 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   claimRoutes(app, parts)
   atmRoutes(app, parts)
   suspenseRoutes(app, parts)
+  bankAccountRoutes(app, parts)
+  merchantPositionRoutes(app, parts)
+  payoutRunRoutes(app, parts)
+  payoutRoutes(app, parts)
 }

@@ -8,7 +8,7 @@ import { formatAmount } from '../../money.ts'
 import { propose } from '../../programme/proposals.ts'
 import { bankMatchKind, checkMatch, NO_SUCH_ENTRY, type MatchAsked } from '../../settlement/bank/matchEntry.ts'
 import { payersOf } from '../../settlement/claims.ts'
-import { NO_PAYOUTS } from '../../settlement/payoutBook.ts'
+import { PAYOUT_BOOK } from '../../settlement/payoutBook.ts'
 import { actorOf } from '../access/guard.ts'
 import { jsonResponse } from '../problem.ts'
 import {
@@ -195,7 +195,7 @@ export function bankRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
           const checked = await checkMatch(tx, entryId, asked.value)
           if (!checked.ok) return checked
           const body = { entryId, maker: actor.name, asked: asked.value }
-          const proposed = await propose(tx, bankMatchKind(NO_PAYOUTS), actor, { subject: `entry ${String(entryId)}`, body })
+          const proposed = await propose(tx, bankMatchKind(PAYOUT_BOOK), actor, { subject: `entry ${String(entryId)}`, body })
           return proposed.ok ? done(shownProposal(proposed.value)) : proposed
         },
         audit: ({ proposalId }: { proposalId: string }) => ({ detail: { proposalId } }),

@@ -9,7 +9,7 @@ import { listStatements, type StoredStatement } from '../../ledger/settlement/ba
 import { formatAmount } from '../../money.ts'
 import { importStatements, readStatementFile, type ImportedStatement } from '../../settlement/bank/importStatements.ts'
 import { TOO_LARGE } from '../../settlement/bank/statement.ts'
-import { NO_PAYOUTS } from '../../settlement/payoutBook.ts'
+import { PAYOUT_BOOK } from '../../settlement/payoutBook.ts'
 import { actorOf } from '../access/guard.ts'
 import { invalidRequest, jsonResponse, plainProblem, sendProblem } from '../problem.ts'
 import {
@@ -189,7 +189,7 @@ async function takeFile(parts: ProgrammeParts, request: FastifyRequest, reply: F
       idempotency: { key, fingerprint: read.ok ? hash.digest('base64url') : '' },
       work: async (tx) => {
         if (!read.ok) return read
-        const context = { payouts: NO_PAYOUTS, limits: bank }
+        const context = { payouts: PAYOUT_BOOK, limits: bank }
         const imported = await importStatements(tx, context, { actor, statements: read.value, forcedBecause: because })
         return imported.ok ? done({ statements: imported.value.map(shownImported) }) : imported
       },

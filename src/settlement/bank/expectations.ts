@@ -4,7 +4,8 @@ import { unmatchedAtmLoads, unmatchedDeposits } from '../../ledger/settlement/ba
 import { openClaimDays } from '../../ledger/settlement/claims.ts'
 import { addDays } from '../../programme/calendar.ts'
 import { openClaims } from '../claims.ts'
-import type { ExpectedPayout, PayoutBook } from '../payoutBook.ts'
+import type { SentPayout } from '../../ledger/settlement/payoutMatches.ts'
+import type { PayoutBook } from '../payoutBook.ts'
 import type { Expectation } from './matching.ts'
 import type { StatementEntry } from './statement.ts'
 
@@ -56,26 +57,39 @@ export async function expectationsFor(
   const earliest = days.reduce((a, b) => (a < b ? a : b))
   const latest = days.reduce((a, b) => (a > b ? a : b))
   const { dateDaysMax, claimDaysMax } = limits
-  const amounts = [...new Set(entries.filter(({ credit }) => !credit).map(({ amount }) => amount))]
+  const between = { from: addDays(earliest, -dateDaysMax), until: addDays(latest, dateDaysMax) }
   return [
-    ...(await payouts.find(tx, { references, amounts })).flatMap(payoutExpectations(dateDaysMax)),
+    ...(await expectedPayouts(tx, payouts, entries, between)).flatMap(payoutExpectations(dateDaysMax)),
     ...(await unmatchedAtmLoads(tx, references)).map((load): Expectation => ({
       ...{ kind: 'atm-load', what: load.key, credit: load.amount < 0, amount: Math.abs(load.amount) },
       ...{ references: [load.reference], day: load.day, byAmount: false, daysMax: dateDaysMax },
     })),
     ...(await claimExpectations(tx, references, addDays(earliest, -claimDaysMax), latest, claimDaysMax)),
-    ...(await unmatchedDeposits(tx, addDays(earliest, -dateDaysMax), addDays(latest, dateDaysMax))).map(
-      ({ day, amount }): Expectation => ({
-        ...{ kind: 'deposits', what: day, credit: amount > 0, amount: Math.abs(amount) },
-        ...{ references: [`DEPOSIT-${day.replaceAll('-', '')}`], day, byAmount: true, daysMax: dateDaysMax },
-      }),
-    ),
+    ...(await unmatchedDeposits(tx, between.from, between.until)).map(({ day, amount }): Expectation => ({
+      ...{ kind: 'deposits', what: day, credit: amount > 0, amount: Math.abs(amount) },
+      ...{ references: [`DEPOSIT-${day.replaceAll('-', '')}`], day, byAmount: true, daysMax: dateDaysMax },
+    })),
   ]
 }
 
-function payoutExpectations(daysMax: number): (payout: ExpectedPayout) => Expectation[] {
-  return ({ reference, amount, day, state }) => {
-    const payout = { what: reference, amount, references: [reference], day, daysMax } as const
+/** Those that are named; and where an entry names none, those that come to its amount. */
+async function expectedPayouts(
+  tx: SqlTransaction,
+  payouts: PayoutBook,
+  entries: readonly StatementEntry[],
+  days: { readonly from: string; readonly until: string },
+): Promise<SentPayout[]> {
+  const named = await payouts.named(tx, [...new Set(entries.flatMap(({ references }) => references))])
+  const known = new Set(named.map(({ endToEndId }) => endToEndId))
+  const unnamed = entries.filter(({ credit, references }) => !credit && !references.some((reference) => known.has(reference)))
+  if (unnamed.length === 0) return [...named]
+  const fitting = await payouts.ofAmounts(tx, [...new Set(unnamed.map(({ amount }) => amount))], days)
+  return [...named, ...fitting.filter(({ endToEndId }) => !known.has(endToEndId))]
+}
+
+function payoutExpectations(daysMax: number): (payout: SentPayout) => Expectation[] {
+  return ({ endToEndId, amount, executionDay, state }) => {
+    const payout = { what: endToEndId, amount, references: [endToEndId], day: executionDay, daysMax } as const
     const back: Expectation = { ...payout, kind: 'payout-return', credit: true, byAmount: false }
     return state === 'executed' ? [back] : [{ ...payout, kind: 'payout', credit: false, byAmount: true }, back]
   }

@@ -174,8 +174,8 @@ interface Found {
 /** Posts what follows. @returns the entries for which that could be done */
 async function settle(tx: SqlTransaction, payouts: PayoutBook, found: readonly Found[]): Promise<ReadonlySet<number>> {
   const of = (kind: Expectation['kind']): readonly Found[] => found.filter(({ expectation }) => expectation.kind === kind)
-  const told = ({ key, valueOn, madeBy, returnReason, expectation }: Found): PayoutTold => ({
-    ...{ reference: expectation.what, entryKey: key, valueOn, madeBy, reason: returnReason },
+  const told = ({ amount, valueOn, madeBy, returnReason, expectation }: Found): PayoutTold => ({
+    ...{ reference: expectation.what, amount, valueOn, madeBy, reason: returnReason },
   })
   const paid = of('payout')
   const back = of('payout-return')

@@ -85,7 +85,7 @@ async function settle(
     }
     case 'payout': {
       const { reference } = asked
-      const payout = (await payouts.find(tx, { references: [reference], amounts: [] })).find((one) => one.reference === reference)
+      const [payout] = await payouts.named(tx, [reference])
       if (payout?.amount !== amount)
         return refused(
           'conflict',
@@ -93,7 +93,7 @@ async function settle(
           'No payout of this amount that was sent to the bank has this reference.',
           '/reference',
         )
-      const told = { reference, entryKey: key, valueOn: receivedOn, madeBy: maker, reason: entry.returnReason }
+      const told = { reference, amount, valueOn: receivedOn, madeBy: maker, reason: entry.returnReason }
       const moved = await (credit ? payouts.takeBack(tx, [told]) : payouts.confirm(tx, [told]))
       if (!moved.has(reference))
         return refused(
