@@ -5,7 +5,9 @@ import { expectCleanBooks } from '../../authorize/books.ts'
 import { bread, ration } from '../../authorize/subsidies.ts'
 import { problemOf } from '../../admin/programme/families.ts'
 import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../../support/programmeApi.ts'
+import { openDesk } from '../../support/programmeDesk.ts'
 import { amount, at, originalOf, type TestLink } from '../../support/switch.ts'
+import { Outlets } from '../outlets.ts'
 import { ACCOUNT, camt, csv, type FileStatement } from './statementFiles.ts'
 
 const XML = { 'content-type': 'application/xml' }
@@ -22,6 +24,7 @@ beforeAll(async () => {
       settlement: {
         ...config.settlement,
         days: { ...config.settlement.days, everyMs: 3_600_000 },
+        payouts: { ...config.settlement.payouts, minimumPiasters: 1 },
         bank: { ...config.settlement.bank, accounts: [ACCOUNT, 'EG2', 'EG3333'], fileBytesMax: 100_000 },
       },
     }),
@@ -349,6 +352,55 @@ describe('cash of a machine', () => {
     expect((await officer().post(`${path}/loads`, { amount: '1.005', reference: 'X' })).status).toBe(400)
     expect((await api.as('operator').post(`${path}/loads`, { amount: '1', reference: 'X' })).status).toBe(403)
   })
+})
+
+describe('payouts', () => {
+  const statement = (id: string, day: string, opening: string, entries: FileStatement['entries'] = []): string =>
+    camt([{ id, account: 'EG3333', day, opening, entries }])
+  let grocer: string
+
+  it('are executed when the bank says so: by reference, or what comes to the amount', async () => {
+    const merchants = await api.running.sql<{ id: string; terminal: string }>(
+      'SELECT merchant_id AS id, terminal_id AS terminal FROM terminal WHERE terminal_id = ANY ($1) ORDER BY terminal_id',
+      [['bakery', 'grocer'].map((place) => at(place)[41])],
+    )
+    const outlets = new Outlets(api.running, openDesk(api.running))
+    for (const { id } of merchants) await outlets.setAccount({ id: Number(id), acceptorId: '' })
+    await agree(await officer().post('/v1/payout-runs', {}))
+    const payouts = await api.running.sql<{ id: string; amount: string; day: string }>(
+      'SELECT p.end_to_end_id AS id, p.amount, r.execution_day::text AS day FROM payout p JOIN payout_run r ON r.id = p.run_id ORDER BY p.amount',
+    )
+    expect(payouts.map((payout) => payout.amount)).toEqual(['525', '1250'])
+    grocer = payouts[1]!.id
+    const entries = [{ amount: '-12.50', endToEndId: grocer }, { amount: '-5.25' }, { amount: '-12.50', endToEndId: grocer }]
+    const told = (await upload(statement('EG-2', payouts[0]!.day, '4000.00', entries))).json['statements']
+    expect(told).toMatchObject([{ matched: 2, open: 1 }])
+    expect(await statesOf()).toEqual(['executed', 'executed'])
+    expect((await itemsOf('/v1/bank-entries?state=open&account=EG3333')).map(({ openReason }) => openReason)).toEqual([
+      'amount-differs',
+    ])
+  })
+
+  it('that come back are posted back, once', async () => {
+    const back = [{ amount: '12.50', endToEndId: grocer, returnReason: 'AC04' }]
+    expect((await upload(statement('EG-3', '2026-12-08', '3969.75', back))).json['statements']).toMatchObject([
+      { matched: 1, open: 0 },
+    ])
+    expect((await upload(statement('EG-4', '2026-12-09', '3982.25', back))).json['statements']).toMatchObject([
+      { matched: 0, open: 1 },
+    ])
+    expect(await postingsOf('payout-return')).toEqual(['1000 / 2200 1250'])
+    expect(await statesOf()).toEqual(['executed', 'returned'])
+    const path = `/v1/bank-entries/${String(await openEntry('12.50'))}/match`
+    const proposed = await officer().post(path, { to: 'payout', reference: grocer, note: 'x' })
+    expect(problemOf(await agree(proposed))).toMatchObject({ status: 409, type: 'no-such-payout' })
+    await withdrawAll()
+  })
+
+  async function statesOf(): Promise<string[]> {
+    const rows = await api.running.sql<{ state: string }>('SELECT state FROM payout ORDER BY amount')
+    return rows.map(({ state }) => state)
+  }
 })
 
 describe('suspense', () => {
