@@ -82,6 +82,9 @@ const CHECKS: readonly Check[] = [
     parameters: ({ clock }) => [cairoDay(clock.now())],
     informs: true,
   },
+  { name: 'claims', sql: read('claims') },
+  { name: 'bank_statements', sql: read('bankStatements') },
+  { name: 'suspense_items', sql: read('suspenseItems') },
   { name: 'suspense', sql: read('suspense'), informs: true },
 ]
 

@@ -10,7 +10,14 @@ export interface ProposalKind {
   readonly kind: string
   /** What a role must allow for whoever decides (src/admin/access/roles.ts). */
   readonly permission:
-    'card:reverify' | 'entitlement:adjust' | 'key:load' | 'payout:approve' | 'merchant-account:approve' | 'dispute:decide'
+    | 'card:reverify'
+    | 'entitlement:adjust'
+    | 'key:load'
+    | 'payout:approve'
+    | 'merchant-account:approve'
+    | 'bank:match'
+    | 'suspense:resolve'
+    | 'dispute:decide'
   /** Another proposal of this kind for the same subject has to be decided first. */
   readonly single?: boolean
   /** @returns what the proposal keeps as its result */

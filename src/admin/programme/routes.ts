@@ -2,8 +2,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
 import { auditRoutes } from './auditRoutes.ts'
-import { bankAccountRoutes } from '../settlement/bankAccountRoutes.ts'
+import { atmRoutes } from '../settlement/atmRoutes.ts'
+import { bankRoutes } from '../settlement/bankRoutes.ts'
+import { bankStatementRoutes } from '../settlement/bankStatementRoutes.ts'
+import { claimRoutes } from '../settlement/claimRoutes.ts'
 import { dayRoutes } from '../settlement/dayRoutes.ts'
+import { suspenseRoutes } from '../settlement/suspenseRoutes.ts'
+import { bankAccountRoutes } from '../settlement/bankAccountRoutes.ts'
 import { merchantPositionRoutes } from '../settlement/merchantPositionRoutes.ts'
 import { payoutRoutes } from '../settlement/payoutRoutes.ts'
 import { payoutRunRoutes } from '../settlement/payoutRunRoutes.ts'
@@ -57,6 +62,11 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   disputeRoutes(app, parts)
   bookRoutes(app, parts)
   dayRoutes(app, parts)
+  bankStatementRoutes(app, parts)
+  bankRoutes(app, parts)
+  claimRoutes(app, parts)
+  atmRoutes(app, parts)
+  suspenseRoutes(app, parts)
   bankAccountRoutes(app, parts)
   merchantPositionRoutes(app, parts)
   payoutRunRoutes(app, parts)
