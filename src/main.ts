@@ -184,7 +184,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const dayDesk = new Desk({
     url: config.databaseUrl,
     shard: SHARD,
-    connections: 2,
+    connections: 3,
     statementMs: config.settlement.days.statementMs,
     connectMs: config.desk.statementMs,
     clock,

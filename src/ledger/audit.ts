@@ -69,6 +69,7 @@ const CHECKS: readonly Check[] = [
   { name: 'stand_in', sql: read('standIn'), parameters: ({ programme }) => [JSON.stringify(capsOf(programme))] },
   { name: 'terminal_totals', sql: read('terminalTotals') },
   { name: 'shifts', sql: read('shifts') },
+  { name: 'event_numbers', sql: read('eventNumbers') },
   { name: 'business_days', sql: read('businessDays') },
   { name: 'day_flows', sql: read('dayFlows') },
   { name: 'outlet_positions', sql: read('outletPositions') },

@@ -14,8 +14,9 @@ import {
   lockDays,
   markEvents,
   openDay,
+  lastWholeLook,
+  ledgerClock,
   readBusinessDay,
-  readLastMark,
   readOpenDay,
   unclosedDays,
   type BusinessDay,
@@ -85,8 +86,8 @@ export class BusinessDays {
   /** Of many processes one looks at the days each time. */
   async #runIfNobodyDid(): Promise<void> {
     const { desk, clock, config } = this.#parts
-    const last = await desk.read(readLastMark)
-    if (last !== undefined && Math.abs(clock.now() - last.atMs) < config.settlement.days.everyMs / 2) this.#lookedMs = last.atMs
+    const lastMs = await desk.read(lastWholeLook)
+    if (lastMs !== undefined && Math.abs(clock.now() - lastMs) < config.settlement.days.everyMs / 2) this.#lookedMs = lastMs
     else await this.run()
   }
 
@@ -100,9 +101,8 @@ export class BusinessDays {
     const { desk } = this.#parts
     const final = await desk.read((tx) => this.#finalNow(tx))
     if (final === undefined) return false
-    const mark = await desk.upkeep((tx) => this.#markAndCut(tx, final))
-    // Not beyond the mark: where the next cut-off lies is known up to there.
-    const whole = await desk.read((tx) => addUpDays(tx, mark.number, () => this.#stopped))
+    const { mark, until } = await desk.upkeep((tx) => this.#markAndCut(tx, final))
+    const whole = await desk.read((tx) => addUpDays(tx, until, () => this.#stopped))
     if (!whole) return false
     const due = await desk.read((tx) => unclosedDays(tx, DAYS_A_RUN))
     for (const day of due) {
@@ -111,6 +111,7 @@ export class BusinessDays {
       if (!outcome.ok) return false
     }
     await desk.read((tx) => addUpSuspense(tx, mark.number, () => this.#stopped))
+    if (until < mark.number) return false
     this.#lookedMs = mark.atMs
     return true
   }
@@ -154,10 +155,15 @@ export class BusinessDays {
 
   /** How far events are final, at least up to the number that was the highest when it began; undefined: not within the time there is. */
   async #finalNow(tx: SqlTransaction): Promise<EventMark | undefined> {
-    const { clock, config } = this.#parts
+    const { clock, config, log } = this.#parts
     const wanted = await lastEventNumber(tx)
     // After the number was read: whatever has it, or a lower one, was decided before.
     const atMs = clock.now()
+    const ledgerMs = (await ledgerClock(tx)) ?? atMs
+    if (atMs - ledgerMs > config.settlement.days.clockAheadMaxMs) {
+      log.error({ elapsedMs: atMs - ledgerMs }, "no business day is cut by a clock that is ahead of the ledger's")
+      return undefined
+    }
     const untilMs = atMs + config.settlement.patienceMs
     let frontier = await advanceFrontier(tx, NO_FRONTIER)
     while (frontier.final < wanted && clock.now() < untilMs && !this.#stopped) {
@@ -167,9 +173,10 @@ export class BusinessDays {
     return frontier.final >= wanted ? { number: wanted, atMs } : undefined
   }
 
-  async #markAndCut(tx: SqlTransaction, final: EventMark): Promise<EventMark> {
+  /** @returns `until`, the number up to which it is known now to which day transfers belong: the mark's, unless many days are to be cut */
+  async #markAndCut(tx: SqlTransaction, final: EventMark): Promise<{ readonly mark: EventMark; readonly until: number }> {
     const { cutOff } = this.#parts.config.settlement.days
-    await lockDays(tx)
+    const added = await lockDays(tx)
     const mark = await markEvents(tx, final)
     let open = await readOpenDay(tx)
     if (open === undefined) {
@@ -178,12 +185,14 @@ export class BusinessDays {
     }
     for (let cuts = 0; cuts < CUTS_A_RUN; cuts++) {
       const cutMs = cutOffOf(open.day, cutOff)
-      if (mark.atMs < cutMs) break
-      const until: number = Math.max(open.after, (await eventNumberBefore(tx, cutMs)) ?? open.after)
+      if (mark.atMs < cutMs) return { mark, until: mark.number }
+      // What is added up stays in its day, also where the cut-off has been made earlier meanwhile.
+      const before = (await eventNumberBefore(tx, cutMs)) ?? open.after
+      const until: number = Math.max(open.after, added, before)
       await cutDay(tx, open.day, until, cutMs)
       open = { day: addDays(open.day, 1), after: until }
       await openDay(tx, open.day, until)
     }
-    return mark
+    return { mark, until: open.after }
   }
 }

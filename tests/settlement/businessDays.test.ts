@@ -1,5 +1,6 @@
 /** Business days: every transfer belongs to one; they are cut, added up and closed by whoever comes, once. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { systemClock, type Clock } from '../../src/clock.ts'
 import { audit } from '../../src/ledger/audit.ts'
 import { Desk } from '../../src/ledger/programme/desk.ts'
 import { addReceipt } from '../../src/ledger/settlement/claims.ts'
@@ -151,7 +152,7 @@ describe('days of bread, ration and cash', () => {
       transfers: [{ debitCode: 1000, debitOwner: 0, creditCode: 1210, creditOwner: 0, amount: 525 }],
     }
     const returned: BookEntry = {
-      ...{ ...entry, key: 'return|1', kind: 'payout-return' },
+      ...{ ...entry, key: 'return|1', kind: 'correction' },
       transfers: [{ debitCode: 1000, debitOwner: 0, creditCode: 2220, creditOwner: Number(id), amount: 90 }],
     }
     expect([...(await desk.upkeep((tx) => postBook(tx, [entry, returned])))]).toEqual(['receipt|1', 'return|1'])
@@ -185,21 +186,77 @@ describe('days of bread, ration and cash', () => {
     expect(await desk.read((tx) => eventNumberBefore(tx, Date.parse('2026-11-16T09:00:00Z')))).toBeUndefined()
   })
 
+  it('a cut-off that is made earlier while a day is running does not take back what is added up', async () => {
+    running.clock.moveTo('2026-11-16T13:00:00Z')
+    await pos.ask('0200', { ...at('pos'), 2: card.pan, 4: amount(300) })
+    expect(await days.run()).toBe(true)
+    const { settlement } = running.config
+    const earlier = { settlement: { ...settlement, days: { ...settlement.days, cutOff: '12:00' } } }
+    running.clock.moveTo('2026-11-16T13:00:10Z')
+    expect(await new BusinessDays({ config: earlier, desk, clock: running.clock, log: silentLogger }).run()).toBe(true)
+    expect(await positionsOf('2026-11-16')).toEqual(['pos 2220 300'])
+    await expectCleanBooks(running)
+  })
+
+  it('no day is cut by a clock that is ahead of that of the ledger', async () => {
+    const { settlement } = running.config
+    const strict = { settlement: { ...settlement, days: { ...settlement.days, clockAheadMaxMs: 60_000 } } }
+    const ahead: Clock = { ...systemClock, now: () => Date.now() + 3_600_000 }
+    const marks = await running.sql('SELECT count(*) FROM event_mark')
+    expect(await new BusinessDays({ config: strict, desk, clock: ahead, log: silentLogger }).run()).toBe(false)
+    expect(await running.sql('SELECT count(*) FROM event_mark')).toEqual(marks)
+  })
+
+  it('after more than a year many days are cut in several looks, and what came is in the last', async () => {
+    running.clock.moveTo('2028-02-01T09:00:00Z')
+    await running.sql(`SELECT ensure_partitions('2028-02-01', 1)`)
+    const late = await running.openCard()
+    expect((await pos.ask('0200', { ...at('pos'), 2: late.pan, 4: amount(400) })).text(39)).toBe('00')
+    expect(await days.run()).toBe(false)
+    expect(await days.run()).toBe(true)
+    running.clock.moveTo('2028-02-01T23:00:00Z')
+    expect(await days.run()).toBe(true)
+    expect(await positionsOf('2028-02-01')).toEqual(['pos 2220 400'])
+  })
+
   it('the auditor proves that each transfer was settled once, and sees where one was not', async () => {
     await expectCleanBooks(running)
-    await running.sql('ALTER TABLE outlet_position DISABLE TRIGGER append_only')
-    await running.sql(`UPDATE outlet_position SET credits = credits + 1 WHERE day = '2026-11-10' AND code = 2210`)
-    await running.sql('ALTER TABLE outlet_position ENABLE TRIGGER append_only')
-    await running.sql(`UPDATE day_flow SET amount = amount + 1 WHERE day = '2026-11-11' AND debit_code = 2000`)
+    const unguarded = async (table: string, change: string): Promise<void> => {
+      await running.sql(`ALTER TABLE ${table} DISABLE TRIGGER append_only`)
+      await running.sql(change)
+      await running.sql(`ALTER TABLE ${table} ENABLE TRIGGER append_only`)
+    }
+    await unguarded(
+      'outlet_position',
+      `UPDATE outlet_position SET credits = credits + 1 WHERE day = '2026-11-10' AND code = 2210`,
+    )
+    await unguarded('day_total', `DELETE FROM day_total WHERE day = '2026-11-13' AND code = 2220`)
+    await unguarded(
+      'day_total',
+      `UPDATE day_total SET debits = debits + 1, credits = credits + 1 WHERE day = '2026-11-11' AND code = 2220`,
+    )
+    await unguarded('claim', `UPDATE claim SET units = 10 * units WHERE day = '2026-11-10' AND payer_code = 1210`)
     await running.sql(`UPDATE business_day SET after = after + 1 WHERE day = '2026-11-15'`)
+    await running.sql(`ALTER TABLE transfer DISABLE TRIGGER append_only`)
+    const [month] = await running.sql<{ name: string }>(
+      `SELECT tableoid::regclass::text AS name FROM transfer WHERE debit_code = 1220 OR debit_code = 2110 LIMIT 1`,
+    )
+    await unguarded(month?.name ?? '', `UPDATE transfer SET event_number = event_number + 1 WHERE debit_code = 2110`)
     const { databaseUrl, clock, config } = running
     const report = await audit({ databaseUrl, clock, programme: config.programme, holdGraceMs: 60_000, reservationAgeMs: 60_000 })
     const wrong = report.checks
       .filter((check) => !check.ok)
-      .map(({ name, examples }) => [name, ...examples.map((row) => row['wrong'])])
+      .map(({ name, examples }) => [name, ...new Set(examples.map((row) => row['wrong']))])
     expect(wrong).toEqual([
-      ['business_days', 'its numbers do not begin where those of the day before end'],
-      ['day_flows', 'not what the ledger has moved'],
+      ['append_only', 'its append-only trigger is switched off'],
+      ['event_numbers', 'not the event number of its decision'],
+      [
+        'business_days',
+        'debits and credits differ',
+        'its balances do not go on from those of the day before',
+        'its numbers do not begin where those of the day before end',
+      ],
+      ['day_flows', 'the books are not what it has moved', 'not the units that were sold on behalf of the payer'],
       ['outlet_positions', 'not what the outlet has earned'],
     ])
   })

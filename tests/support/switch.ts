@@ -114,6 +114,11 @@ export async function startTestSwitch(settings: SwitchSettings = {}): Promise<Te
     hsm: testKeys() ?? loaded.hsm,
     // Notices stay where they are until a test sends them.
     notices: { ...loaded.notices, enabled: false },
+    // Nor is it the database server's.
+    settlement: {
+      ...loaded.settlement,
+      days: { ...loaded.settlement.days, clockAheadMaxMs: Number.MAX_SAFE_INTEGER },
+    },
   }
   const config = (await settings.configure?.(defaults)) ?? defaults
   const clock = new TestClock()

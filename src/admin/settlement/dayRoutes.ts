@@ -69,9 +69,11 @@ const TotalSchema = Type.Object(
 const DayShownSchema = Type.Object(
   {
     ...facts,
-    outlets: Type.Integer({ description: 'outlets that have earned or given back something' }),
-    earned: Type.String({ description: 'EGP: what they have earned' }),
-    claimed: Type.String({ description: 'EGP: what treasury and fund owe for it' }),
+    outlets: Type.Union([Type.Integer(), Type.Null()], {
+      description: 'outlets that have earned or given back something; null before the day is closed',
+    }),
+    earned: Type.Union([Type.String(), Type.Null()], { description: 'EGP: what they have earned' }),
+    claimed: Type.Union([Type.String(), Type.Null()], { description: 'EGP: what treasury and fund owe for it' }),
     totals: Type.Array(TotalSchema, { description: 'of a closed day; empty before' }),
   },
   {
@@ -187,6 +189,7 @@ async function withTotals(
   { units }: Pick<Programme, 'units'>,
   known: BusinessDay,
 ): Promise<Static<typeof DayShownSchema>> {
+  if (known.closedAt === null) return { ...shown(known), outlets: null, earned: null, claimed: null, totals: [] }
   const { outlets, earned, claimed } = await readDaySummary(tx, known.day)
   const totals = (await readDayTotals(tx, known.day)).map(({ code, unit, debits, credits, balance }) => {
     const definition = units.find(({ number }) => number === unit)

@@ -15,7 +15,7 @@ SELECT day, after, until,
     WHEN closed_at IS NOT NULL AND EXISTS (
       SELECT FROM (SELECT * FROM day_total WHERE shard = d.shard AND day = d.day) t
         FULL JOIN (SELECT * FROM day_total WHERE shard = d.shard AND day = d.before_day) b USING (unit, code)
-      WHERE t.balance IS DISTINCT FROM coalesce(b.balance, 0) + t.debits - t.credits
+      WHERE coalesce(t.balance, 0) <> coalesce(b.balance, 0) + coalesce(t.debits, 0) - coalesce(t.credits, 0) OR t.code IS NULL
     ) THEN 'its balances do not go on from those of the day before'
   END AS wrong
 FROM (

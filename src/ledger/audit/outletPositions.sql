@@ -11,7 +11,8 @@ FROM (
       UNION ALL
       SELECT shard, event_number, debit_owner, debit_code, -amount FROM general_ledger WHERE debit_code BETWEEN 2200 AND 2299 AND credit_code <> 1000
     ) m
-      JOIN business_day d ON d.shard = m.shard AND m.event_number > d.after AND m.event_number <= d.until AND d.closed_at IS NOT NULL
+      JOIN (SELECT shard, array_agg(after ORDER BY day) AS afters, array_agg(day ORDER BY day) AS days FROM business_day GROUP BY shard) b ON b.shard = m.shard
+      JOIN business_day d ON d.shard = m.shard AND d.day = b.days[width_bucket(m.event_number - 1, b.afters)] AND d.closed_at IS NOT NULL
     GROUP BY 1, 2, 3, 4
   ) l
   FULL JOIN outlet_position p ON p.shard = l.shard AND p.day = l.day AND p.merchant_id = l.merchant_id AND p.code = l.code

@@ -3,6 +3,7 @@
 -- The business day (spec/settlement.md): what the ledger has moved between two cut-offs, added up, and what follows from it: who is owed what, and by whom.
 -- A transfer belongs to the day in whose range its event number lies: numbers ascend and every transfer has one, so that it belongs to exactly one day.
 
+-- For what is loaded in bulk: by then its SQL transaction has an id. Every other writer names the number of its decision.
 ALTER TABLE transfer ALTER COLUMN event_number SET DEFAULT nextval('event_number');
 
 -- Postings that move no purse: payouts, what treasury and fund pay, cash of machines, what becomes of suspense. `key` makes each of them unique;
@@ -35,7 +36,8 @@ CREATE TABLE book_transfer (
   FOREIGN KEY (shard, key) REFERENCES book_entry,
   CHECK ((debit_code IN (1000, 1010, 2900, 4000) OR debit_code BETWEEN 1200 AND 1299 OR debit_code BETWEEN 2200 AND 2299)
     AND (credit_code IN (1000, 1010, 2900, 4000) OR credit_code BETWEEN 1200 AND 1299 OR credit_code BETWEEN 2200 AND 2299)),
-  CHECK (debit_code <> credit_code OR debit_owner <> credit_owner)
+  -- A day's sums know one outlet and one machine of a transfer.
+  CHECK (NOT (debit_code BETWEEN 2200 AND 2299 AND credit_code BETWEEN 2200 AND 2299) AND debit_code <> credit_code)
 );
 CREATE INDEX book_transfer_event ON book_transfer (event_number);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON book_entry
@@ -60,6 +62,9 @@ CREATE FUNCTION post_book(
   t_entry integer[], t_debit_code smallint[], t_debit_owner bigint[], t_credit_code smallint[], t_credit_owner bigint[], t_amount bigint[]
 ) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
+  IF cardinality(p_key) <> (SELECT count(DISTINCT k) FROM unnest(p_key) AS k) THEN
+    RAISE EXCEPTION 'a key is there twice';
+  END IF;
   -- The SQL transaction has an id before it takes event numbers: see event_number (0008_card_life.sql).
   PERFORM pg_current_xact_id();
   RETURN QUERY

@@ -206,6 +206,8 @@ export class Desk {
       application_name: 'sarf desk',
       connectionTimeoutMillis: connectMs,
       query_timeout: statementMs,
+      // Whom nobody waits for any more must not go on holding locks.
+      statement_timeout: statementMs + 1000,
       // What a machine that was lost has left open would hold its locks and all events after it (eventFeed.ts) for hours.
       options: `-c TimeZone=UTC -c DateStyle=ISO -c synchronous_commit=on -c jit=off -c idle_in_transaction_session_timeout=${String(statementMs)}`,
     })

@@ -40,13 +40,13 @@ const UNCLOSED: Statement = {
     WHERE shard = $1 AND until IS NOT NULL AND closed_at IS NULL ORDER BY day LIMIT $2`,
 }
 
-/** Event numbers a statement: some seconds. The more there are, the more often an outlet is among them, and is written once. */
-const NUMBERS_A_TIME = 500_000
+/** Event numbers a statement: some hundred milliseconds. Events are told, and shifts closed, when SQL transactions before them have ended (adr/0019). */
+const NUMBERS_A_TIME = 50_000
 
-/** Who marks, cuts or closes comes one after the other. To be called first in the SQL transaction. */
-export async function lockDays(tx: SqlTransaction): Promise<void> {
+/** Who marks, cuts or closes comes one after the other. To be called first in the SQL transaction. @returns the number up to which transfers are added up */
+export async function lockDays(tx: SqlTransaction): Promise<number> {
   await tx.row(MAKE_PROGRESS, [tx.shard])
-  await tx.row(LOCK_PROGRESS, [tx.shard])
+  return (await tx.row<{ until: number }>(LOCK_PROGRESS, [tx.shard]))?.until ?? 0
 }
 
 /** Everything up to `number` is final, and was the highest at an instant. */
@@ -55,9 +55,25 @@ export interface EventMark {
   readonly number: number
 }
 
-export async function readLastMark(tx: SqlTransaction): Promise<EventMark | undefined> {
-  const row = await tx.row<{ at: Date; number: number }>(READ_LAST_MARK, [tx.shard])
-  return row === undefined ? undefined : { atMs: row.at.getTime(), number: row.number }
+const READ_LAST_LOOK: Statement = {
+  name: 'last_look_at_days',
+  text: `
+    SELECT m.at, coalesce(p.until, 0) >= m.number AND NOT EXISTS (
+      SELECT FROM business_day d WHERE d.shard = $1 AND d.until IS NOT NULL AND d.closed_at IS NULL) AS whole
+    FROM (SELECT at, number FROM event_mark WHERE shard = $1 ORDER BY at DESC LIMIT 1) m LEFT JOIN day_progress p ON p.shard = $1`,
+}
+
+/** When somebody has last looked, and done all that was due then; undefined: nobody has, or not all of it. */
+export async function lastWholeLook(tx: SqlTransaction): Promise<number | undefined> {
+  const row = await tx.row<{ at: Date; whole: boolean }>(READ_LAST_LOOK, [tx.shard])
+  return row?.whole === true ? row.at.getTime() : undefined
+}
+
+const READ_CLOCK: Statement = { name: 'ledger_clock', text: 'SELECT clock_timestamp() AS at' }
+
+/** Milliseconds since 1970 by the clock of the ledger's server. */
+export async function ledgerClock(tx: SqlTransaction): Promise<number | undefined> {
+  return (await tx.row<{ at: Date }>(READ_CLOCK, []))?.at.getTime()
 }
 
 /**
@@ -66,9 +82,10 @@ export async function readLastMark(tx: SqlTransaction): Promise<EventMark | unde
  * @returns the last mark, this one or another's
  */
 export async function markEvents(tx: SqlTransaction, { atMs, number }: EventMark): Promise<EventMark> {
-  const last = await readLastMark(tx)
-  if (last !== undefined && number < last.number) return last
-  const mark = { atMs: Math.max(atMs, (last?.atMs ?? Number.NEGATIVE_INFINITY) + 1), number }
+  const last = await tx.row<{ at: Date; number: number }>(READ_LAST_MARK, [tx.shard])
+  const lastMs = last?.at.getTime() ?? Number.NEGATIVE_INFINITY
+  if (last !== undefined && number < last.number) return { atMs: lastMs, number: last.number }
+  const mark = { atMs: Math.max(atMs, lastMs + 1), number }
   await tx.row(ADD_MARK, [tx.shard, new Date(mark.atMs).toISOString(), number])
   return mark
 }
