@@ -104,7 +104,6 @@ const DisputeReasonSchema = Type.Object(
 
 const DisputesSchema = Type.Object(
   {
-    /** A posting can be disputed for so long. */
     openWithinDays: count(1, 3660),
     /** How often it is looked whether money is to be lent; cases a reading. */
     everyMinutes: count(1, 59),
@@ -394,7 +393,6 @@ export const SettingsSchema = Type.Object(
       {
         /** Answers that are read at once, each by a connection of its own; above it: 503. */
         readersMax: count(1, 32),
-        /** For each piece of an answer. */
         statementMs: count(1000, 3_600_000),
         /** Who takes nothing for so long is disconnected. */
         stalledMs: count(100, 3_600_000),

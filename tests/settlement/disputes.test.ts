@@ -125,6 +125,12 @@ describe('a case', () => {
     const bought = await buy(ATM)
     const id = await opened(bought, { reason: 'atm-did-not-dispense' })
     expect(await caseOf(id)).toMatchObject({ state: 'open', claimed: '50.00', creditOn: '2026-12-09', decideBy: '2026-12-20' })
+    await api.running.sql(
+      `INSERT INTO atm_count (shard, key, terminal_id, at, position, counted, made_by)
+       SELECT 0, 'count-1', id, '2026-12-07T06:00:00Z', -5000, 0, 'test' FROM terminal WHERE terminal_id = $1`,
+      [bought.sent.fields[41]],
+    )
+    expect((await caseOf(id))['counts']).toMatchObject([{ position: '-50.00', counted: '0.00', difference: '50.00' }])
     expect((await decide(id, 'grant')).json).toMatchObject({ state: 'approved', result: { state: 'granted', granted: 5000 } })
     expect(await postings(id)).toEqual([undefined, ['1010 -> 2000: 5000'], undefined])
     expect(await purseOf(api.running, bought.card)).toEqual({ balance: 20_000, held: 0 })

@@ -7,9 +7,11 @@ import {
   DISPUTE_REASONS,
   DISPUTE_STATES,
   listDisputes,
+  readCounts,
   readDispute,
   readTrace,
   type Dispute,
+  type MachineCount,
   type TraceLine,
 } from '../../ledger/settlement/disputes.ts'
 import { formatAmount, parseAmount } from '../../money.ts'
@@ -127,13 +129,25 @@ const traceExample = {
   rrn: '632608000042',
   stoodInAt: null,
 }
+const CountSchema = Type.Object(
+  {
+    at: Type.String(),
+    position: Type.String({ description: 'what the books said was in it, pounds' }),
+    counted: Type.String(),
+    difference: Type.String({ description: 'above zero: more than the books said' }),
+  },
+  closed,
+)
 const WithEvidenceSchema = Type.Object(
   {
     ...disputeMembers,
     evidence: Type.Array(TraceSchema, { description: 'the trace of the messages when the case was opened' }),
     trace: Type.Array(TraceSchema, { description: 'the same as it is now' }),
+    counts: Type.Array(CountSchema, {
+      description: 'of a withdrawal: the count of the machine’s cash before it, and up to three after it',
+    }),
   },
-  { ...closed, examples: [{ ...example, evidence: [traceExample], trace: [traceExample] }] },
+  { ...closed, examples: [{ ...example, evidence: [traceExample], trace: [traceExample], counts: [] }] },
 )
 
 const NewDisputeSchema = Type.Object(
@@ -268,8 +282,10 @@ export function disputeRoutes(app: FastifyInstance, parts: ProgrammeParts): void
       answerRead(parts, reply, async (tx) => {
         const dispute = await readDispute(tx, Number(request.params.disputeId))
         if (dispute === undefined) return NO_SUCH_DISPUTE
-        const trace = await readTrace(tx, { key: dispute.originalKey, keyDate: dispute.originalDate })
-        return done({ ...shownDispute(dispute), evidence: dispute.evidence.map(shownLine), trace: trace.map(shownLine) })
+        const original = { key: dispute.originalKey, keyDate: dispute.originalDate }
+        const trace = (await readTrace(tx, original)).map(shownLine)
+        const counts = (await readCounts(tx, original)).map(shownCount)
+        return done({ ...shownDispute(dispute), evidence: dispute.evidence.map(shownLine), trace, counts })
       }),
   )
 
@@ -367,5 +383,14 @@ function shownLine({ kind, requested, approved, ...same }: TraceLine): Static<ty
     kind: KIND_NAMES.get(kind) ?? String(kind),
     requested: formatAmount(requested),
     approved: formatAmount(approved),
+  }
+}
+
+function shownCount({ at, position, counted, difference }: MachineCount): Static<typeof CountSchema> {
+  return {
+    at: new Date(at).toISOString(),
+    position: formatAmount(position),
+    counted: formatAmount(counted),
+    difference: formatAmount(difference),
   }
 }

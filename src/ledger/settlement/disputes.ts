@@ -277,3 +277,34 @@ export async function readTrace(
   const rows = await tx.rows<TraceRow & Record<string, unknown>>(READ_TRACE, [tx.shard, keyDate, key])
   return rows.map((row) => ({ ...row, at: row.at.toISOString(), stoodInAt: row.stoodInAt?.toISOString() ?? null }))
 }
+
+/** Cash of the machine as it was counted: what was there more than the books said speaks for the holder. Piasters. */
+export interface MachineCount {
+  readonly at: Date
+  readonly position: number
+  readonly counted: number
+  readonly difference: number
+}
+
+// The last count before the withdrawal, from which the books went on, and the first three after it.
+const READ_COUNTS: Statement = {
+  name: 'read_dispute_counts',
+  text: `
+    WITH original AS (
+      SELECT a.decided_at, t.id FROM "authorization" a JOIN terminal t ON t.terminal_id = a.terminal_id
+      WHERE a.shard = $1 AND a.key_date = $2 AND a.key = $3 AND a.kind = 4
+    ), count AS (
+      (SELECT c.* FROM original o JOIN atm_count c ON c.shard = $1 AND c.terminal_id = o.id AND c.at < o.decided_at ORDER BY c.at DESC LIMIT 1)
+      UNION ALL
+      (SELECT c.* FROM original o JOIN atm_count c ON c.shard = $1 AND c.terminal_id = o.id AND c.at >= o.decided_at ORDER BY c.at LIMIT 3)
+    )
+    SELECT at, position::float8 AS position, counted::float8 AS counted, difference::float8 AS difference FROM count ORDER BY at`,
+}
+
+/** None where it was at no machine, or nobody has counted. */
+export function readCounts(
+  tx: SqlTransaction,
+  { key, keyDate }: { readonly key: string; readonly keyDate: string },
+): Promise<MachineCount[]> {
+  return tx.rows<MachineCount & Record<string, unknown>>(READ_COUNTS, [tx.shard, keyDate, key])
+}
