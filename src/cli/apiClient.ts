@@ -140,7 +140,10 @@ export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
     let said
     try {
       const signal = AbortSignal.timeout(DOWNLOAD_MS)
-      const response = await fetch(base + path, { headers: { authorization: `Bearer ${token}` }, signal })
+      const response = await fetch(base + path, {
+        headers: { authorization: `Bearer ${token}`, accept: 'text/csv, */*;q=0.5' },
+        signal,
+      })
       if (response.ok && response.body !== null) return await saved(response.body, file)
       said = problemText(response.status, parsed(await response.text()))
     } catch (error) {

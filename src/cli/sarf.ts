@@ -17,6 +17,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   bank: async () => (await import('./bank.ts')).bankCommand(),
   claims: async () => (await import('./claims.ts')).claimsCommand(),
   suspense: async () => (await import('./suspense.ts')).suspenseCommand(),
+  books: async () => (await import('./books.ts')).booksCommand(),
+  dispute: async () => (await import('./dispute.ts')).disputeCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
   terminal: async () => (await import('./terminal.ts')).terminalCommand(),

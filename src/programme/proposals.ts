@@ -17,6 +17,7 @@ export interface ProposalKind {
     | 'merchant-account:approve'
     | 'bank:match'
     | 'suspense:resolve'
+    | 'dispute:decide'
   /** Another proposal of this kind for the same subject has to be decided first. */
   readonly single?: boolean
   /** @returns what the proposal keeps as its result */

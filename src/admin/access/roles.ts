@@ -72,6 +72,11 @@ export const PERMISSIONS = {
   'event:read': ['auditor', 'operator', 'administrator'],
   'webhook:write': ['operator', 'administrator'],
   'audit:read': ['auditor'],
+  'dispute:open': ['post-clerk', 'hotline-agent'],
+  'dispute:read': ['post-clerk', 'hotline-agent', 'auditor', 'administrator', 'settlement-officer'],
+  /** One proposes how a case ends, another agrees. */
+  'dispute:decide': ['settlement-officer'],
+  'book:read': ['auditor', 'administrator', 'settlement-officer'],
   'day:read': ['auditor', 'operator', 'administrator', 'settlement-officer'],
   'day:close': ['operator', 'settlement-officer'],
   'bank:read': ['auditor', 'administrator', 'settlement-officer'],

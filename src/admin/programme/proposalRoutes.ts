@@ -13,6 +13,7 @@ import { BANK_ACCOUNT } from '../../settlement/merchantAccounts.ts'
 import { PAYOUT_BOOK } from '../../settlement/payoutBook.ts'
 import { payoutRunKind } from '../../settlement/payoutRuns.ts'
 import { SUSPENSE_RESOLUTION } from '../../settlement/suspense.ts'
+import { disputeDecisionKind } from '../../settlement/disputes.ts'
 import { actorOf } from '../access/guard.ts'
 import { mayDo } from '../access/roles.ts'
 import { jsonResponse } from '../problem.ts'
@@ -81,7 +82,7 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const payouts = payoutRunKind({ payouts: parts.config.settlement.payouts, programme })
   const kinds: readonly ProposalKind[] = [
     ...[REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts],
-    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION],
+    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION, disputeDecisionKind(parts.config)],
   ]
 
   routes.post(

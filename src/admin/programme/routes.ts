@@ -33,6 +33,8 @@ import { replacementRoutes } from './replacementRoutes.ts'
 import { terminalRoutes } from './terminalRoutes.ts'
 import { versionRoutes } from './versionRoutes.ts'
 import { webhookRoutes } from './webhookRoutes.ts'
+import { bookRoutes } from '../settlement/bookRoutes.ts'
+import { disputeRoutes } from '../settlement/disputeRoutes.ts'
 
 export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   placeRoutes(app, parts)
@@ -57,6 +59,8 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   proposalRoutes(app, parts)
   deathRoutes(app, parts)
   auditRoutes(app, parts)
+  disputeRoutes(app, parts)
+  bookRoutes(app, parts)
   dayRoutes(app, parts)
   bankStatementRoutes(app, parts)
   bankRoutes(app, parts)
