@@ -38,7 +38,7 @@ export interface Api {
   /** An export as text. */
   export(path: string, contentType: string): Promise<string>
   /** Writes what is answered to a file, which is there only once it is whole. @returns its bytes */
-  save(path: string, file: string): Promise<number>
+  save(path: string, file: string, accept?: string): Promise<number>
 }
 
 /** Whose token is made where none is given. */
@@ -136,14 +136,11 @@ export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
     throw refusalOf(response.status, answer, key)
   }
   const json = (body: object): Sent => ({ body: JSON.stringify(body), contentType: 'application/json' })
-  const save = async (path: string, file: string): Promise<number> => {
+  const save = async (path: string, file: string, accept = '*/*'): Promise<number> => {
     let said
     try {
       const signal = AbortSignal.timeout(DOWNLOAD_MS)
-      const response = await fetch(base + path, {
-        headers: { authorization: `Bearer ${token}`, accept: 'text/csv, */*;q=0.5' },
-        signal,
-      })
+      const response = await fetch(base + path, { headers: { authorization: `Bearer ${token}`, accept }, signal })
       if (response.ok && response.body !== null) return await saved(response.body, file)
       said = problemText(response.status, parsed(await response.text()))
     } catch (error) {

@@ -3,6 +3,7 @@
  * transaction it is posted and what the bank gets is fixed, so that a file which may not have arrived is simply sent again. Refused or withdrawn, its positions are free.
  */
 import { cairoDay } from '../clock.ts'
+import { ConfigError, type Config } from '../config.ts'
 import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import {
   addPayoutRun,
@@ -21,6 +22,7 @@ import { formatAmount } from '../money.ts'
 import { addBusinessDays, addDays } from '../programme/calendar.ts'
 import { propose, type ProposalKind } from '../programme/proposals.ts'
 import { parametersOn, type Programme } from '../programmeParameters.ts'
+import { parseIban } from './bankAccount.ts'
 
 export interface PayoutSettings {
   /** Less than this stays for the next run. */
@@ -32,6 +34,13 @@ export interface PayoutSettings {
 export interface PayoutParts {
   readonly payouts: PayoutSettings
   readonly programme: Programme
+}
+
+/** @throws ConfigError where no bank would pay from the debtor's account */
+export function payoutParts({ settlement: { payouts }, programme }: Pick<Config, 'settlement' | 'programme'>): PayoutParts {
+  if (parseIban(payouts.debtor.iban) === undefined)
+    throw new ConfigError('settlement.payouts.debtor.iban: its check digits are wrong; take the IBAN from the bank')
+  return { payouts, programme }
 }
 
 export const NO_SUCH_RUN = refused('not-found', 'no-such-payout-run', 'There is no such payout run.')
@@ -116,7 +125,8 @@ async function approve(
   const messageId = messageIdOf(runId, tx.nowMs)
   const executionDay = bankDay(cairoDay(tx.nowMs), programme)
   const { name, iban, bic = null } = payouts.debtor
-  await approveAndPost(tx, runId, { messageId, executionDay, debtor: { name, iban, bic } }, checker.name)
+  // Those that were taken out have left their places empty.
+  await approveAndPost(tx, run, { messageId, executionDay, debtor: { name, iban, bic } }, checker.name)
   const result = {
     messageId,
     payouts: revised.payouts,

@@ -8,7 +8,7 @@ import { leftMerchants, listPayoutRuns, payoutLines, type PayoutRun } from '../.
 import { formatAmount } from '../../money.ts'
 import { maskIban } from '../../settlement/bankAccount.ts'
 import { PAYOUT_FORMATS, payoutFile, type PayoutFormat } from '../../settlement/payoutFile.ts'
-import { payoutRunOf, preparePayoutRun, type PayoutParts } from '../../settlement/payoutRuns.ts'
+import { payoutParts, payoutRunOf, preparePayoutRun } from '../../settlement/payoutRuns.ts'
 import { actorOf } from '../access/guard.ts'
 import { jsonResponse } from '../problem.ts'
 import {
@@ -127,7 +127,7 @@ const fileAnswer: Record<string, unknown> = {
 
 export function payoutRunRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
-  const payoutParts: PayoutParts = { payouts: parts.config.settlement.payouts, programme: parts.config.programme }
+  const runParts = payoutParts(parts.config)
 
   routes.post(
     '/v1/payout-runs',
@@ -156,7 +156,7 @@ export function payoutRunRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
           work: async (tx) => {
             if (until !== undefined && !isDate(until))
               return refused('invalid', 'no-such-day', 'There is no such date.', '/until')
-            const run = await preparePayoutRun(tx, payoutParts, actor, until)
+            const run = await preparePayoutRun(tx, runParts, actor, until)
             return run.ok ? done(shownRun(run.value)) : run
           },
           audit: ({ runId, payouts, amount }) => ({ subject: `payout-run ${String(runId)}`, detail: { payouts, amount } }),

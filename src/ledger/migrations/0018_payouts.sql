@@ -64,7 +64,7 @@ CREATE UNIQUE INDEX payout_run_one_prepared ON payout_run (shard) WHERE state = 
 -- The bank account is as it was when the run was prepared. `event_number` is that of its posting.
 CREATE TABLE payout (
   shard smallint NOT NULL,
-  merchant_id bigint NOT NULL REFERENCES merchant,
+  merchant_id bigint NOT NULL,
   after_day date,
   until_day date NOT NULL,
   run_id bigint NOT NULL,
@@ -96,7 +96,7 @@ CREATE TABLE payout (
 );
 
 -- Of which accounts of the merchant a payout is: `net` is the position of one, and the sum of all of them is the payout's amount. `paid` is what of it leaves through the bank; the
--- rest is set off against accounts of the same merchant that are below zero.
+-- rest is set off against accounts of the same merchant that are below zero. Without a foreign key: it would take as long as everything else, and the auditor looks.
 CREATE TABLE payout_part (
   shard smallint NOT NULL,
   merchant_id bigint NOT NULL,
@@ -104,8 +104,7 @@ CREATE TABLE payout_part (
   code smallint NOT NULL CHECK (code BETWEEN 2200 AND 2299),
   net bigint NOT NULL CHECK (net <> 0),
   paid bigint NOT NULL CHECK (paid BETWEEN 0 AND GREATEST(net, 0)),
-  PRIMARY KEY (shard, merchant_id, until_day, code),
-  FOREIGN KEY (shard, merchant_id, until_day) REFERENCES payout ON DELETE CASCADE
+  PRIMARY KEY (shard, merchant_id, until_day, code)
 );
 CREATE INDEX payout_part_set_off ON payout_part (shard, merchant_id) WHERE net <> paid;
 
@@ -156,116 +155,141 @@ LANGUAGE sql STABLE AS $$
   GROUP BY s.code HAVING sum(s.net) <> 0
 $$;
 
--- Takes up what every merchant is owed up to `p_until`, and is not in a payout yet: a payout each, or the reason why not. To be called once for a run, in the SQL transaction that made it.
--- Locks: none; the run, which there is one of at a time, keeps others out.
--- Result: the run's control sums.
-CREATE FUNCTION prepare_payouts(p_shard smallint, p_run bigint, p_until date, p_minimum bigint, OUT payouts integer, OUT amount bigint, OUT left_out integer)
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+-- The steps of preparing a run, in the SQL transaction that made it. There is one such run at a time, which keeps others out. Each step is cut into statements that are short enough for
+-- somebody at a desk, however many merchants there are.
+--
+-- First, what merchants are owed up to `p_until` and is in no payout yet, by their accounts, with what decides whether it is paid: into a table of this SQL transaction, so that
+-- what follows is planned by what was found. The merchants are those of share `p_share` of `p_shares`; share 0 comes first.
+-- Locks: none.
+CREATE FUNCTION find_owed(p_shard smallint, p_until date, p_minimum bigint, p_share integer, p_shares integer) RETURNS void LANGUAGE plpgsql
+SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
-  WITH part AS MATERIALIZED (
-    SELECT m.id AS merchant_id, m.acceptor_id, l.until_day AS after_day, k.code, k.net
+  IF p_share = 0 THEN
+    CREATE TEMPORARY TABLE owed_part (
+      merchant_id bigint, acceptor_id text, after_day date, version integer, iban text, bic text, holder_name text, code smallint, net bigint,
+      amount bigint, place integer, above bigint, below bigint, reason text
+    ) ON COMMIT DROP;
+  END IF;
+  INSERT INTO owed_part
+  SELECT w.*,
+    CASE
+      WHEN w.amount = 0 THEN 'nothing'
+      WHEN EXISTS (SELECT 1 FROM merchant_hold h WHERE h.merchant_id = w.merchant_id AND h.lifted_at IS NULL) THEN 'held'
+      WHEN w.amount < 0 THEN 'negative'
+      WHEN w.amount < p_minimum THEN 'below-minimum'
+      WHEN w.version IS NULL THEN 'no-bank-account'
+    END AS reason
+  FROM (
+    SELECT m.id AS merchant_id, m.acceptor_id, l.until_day AS after_day, b.version, b.iban, b.bic, b.holder_name, k.code, k.net,
+      sum(k.net) OVER outlet AS amount, row_number() OVER accounts AS place,
+      sum(GREATEST(k.net, 0)) OVER accounts AS above, sum(GREATEST(-k.net, 0)) OVER outlet AS below
     FROM merchant m
+      LEFT JOIN merchant_bank_account b ON b.merchant_id = m.id AND b.state = 'in-force'
       LEFT JOIN LATERAL (
         SELECT p.until_day FROM payout p WHERE p.shard = p_shard AND p.merchant_id = m.id ORDER BY p.until_day DESC LIMIT 1
       ) l ON true
       CROSS JOIN LATERAL payable_parts(p_shard, m.id, l.until_day, p_until) k
-  ), owed AS MATERIALIZED (
-    SELECT o.*, b.version, b.iban, b.bic, b.holder_name,
-      CASE
-        WHEN EXISTS (SELECT 1 FROM merchant_hold h WHERE h.merchant_id = o.merchant_id AND h.lifted_at IS NULL) THEN 'held'
-        WHEN o.amount < 0 THEN 'negative'
-        WHEN o.amount < p_minimum THEN 'below-minimum'
-        WHEN b.version IS NULL THEN 'no-bank-account'
-      END AS reason
-    FROM (
-      SELECT s.merchant_id, s.acceptor_id, s.after_day, sum(s.net)::bigint AS amount FROM part s GROUP BY 1, 2, 3 HAVING sum(s.net) <> 0
-    ) o LEFT JOIN merchant_bank_account b ON b.merchant_id = o.merchant_id AND b.state = 'in-force'
-  ), kept_back AS (
-    INSERT INTO payout_left (shard, run_id, merchant_id, amount, reason)
-    SELECT p_shard, p_run, o.merchant_id, o.amount, o.reason FROM owed o WHERE o.reason IS NOT NULL
-  ), taken_up AS (
-    INSERT INTO payout (shard, merchant_id, after_day, until_day, run_id, ordinal, amount, account_version, iban, bic, holder_name)
-    SELECT p_shard, o.merchant_id, o.after_day, p_until, p_run, row_number() OVER (ORDER BY o.acceptor_id), o.amount, o.version, o.iban, o.bic, o.holder_name
-    FROM owed o WHERE o.reason IS NULL
-  )
-  -- What accounts below zero come to is set off against the others in their order.
-  INSERT INTO payout_part (shard, merchant_id, until_day, code, net, paid)
-  SELECT p_shard, s.merchant_id, p_until, s.code, s.net, CASE WHEN s.net > 0 THEN LEAST(s.net, GREATEST(0, s.above - s.below)) ELSE 0 END
-  FROM (
-    SELECT k.*, sum(GREATEST(k.net, 0)) OVER (PARTITION BY k.merchant_id ORDER BY k.code) AS above,
-      sum(GREATEST(-k.net, 0)) OVER (PARTITION BY k.merchant_id) AS below
-    FROM part k
-  ) s JOIN owed o ON o.merchant_id = s.merchant_id AND o.reason IS NULL;
-  SELECT count(*)::integer, coalesce(sum(p.amount), 0)::bigint INTO payouts, amount FROM payout p WHERE p.shard = p_shard AND p.run_id = p_run;
-  SELECT count(*)::integer INTO left_out FROM payout_left l WHERE l.shard = p_shard AND l.run_id = p_run;
-  UPDATE payout_run r SET payouts = prepare_payouts.payouts, amount = prepare_payouts.amount, left_out = prepare_payouts.left_out
-  WHERE r.shard = p_shard AND r.id = p_run;
+    WHERE m.id % p_shares = p_share
+    WINDOW outlet AS (PARTITION BY m.id), accounts AS (PARTITION BY m.id ORDER BY k.code)
+  ) w;
 END
 $$;
 
--- Takes out of a run that waits whoever was held, or has another bank account, since it was prepared. Result: the control sums of what is left of it.
+-- Then a payout each, in the order of DE 42: those with a place above `p_after` up to `p_upto`. Result: whether there are more.
+CREATE FUNCTION take_up_payouts(p_shard smallint, p_run bigint, p_until date, p_after integer, p_upto integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO payout (shard, merchant_id, after_day, until_day, run_id, ordinal, amount, account_version, iban, bic, holder_name)
+  SELECT p_shard, s.merchant_id, s.after_day, p_until, p_run, s.ordinal, s.amount, s.version, s.iban, s.bic, s.holder_name
+  FROM (SELECT o.*, row_number() OVER (ORDER BY o.acceptor_id) AS ordinal FROM owed_part o WHERE o.place = 1 AND o.reason IS NULL) s
+  WHERE s.ordinal > p_after AND s.ordinal <= p_upto;
+  RETURN (SELECT count(*) > p_upto FROM owed_part o WHERE o.place = 1 AND o.reason IS NULL);
+END
+$$;
+
+-- Then their accounts, where what those below zero come to is set off against the others in their order; and whom it does not pay, with the reason.
+CREATE FUNCTION take_up_parts(p_shard smallint, p_run bigint, p_until date) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO payout_part (shard, merchant_id, until_day, code, net, paid)
+  SELECT p_shard, s.merchant_id, p_until, s.code, s.net, CASE WHEN s.net > 0 THEN LEAST(s.net, GREATEST(0, s.above - s.below)) ELSE 0 END
+  FROM owed_part s WHERE s.reason IS NULL;
+  INSERT INTO payout_left (shard, run_id, merchant_id, amount, reason)
+  SELECT p_shard, p_run, s.merchant_id, s.amount, s.reason FROM owed_part s WHERE s.place = 1 AND s.reason <> 'nothing';
+  DROP TABLE owed_part;
+  -- What follows is planned by what is there now.
+  ANALYZE payout, payout_part;
+  PERFORM sum_up_run(p_shard, p_run);
+END
+$$;
+
+-- Writes the control sums of a run that waits.
+CREATE FUNCTION sum_up_run(p_shard smallint, p_run bigint) RETURNS void LANGUAGE sql AS $$
+  UPDATE payout_run r SET
+    payouts = (SELECT count(*) FROM payout p WHERE p.shard = p_shard AND p.run_id = p_run),
+    amount = (SELECT coalesce(sum(p.amount), 0) FROM payout p WHERE p.shard = p_shard AND p.run_id = p_run),
+    left_out = (SELECT count(*) FROM payout_left l WHERE l.shard = p_shard AND l.run_id = p_run)
+  WHERE r.shard = p_shard AND r.id = p_run
+$$;
+
+-- Takes out of a run that waits whoever was held, or has another bank account, since it was prepared.
 -- Locks: the run's row, which the caller has locked.
-CREATE FUNCTION revise_payouts(p_shard smallint, p_run bigint, OUT payouts integer, OUT amount bigint, OUT left_out integer) LANGUAGE plpgsql AS $$
+CREATE FUNCTION revise_payouts(p_shard smallint, p_run bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   WITH gone AS (
     DELETE FROM payout p
     USING (
-      SELECT q.merchant_id, q.until_day,
-        CASE WHEN EXISTS (SELECT 1 FROM merchant_hold h WHERE h.merchant_id = q.merchant_id AND h.lifted_at IS NULL) THEN 'held' ELSE 'account-changed' END AS reason
-      FROM payout q LEFT JOIN merchant_bank_account b ON b.merchant_id = q.merchant_id AND b.state = 'in-force'
-      WHERE q.shard = p_shard AND q.run_id = p_run
-        AND (b.version IS DISTINCT FROM q.account_version OR EXISTS (SELECT 1 FROM merchant_hold h WHERE h.merchant_id = q.merchant_id AND h.lifted_at IS NULL))
+      SELECT q.merchant_id, q.until_day, CASE WHEN h.merchant_id IS NULL THEN 'account-changed' ELSE 'held' END AS reason
+      FROM payout q
+        LEFT JOIN merchant_bank_account b ON b.merchant_id = q.merchant_id AND b.state = 'in-force'
+        LEFT JOIN (SELECT DISTINCT merchant_id FROM merchant_hold WHERE lifted_at IS NULL) h ON h.merchant_id = q.merchant_id
+      WHERE q.shard = p_shard AND q.run_id = p_run AND (h.merchant_id IS NOT NULL OR b.version IS DISTINCT FROM q.account_version)
     ) w
     WHERE p.shard = p_shard AND p.merchant_id = w.merchant_id AND p.until_day = w.until_day
-    RETURNING p.merchant_id, p.amount, w.reason
+    RETURNING p.merchant_id, p.until_day, p.amount, w.reason
+  ), parts AS (
+    DELETE FROM payout_part k USING gone g WHERE k.shard = p_shard AND k.merchant_id = g.merchant_id AND k.until_day = g.until_day
   )
   INSERT INTO payout_left (shard, run_id, merchant_id, amount, reason) SELECT p_shard, p_run, g.merchant_id, g.amount, g.reason FROM gone g;
-  SELECT count(*)::integer, coalesce(sum(p.amount), 0)::bigint INTO payouts, amount FROM payout p WHERE p.shard = p_shard AND p.run_id = p_run;
-  SELECT count(*)::integer INTO left_out FROM payout_left l WHERE l.shard = p_shard AND l.run_id = p_run;
-  UPDATE payout_run r SET payouts = revise_payouts.payouts, amount = revise_payouts.amount, left_out = revise_payouts.left_out
-  WHERE r.shard = p_shard AND r.id = p_run;
+  PERFORM sum_up_run(p_shard, p_run);
 END
 $$;
 
--- Posts all payouts of a run that was approved, with one event number: 22xx / 1000 of what leaves through the bank, 22xx / 22xx of what is set off between accounts of the same
--- merchant, so that each account comes to zero for the days that are paid.
--- Locks: none besides the rows that it makes.
--- Result: the event number.
-CREATE FUNCTION post_payouts(p_shard smallint, p_run bigint, p_at timestamptz, p_made_by text) RETURNS bigint LANGUAGE plpgsql
-SET plan_cache_mode = force_custom_plan AS $$
-DECLARE
-  v_event bigint;
+-- Gives the days of a run that waits back.
+-- Locks: the run's row, which the caller has locked.
+CREATE FUNCTION give_back_payouts(p_shard smallint, p_run bigint) RETURNS void LANGUAGE sql AS $$
+  WITH gone AS (DELETE FROM payout p WHERE p.shard = p_shard AND p.run_id = p_run RETURNING p.merchant_id, p.until_day)
+  DELETE FROM payout_part k USING gone g WHERE k.shard = p_shard AND k.merchant_id = g.merchant_id AND k.until_day = g.until_day
+$$;
+
+-- Posts payouts of a run that was approved, those with a place above `p_after` up to `p_upto`, under one event number for all of the run: 22xx / 1000 of what leaves through the bank,
+-- 22xx / 22xx of what is set off between accounts of the same merchant, so that each account comes to zero for the days that are paid.
+-- Locks: the run's row, which the caller has locked.
+CREATE FUNCTION post_payouts(p_shard smallint, p_run bigint, p_event bigint, p_at timestamptz, p_made_by text, p_after integer, p_upto integer) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
-  -- The SQL transaction has an id before the number is taken: see event_number.
-  SELECT nextval('event_number') INTO v_event FROM (SELECT pg_current_xact_id()) AS id;
-  UPDATE payout p SET state = 'paid', end_to_end_id = r.message_id || '-' || p.ordinal, event_number = v_event
-  FROM payout_run r WHERE r.shard = p_shard AND r.id = p_run AND p.shard = p_shard AND p.run_id = p_run;
+  UPDATE payout p SET state = 'paid', end_to_end_id = r.message_id || '-' || p.ordinal, event_number = p_event
+  FROM payout_run r WHERE r.shard = p_shard AND r.id = p_run AND p.shard = p_shard AND p.run_id = p_run AND p.ordinal > p_after AND p.ordinal <= p_upto;
   INSERT INTO book_entry (shard, key, event_number, at, kind, value_date, reference, made_by, note)
-  SELECT p_shard, 'payout|' || p.end_to_end_id, v_event, p_at, 'payout', r.execution_day, p.end_to_end_id, p_made_by, NULL
+  SELECT p_shard, 'payout|' || p.end_to_end_id, p_event, p_at, 'payout', r.execution_day, p.end_to_end_id, p_made_by, NULL
   FROM payout p JOIN payout_run r ON r.shard = p.shard AND r.id = p.run_id
-  WHERE p.shard = p_shard AND p.run_id = p_run;
+  WHERE p.shard = p_shard AND p.run_id = p_run AND p.ordinal > p_after AND p.ordinal <= p_upto;
   INSERT INTO book_transfer (shard, event_number, key, ordinal, debit_code, debit_owner, credit_code, credit_owner, amount)
-  SELECT p_shard, v_event, 'payout|' || p.end_to_end_id, row_number() OVER (PARTITION BY p.merchant_id ORDER BY t.debit_code, t.credit_code),
-    t.debit_code, p.merchant_id, t.credit_code, CASE t.credit_code WHEN 1000 THEN 0 ELSE p.merchant_id END, t.amount
-  FROM payout p
-    JOIN (
-      SELECT k.merchant_id, k.code AS debit_code, 1000::smallint AS credit_code, k.paid AS amount
-      FROM payout_part k JOIN payout q ON q.shard = k.shard AND q.merchant_id = k.merchant_id AND q.until_day = k.until_day
-      WHERE k.shard = p_shard AND q.run_id = p_run AND k.paid > 0
-      UNION ALL
-      -- Each account above zero and each below it has its piece of one line, as long as what is to be set off; where two pieces lie side by side there is a transfer.
-      SELECT a.merchant_id, a.code, b.code, LEAST(a.ends, b.ends) - GREATEST(a.ends - a.amount, b.ends - b.amount)
-      FROM (
-        SELECT k.merchant_id, k.code, k.net - k.paid AS amount, sum(k.net - k.paid) OVER (PARTITION BY k.merchant_id ORDER BY k.code) AS ends
-        FROM payout_part k JOIN payout q ON q.shard = k.shard AND q.merchant_id = k.merchant_id AND q.until_day = k.until_day
-        WHERE k.shard = p_shard AND q.run_id = p_run AND k.net > k.paid
-      ) a JOIN (
-        SELECT k.merchant_id, k.code, -k.net AS amount, sum(-k.net) OVER (PARTITION BY k.merchant_id ORDER BY k.code) AS ends
-        FROM payout_part k JOIN payout q ON q.shard = k.shard AND q.merchant_id = k.merchant_id AND q.until_day = k.until_day
-        WHERE k.shard = p_shard AND q.run_id = p_run AND k.net < 0
-      ) b ON b.merchant_id = a.merchant_id AND LEAST(a.ends, b.ends) > GREATEST(a.ends - a.amount, b.ends - b.amount)
-    ) t ON t.merchant_id = p.merchant_id
-  WHERE p.shard = p_shard AND p.run_id = p_run;
-  RETURN v_event;
+  WITH line AS MATERIALIZED (
+    SELECT p.merchant_id, p.end_to_end_id, k.code, k.net, k.paid, k.net - k.paid AS rest
+    FROM payout p JOIN payout_part k ON k.shard = p.shard AND k.merchant_id = p.merchant_id AND k.until_day = p.until_day
+    WHERE p.shard = p_shard AND p.run_id = p_run AND p.ordinal > p_after AND p.ordinal <= p_upto
+  ), piece AS MATERIALIZED (
+    -- Each account above zero and each below it has its piece of one line, as long as what is to be set off; where two pieces lie side by side there is a transfer.
+    SELECT l.merchant_id, l.end_to_end_id, l.code, l.rest, sum(abs(l.rest)) OVER side - abs(l.rest) AS begins, sum(abs(l.rest)) OVER side AS ends
+    FROM line l WHERE l.rest <> 0
+    WINDOW side AS (PARTITION BY l.merchant_id, sign(l.rest) ORDER BY l.code)
+  )
+  SELECT p_shard, p_event, 'payout|' || t.end_to_end_id, row_number() OVER (PARTITION BY t.merchant_id ORDER BY t.debit_code, t.credit_code),
+    t.debit_code, t.merchant_id, t.credit_code, CASE t.credit_code WHEN 1000 THEN 0 ELSE t.merchant_id END, t.amount
+  FROM (
+    SELECT l.merchant_id, l.end_to_end_id, l.code AS debit_code, 1000::smallint AS credit_code, l.paid AS amount FROM line l WHERE l.paid > 0
+    UNION ALL
+    SELECT a.merchant_id, a.end_to_end_id, a.code, b.code, LEAST(a.ends, b.ends) - GREATEST(a.begins, b.begins)
+    FROM piece a JOIN piece b ON b.merchant_id = a.merchant_id AND a.rest > 0 AND b.rest < 0 AND LEAST(a.ends, b.ends) > GREATEST(a.begins, b.begins)
+  ) t;
 END
 $$;
