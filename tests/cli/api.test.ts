@@ -224,36 +224,6 @@ describe('sarf day', () => {
   })
 })
 
-describe('sarf bank, claims and suspense', () => {
-  it('import a file once, show what is open, and propose what becomes of it', async () => {
-    const own = (command: Command, ...given: string[]): Promise<Ran> => run(command, ...given, '--url', api.url)
-    const file = join(temporaryDirectory(), 'statement.csv')
-    writeFileSync(file, csv({ id: 'CLI-1', opening: '0.00', entries: [{ amount: '12.50', text: 'who knows' }] }))
-    const imported = await own(bankCommand(), 'import', file)
-    expect([imported.code, imported.error]).toEqual([0, ''])
-    expect(imported.output).toMatch(/CLI-1 +1 +0\.00 +12\.50 +1 +0 +1 +false\n/)
-    expect((await own(bankCommand(), 'import', file)).output).toMatch(/true\n/)
-    writeFileSync(file, 'record\r\n')
-    expect(await own(bankCommand(), 'import', file)).toMatchObject({
-      code: 1,
-      error: expect.stringMatching(/^error: The first line has to be/) as string,
-    })
-    expect((await own(bankCommand(), 'import', 'statement.mt940')).code).toBe(2)
-    const [, entryId = ''] = /^(\d+) .*12\.50.*who knows +unknown/m.exec((await own(bankCommand(), 'entries')).output) ?? []
-    const proposed = await own(bankCommand(), 'match', entryId, '--to', 'suspense', '--note', 'nobody knows')
-    expect(proposed.output).toMatch(/about +entry \d+\nstate +open\nmade by +sarf-cli\n/)
-    expect((await own(claimsCommand(), '--from', '2026-12-01', '--until', '2026-12-02')).output).toMatch(
-      /^payer +amount +paid +open/,
-    )
-    expect((await own(claimsCommand(), '--from', '2026-12-01', '--until', '2026-12-02', '--csv')).output).toMatch(/^day,payer,/)
-    expect((await own(suspenseCommand(), 'list', '--older-than-days', '3')).output).toMatch(/^item +began as/)
-    await toStandIn(suspenseCommand(), 'resolve', '7', '--way', 'match', '--opposite', '8', '--note', 'both of one count')
-    await toStandIn(suspenseCommand(), 'assign', '7', '--to', 'officer-1')
-    expect(asked).toMatchObject([{ path: 'PUT /v1/suspense/7/owner', body: { owner: 'officer-1' } }])
-    expect((await own(suspenseCommand(), 'resolve', '7', '--way', 'recover', '--note', 'x')).error).toMatch(/no such item/)
-  })
-})
-
 describe('sarf dispute', () => {
   it('opens a case, lists those that are open, and proposes how one ends', async () => {
     const card = 'pW3bq0kJx7T1u5mYc2Zr8A'
@@ -295,6 +265,36 @@ describe('sarf books', () => {
     const saved = await toStandIn(booksCommand(), 'statement', '2210:42', '--from', '2026-11-10', '--out', file)
     expect(saved).toMatchObject({ code: 0, output: `${file}: 16 bytes\n` })
     expect(readFileSync(file, 'utf8')).toBe('{"some":"lines"}')
+  })
+})
+
+describe('sarf bank, claims and suspense', () => {
+  it('import a file once, show what is open, and propose what becomes of it', async () => {
+    const own = (command: Command, ...given: string[]): Promise<Ran> => run(command, ...given, '--url', api.url)
+    const file = join(temporaryDirectory(), 'statement.csv')
+    writeFileSync(file, csv({ id: 'CLI-1', opening: '0.00', entries: [{ amount: '12.50', text: 'who knows' }] }))
+    const imported = await own(bankCommand(), 'import', file)
+    expect([imported.code, imported.error]).toEqual([0, ''])
+    expect(imported.output).toMatch(/CLI-1 +1 +0\.00 +12\.50 +1 +0 +1 +false\n/)
+    expect((await own(bankCommand(), 'import', file)).output).toMatch(/true\n/)
+    writeFileSync(file, 'record\r\n')
+    expect(await own(bankCommand(), 'import', file)).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/^error: The first line has to be/) as string,
+    })
+    expect((await own(bankCommand(), 'import', 'statement.mt940')).code).toBe(2)
+    const [, entryId = ''] = /^(\d+) .*12\.50.*who knows +unknown/m.exec((await own(bankCommand(), 'entries')).output) ?? []
+    const proposed = await own(bankCommand(), 'match', entryId, '--to', 'suspense', '--note', 'nobody knows')
+    expect(proposed.output).toMatch(/about +entry \d+\nstate +open\nmade by +sarf-cli\n/)
+    expect((await own(claimsCommand(), '--from', '2026-12-01', '--until', '2026-12-02')).output).toMatch(
+      /^payer +amount +paid +open/,
+    )
+    expect((await own(claimsCommand(), '--from', '2026-12-01', '--until', '2026-12-02', '--csv')).output).toMatch(/^day,payer,/)
+    expect((await own(suspenseCommand(), 'list', '--older-than-days', '3')).output).toMatch(/^item +began as/)
+    await toStandIn(suspenseCommand(), 'resolve', '7', '--way', 'match', '--opposite', '8', '--note', 'both of one count')
+    await toStandIn(suspenseCommand(), 'assign', '7', '--to', 'officer-1')
+    expect(asked).toMatchObject([{ path: 'PUT /v1/suspense/7/owner', body: { owner: 'officer-1' } }])
+    expect((await own(suspenseCommand(), 'resolve', '7', '--way', 'recover', '--note', 'x')).error).toMatch(/no such item/)
   })
 })
 

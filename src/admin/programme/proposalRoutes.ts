@@ -82,8 +82,8 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const payouts = payoutRunKind(payoutParts(parts.config))
   const disputes = disputeDecisionKind(parts.config)
   const kinds: readonly ProposalKind[] = [
-    ...[REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts, disputes],
-    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION],
+    ...[REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts],
+    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION, disputes],
   ]
 
   routes.post(
