@@ -117,8 +117,8 @@ CREATE TABLE atm_count (
 CREATE INDEX atm_count_terminal ON atm_count (shard, terminal_id, at);
 
 -- Suspense (2900), item by item. `lent` are its debits: somebody owes it to us; `come_back` its credits: we owe it to somebody, or it is back. What follows an original
--- (refund, reversal, a way out that was decided) belongs to the original's item. `item_key` is the key of the first posting. `merchant_id` and `account` are the outlet and the other account of
--- that.
+-- (refund, reversal, a dispute's loan, a way out that was decided) belongs to the original's item. `item_key` is the key of the decision that all of them go back to, or of
+-- a book entry. `merchant_id` and `account` are the outlet and the other account of the first posting.
 CREATE TABLE suspense_item (
   shard smallint NOT NULL,
   id bigint NOT NULL,
@@ -171,12 +171,11 @@ BEGIN
 END
 $$;
 
--- Puts one posting on suspense into its item: that of `p_item`, else the first there is of `p_item_keys`, else a new one of the last of those. One that has its place already
--- keeps it.
+-- Puts one posting on suspense into its item: that of `p_item`, else the one of `p_item_key`, which is made where there is none. One that has its place already keeps it.
 -- Locks: the item's row.
 -- Result: the item.
 CREATE FUNCTION record_suspense(
-  p_shard smallint, p_posting_key text, p_event bigint, p_at timestamptz, p_item bigint, p_item_keys text[], p_kind text, p_merchant bigint,
+  p_shard smallint, p_posting_key text, p_event bigint, p_at timestamptz, p_item bigint, p_item_key text, p_kind text, p_merchant bigint,
   p_account smallint, p_lent bigint, p_come_back bigint, p_made_by text, p_note text
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -184,11 +183,10 @@ DECLARE
 BEGIN
   SELECT item_id INTO v_item FROM suspense_posting WHERE shard = p_shard AND posting_key = p_posting_key;
   IF FOUND THEN RETURN v_item; END IF;
-  v_item := coalesce(p_item, (
-    SELECT id FROM suspense_item WHERE shard = p_shard AND item_key = ANY (p_item_keys) ORDER BY array_position(p_item_keys, item_key) LIMIT 1));
+  v_item := coalesce(p_item, (SELECT id FROM suspense_item WHERE shard = p_shard AND item_key = p_item_key));
   IF v_item IS NULL THEN
     INSERT INTO suspense_item (shard, id, item_key, kind, opened_at, merchant_id, account)
-    VALUES (p_shard, nextval('suspense_item_number'), p_item_keys[cardinality(p_item_keys)], p_kind, p_at, coalesce(p_merchant, 0), p_account)
+    VALUES (p_shard, nextval('suspense_item_number'), p_item_key, p_kind, p_at, coalesce(p_merchant, 0), p_account)
     RETURNING id INTO v_item;
   END IF;
   UPDATE suspense_item SET lent = lent + p_lent, come_back = come_back + p_come_back, version = version + 1 WHERE shard = p_shard AND id = v_item;
@@ -200,7 +198,7 @@ $$;
 
 -- The same for a book entry that was posted in this SQL transaction, or has become final. Result: the item; null where it does not touch suspense.
 CREATE FUNCTION record_book_suspense(p_shard smallint, p_key text, p_item bigint) RETURNS bigint LANGUAGE sql AS $$
-  SELECT record_suspense(p_shard, 'book ' || b.key, b.event_number, b.at, p_item, ARRAY['book ' || b.key], b.kind, s.merchant_id, s.account, s.lent, s.come_back,
+  SELECT record_suspense(p_shard, 'book ' || b.key, b.event_number, b.at, p_item, 'book ' || b.key, b.kind, s.merchant_id, s.account, s.lent, s.come_back,
     b.made_by, b.note)
   FROM book_entry b
     JOIN LATERAL (
@@ -213,8 +211,20 @@ CREATE FUNCTION record_book_suspense(p_shard smallint, p_key text, p_item bigint
   WHERE b.shard = p_shard AND b.key = p_key
 $$;
 
+-- The decision that a decision goes back to: of a reversed refund the purchase, of the refund of a completion the authorization; itself where it follows none.
+CREATE FUNCTION first_original(p_shard smallint, p_date date, p_key text) RETURNS text LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE chain (key_date, key, original_date, original_key, depth) AS (
+    SELECT key_date, key, original_date, original_key, 1 FROM "authorization" WHERE shard = p_shard AND key_date = p_date AND key = p_key
+    UNION ALL
+    SELECT o.key_date, o.key, o.original_date, o.original_key, c.depth + 1
+    FROM chain c JOIN "authorization" o ON o.shard = p_shard AND o.key_date = c.original_date AND o.key = c.original_key
+    WHERE c.depth < 10
+  )
+  SELECT key_date || ' ' || key FROM chain ORDER BY depth DESC LIMIT 1
+$$;
+
 -- Makes items of what the ledger has on suspense, from where the last call stopped to event number `p_until`, which is final, at most `p_count` numbers. What follows
--- an original belongs to the item of the original, or of what that followed.
+-- an original belongs to the same item as whatever else goes back to it.
 -- Locks: the shard's row of suspense_progress; then items, in the order of events.
 -- Result: the number up to which it has come.
 CREATE FUNCTION add_up_suspense(p_shard smallint, p_until bigint, p_count integer) RETURNS bigint LANGUAGE plpgsql
@@ -229,9 +239,9 @@ BEGIN
   v_until := LEAST(p_until, v_from + p_count);
   IF v_until <= v_from THEN RETURN v_from; END IF;
   FOR v_posting IN
-    SELECT t.event_number, coalesce(a.key_date || ' ' || a.key, t.event_number::text) AS decision, coalesce(a.decided_at, transaction_timestamp()) AS decided_at,
-      coalesce(a.kind, 0::smallint) AS kind,
-      o.key_date || ' ' || o.key AS original, o.original_date || ' ' || o.original_key AS first, t.merchant_id, t.account, t.lent, t.come_back, NULL::text AS book
+    SELECT t.event_number, coalesce(first_original(p_shard, a.key_date, a.key), t.event_number::text) AS first,
+      coalesce(a.decided_at, transaction_timestamp()) AS decided_at, coalesce(a.kind, 0::smallint) AS kind, t.merchant_id, t.account, t.lent, t.come_back,
+      NULL::text AS book
     FROM (
       SELECT event_number, coalesce(sum(amount) FILTER (WHERE debit_code = 2900), 0)::bigint AS lent,
         coalesce(sum(amount) FILTER (WHERE credit_code = 2900), 0)::bigint AS come_back,
@@ -242,9 +252,8 @@ BEGIN
       GROUP BY event_number
     ) t
       LEFT JOIN "authorization" a ON a.shard = p_shard AND a.event_number = t.event_number
-      LEFT JOIN "authorization" o ON o.shard = a.shard AND o.key_date = a.original_date AND o.key = a.original_key
     UNION ALL
-    SELECT DISTINCT event_number, NULL, NULL::timestamptz, NULL::smallint, NULL, NULL, NULL::bigint, NULL::smallint, NULL::bigint, NULL::bigint, key
+    SELECT DISTINCT event_number, NULL, NULL::timestamptz, NULL::smallint, NULL::bigint, NULL::smallint, NULL::bigint, NULL::bigint, key
     FROM book_transfer
     WHERE shard = p_shard AND event_number > v_from AND event_number <= v_until AND 2900 IN (debit_code, credit_code)
     ORDER BY 1
@@ -253,8 +262,7 @@ BEGIN
       PERFORM record_book_suspense(p_shard, v_posting.book, NULL);
     ELSE
       PERFORM record_suspense(p_shard, 'decision ' || v_posting.event_number, v_posting.event_number, v_posting.decided_at, NULL,
-        array_remove(ARRAY['decision ' || v_posting.first, 'decision ' || v_posting.original, 'decision ' || v_posting.decision], NULL),
-        'decision-' || v_posting.kind, v_posting.merchant_id, v_posting.account, v_posting.lent, v_posting.come_back, NULL, NULL);
+        'decision ' || v_posting.first, 'decision-' || v_posting.kind, v_posting.merchant_id, v_posting.account, v_posting.lent, v_posting.come_back, NULL, NULL);
     END IF;
   END LOOP;
   UPDATE suspense_progress SET until = v_until WHERE shard = p_shard;

@@ -409,8 +409,11 @@ describe('suspense', () => {
     const held = await pos.exchange('0100', { 2: card.pan, 4: amount(400) })
     const completed = await pos.exchange('0220', { 2: card.pan, 4: amount(900), 90: originalOf(held.sent) })
     expect(completed.answer.text(39)).toBe('00')
-    const refunded = await pos.ask('0200', { 2: card.pan, 3: '200000', 4: amount(150), 90: originalOf(completed.sent) })
-    expect(refunded.text(39)).toBe('00')
+    const refund = { 2: card.pan, 3: '200000', 4: amount(150), 90: originalOf(completed.sent) }
+    const refunded = await pos.exchange('0200', refund)
+    const reversal = { 2: card.pan, 3: '200000', 4: amount(150), 90: originalOf(refunded.sent) }
+    expect([refunded.answer.text(39), (await pos.ask('0400', reversal)).text(39)]).toEqual(['00', '00'])
+    expect((await pos.ask('0200', refund)).text(39)).toBe('00')
     const household = await api.running.openHousehold({ ration: 0 })
     const advice = ration(household.head.pan, ['OIL*1*2000'], { 12: '110000', 13: '1202' })
     expect((await pos.ask('0220', advice)).text(39)).toBe('00')
@@ -419,8 +422,8 @@ describe('suspense', () => {
         kind: 'completion',
         acceptorId: at('pos')[42],
         account: 2220,
-        lent: '4.00',
-        comeBack: '1.50',
+        lent: '5.50',
+        comeBack: '3.00',
         open: '2.50',
         ageDays: 0,
         owner: null,
@@ -430,6 +433,8 @@ describe('suspense', () => {
     const item = (await officer().get(`/v1/suspense/${String(await openItem('2.50'))}`)).json
     expect(item['postings']).toMatchObject([
       { way: 'completion', lent: '4.00' },
+      { way: 'refund', comeBack: '1.50' },
+      { way: 'reversal', lent: '1.50' },
       { way: 'refund', comeBack: '1.50' },
     ])
   })
