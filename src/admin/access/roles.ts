@@ -56,7 +56,15 @@ export const PERMISSIONS = {
   /** Loading a key: one proposes, another agrees. */
   'key:load': ['operator', 'administrator'],
   'key:read': ['auditor', 'operator', 'administrator'],
-  'proposal:read': ['post-clerk', 'supply-officer', 'health-officer', 'auditor', 'operator', 'administrator', 'settlement-officer'],
+  'proposal:read': [
+    'post-clerk',
+    'supply-officer',
+    'health-officer',
+    'auditor',
+    'operator',
+    'administrator',
+    'settlement-officer',
+  ],
   /** Which proposals somebody may agree to besides says the permission of its kind. */
   'proposal:decide': ['post-clerk', 'supply-officer', 'health-officer', 'operator', 'administrator', 'settlement-officer'],
   'notice:read': ['hotline-agent', 'auditor', 'operator', 'administrator'],
