@@ -92,6 +92,36 @@ const TransportSchema = Type.Object(
   closed,
 )
 
+/** How cases of a reason go (spec/disputes.md), in business days from the day on which one is opened. */
+const DisputeReasonSchema = Type.Object(
+  {
+    decideBusinessDays: count(1, 366),
+    /** When suspense lends the holder what is claimed, if it is cash and not decided before; 0: at once; absent: never. */
+    creditBusinessDays: Type.Optional(count(0, 366)),
+  },
+  closed,
+)
+
+const DisputesSchema = Type.Object(
+  {
+    /** A posting can be disputed for so long. */
+    openWithinDays: count(1, 3660),
+    /** How often it is looked whether money is to be lent; cases a reading. */
+    everyMinutes: count(1, 59),
+    chunk: count(1, 10_000),
+    reasons: Type.Object(
+      {
+        'atm-did-not-dispense': DisputeReasonSchema,
+        'charged-twice': DisputeReasonSchema,
+        'goods-not-given': DisputeReasonSchema,
+        'not-me': DisputeReasonSchema,
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+
 /** What is told to others: `GET /v1/events` and webhooks (spec/events.md). */
 const EventsSchema = Type.Object(
   {
@@ -337,6 +367,35 @@ export const SettingsSchema = Type.Object(
           },
           closed,
         ),
+        /** Statements of the programme's bank (spec/bank.md). */
+        bank: Type.Object(
+          {
+            /** The programme's own accounts: IBANs, or what the bank calls them. */
+            accounts: Type.Array(Type.String({ pattern: '^[A-Z0-9]{4,34}$' }), { maxItems: 100 }),
+            fileBytesMax: count(1024, 268_435_456),
+            /** Of a statement; each is matched in the SQL transaction of its file. */
+            entriesMax: count(1, 200_000),
+            /** For the whole of a file. */
+            arrivesWithinMs: count(1000, 3_600_000),
+            /** How far the dates of an entry and of a payout or deposits may lie apart where nothing but the amount names it; and of a claim. */
+            dateDaysMax: count(0, 60),
+            claimDaysMax: count(0, 400),
+          },
+          closed,
+        ),
+      },
+      closed,
+    ),
+    disputes: DisputesSchema,
+    /** Exports of the books (spec/books.md). */
+    books: Type.Object(
+      {
+        /** Answers that are read at once, each by a connection of its own; above it: 503. */
+        readersMax: count(1, 32),
+        /** For each piece of an answer. */
+        statementMs: count(1000, 3_600_000),
+        /** Who takes nothing for so long is disconnected. */
+        stalledMs: count(100, 3_600_000),
       },
       closed,
     ),

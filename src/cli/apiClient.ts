@@ -32,8 +32,13 @@ export interface Api {
   get(path: string): Promise<Answer>
   /** With an Idempotency-Key: the one that was given, else a new one. */
   post(path: string, body: object): Promise<Answer>
+  put(path: string, body: object): Promise<Answer>
+  /** A file as it is. */
+  upload(path: string, file: Uint8Array<ArrayBuffer>, contentType: string): Promise<Answer>
+  /** An export as text. */
+  export(path: string, contentType: string): Promise<string>
   /** Writes what is answered to a file, which is there only once it is whole. @returns its bytes */
-  save(path: string, file: string): Promise<number>
+  save(path: string, file: string, accept?: string): Promise<number>
 }
 
 /** Whose token is made where none is given. */
@@ -49,6 +54,8 @@ const EXIT_USAGE = 2
 const EXIT_NO_CONNECTION = 3
 const TOKEN_SECONDS = 300
 const TIMEOUT_MS = 30_000
+/** For a file, which takes longer to be done. */
+const UPLOAD_MS = 600_000
 const DOWNLOAD_MS = 600_000
 /** Who asks, in the audit trail, where no token was given. */
 const CALLER = 'sarf-cli'
@@ -97,37 +104,43 @@ export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
   const base = options.url ?? usualUrl()
   const token =
     options.token ?? process.env['SARF_TOKEN'] ?? (await ownToken({ roles: [asked.role], name: asked.name, place: asked.place }))
-  const ask = async (method: string, path: string, body?: object): Promise<Answer> => {
+  const send = async (
+    method: string,
+    path: string,
+    sent?: Sent,
+    accept?: string,
+  ): Promise<{ response: Response; text: string; key: string }> => {
     const key = options.key ?? randomUUID()
     const headers = {
       authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json', 'idempotency-key': key }),
+      ...(accept === undefined ? {} : { accept }),
+      ...(sent === undefined ? {} : { 'content-type': sent.contentType, 'idempotency-key': key }),
     }
-    let response
-    let text
     try {
-      response = await fetch(base + path, {
+      const response = await fetch(base + path, {
         method,
         headers,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...(sent === undefined ? {} : { body: sent.body }),
+        signal: AbortSignal.timeout(sent?.timeoutMs ?? TIMEOUT_MS),
       })
-      text = await response.text()
+      return { response, text: await response.text(), key }
     } catch {
-      const again = body === undefined ? '' : `; whether it was done is not known where it had begun: repeat it with --key ${key}`
+      const again = sent === undefined ? '' : `; whether it was done is not known where it had begun: repeat it with --key ${key}`
       throw new NoConnection(`no answer from ${base}: is the switch running (npm start)?${again}`)
     }
+  }
+  const ask = async (...given: Parameters<typeof send>): Promise<Answer> => {
+    const { response, text, key } = await send(...given)
     const answer = parsed(text)
     if (response.ok && answer !== undefined) return answer
-    const said = problemText(response.status, answer)
-    if (response.status === 504) throw new NoConnection(`${said} (--key ${key})`)
-    throw new Refused(said)
+    throw refusalOf(response.status, answer, key)
   }
-  const save = async (path: string, file: string): Promise<number> => {
+  const json = (body: object): Sent => ({ body: JSON.stringify(body), contentType: 'application/json' })
+  const save = async (path: string, file: string, accept = '*/*'): Promise<number> => {
     let said
     try {
       const signal = AbortSignal.timeout(DOWNLOAD_MS)
-      const response = await fetch(base + path, { headers: { authorization: `Bearer ${token}` }, signal })
+      const response = await fetch(base + path, { headers: { authorization: `Bearer ${token}`, accept }, signal })
       if (response.ok && response.body !== null) return await saved(response.body, file)
       said = problemText(response.status, parsed(await response.text()))
     } catch (error) {
@@ -136,7 +149,29 @@ export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
     }
     throw new Refused(said)
   }
-  return { get: (path) => ask('GET', path), post: (path, body) => ask('POST', path, body), save }
+  return {
+    get: (path) => ask('GET', path),
+    post: (path, body) => ask('POST', path, json(body)),
+    put: (path, body) => ask('PUT', path, json(body)),
+    upload: (path, body, contentType) => ask('POST', path, { body, contentType, timeoutMs: UPLOAD_MS }),
+    async export(path, accept) {
+      const { response, text, key } = await send('GET', path, undefined, accept)
+      if (!response.ok) throw refusalOf(response.status, parsed(text), key)
+      return text
+    },
+    save,
+  }
+}
+
+interface Sent {
+  readonly body: string | Uint8Array<ArrayBuffer>
+  readonly contentType: string
+  readonly timeoutMs?: number
+}
+
+function refusalOf(status: number, answer: Answer | undefined, key: string): Error {
+  const said = problemText(status, answer)
+  return status === 504 ? new NoConnection(`${said} (--key ${key})`) : new Refused(said)
 }
 
 async function saved(body: ReadableStream<Uint8Array>, file: string): Promise<number> {

@@ -9,7 +9,15 @@ import { closeProposal, insertProposal, lockProposal, type Proposal } from '../l
 export interface ProposalKind {
   readonly kind: string
   /** What a role must allow for whoever decides (src/admin/access/roles.ts). */
-  readonly permission: 'card:reverify' | 'entitlement:adjust' | 'key:load' | 'payout:approve' | 'merchant-account:approve'
+  readonly permission:
+    | 'card:reverify'
+    | 'entitlement:adjust'
+    | 'key:load'
+    | 'payout:approve'
+    | 'merchant-account:approve'
+    | 'bank:match'
+    | 'suspense:resolve'
+    | 'dispute:decide'
   /** Another proposal of this kind for the same subject has to be decided first. */
   readonly single?: boolean
   /** @returns what the proposal keeps as its result */

@@ -21,6 +21,7 @@ import {
   type BusinessDay,
   type EventMark,
 } from '../ledger/settlement/days.ts'
+import { addUpSuspense } from '../ledger/settlement/suspense.ts'
 import { errorText, type Logger } from '../log.ts'
 import { addDays } from '../programme/calendar.ts'
 import { businessDayAt, cutOffOf } from './cutOff.ts'
@@ -109,6 +110,7 @@ export class BusinessDays {
       const outcome = await this.#closeBy(actor, day)
       if (!outcome.ok) return false
     }
+    await desk.read((tx) => addUpSuspense(tx, mark.number, () => this.#stopped))
     this.#lookedMs = mark.atMs
     return true
   }

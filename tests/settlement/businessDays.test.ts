@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../../src/ledger/audit.ts'
 import { Desk } from '../../src/ledger/programme/desk.ts'
+import { addReceipt } from '../../src/ledger/settlement/claims.ts'
 import { eventNumberBefore } from '../../src/ledger/settlement/days.ts'
 import { postBook, type BookEntry } from '../../src/ledger/settlement/book.ts'
 import { silentLogger } from '../../src/log.ts'
@@ -155,6 +156,9 @@ describe('days of bread, ration and cash', () => {
     }
     expect([...(await desk.upkeep((tx) => postBook(tx, [entry, returned])))]).toEqual(['receipt|1', 'return|1'])
     expect([...(await desk.upkeep((tx) => postBook(tx, [entry])))]).toEqual([])
+    const payment = { day: '2026-11-10', payer: 1210, service: 3, governorate: 3, amount: 525 }
+    const receipt = { key: entry.key, payer: 1210, amount: 525, receivedOn: '2026-11-13', payments: [payment] }
+    await desk.upkeep((tx) => addReceipt(tx, receipt))
     const purse = {
       ...entry,
       key: 'wrong|1',

@@ -51,10 +51,13 @@ export const pinMembers = {
 }
 
 /** Words of people: no run of digits in it as long as an ID, a mobile or a card number. */
+export const WORDS = '^(?![^\\u0000-\\u001f]*[0-9\\u0660-\\u0669]{8})[^\\u0000-\\u001f\\ud800-\\udfff]{1,200}$'
+export const WORDS_EXPECTED = '1 to 200 characters, no number of 8 digits or more'
+
 export function wordsSchema(description: string, example: string): ReturnType<typeof Type.String> {
   return Type.String({
-    pattern: '^(?![^\\u0000-\\u001f]*[0-9\\u0660-\\u0669]{8})[^\\u0000-\\u001f\\ud800-\\udfff]{1,200}$',
-    description: `${description}, 1 to 200 characters, no number of 8 digits or more`,
+    pattern: WORDS,
+    description: `${description}, ${WORDS_EXPECTED}`,
     examples: [example],
   })
 }

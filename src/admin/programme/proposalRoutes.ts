@@ -8,8 +8,12 @@ import { adjustmentKind, checkAdjustment } from '../../programme/adjustments.ts'
 import { keyLoading } from '../../programme/loadKey.ts'
 import { decideProposal, NO_SUCH_PROPOSAL, propose, type ProposalKind } from '../../programme/proposals.ts'
 import { proposeReverification, REVERIFICATION } from '../../programme/reverify.ts'
+import { bankMatchKind } from '../../settlement/bank/matchEntry.ts'
+import { disputeDecisionKind } from '../../settlement/disputes.ts'
 import { BANK_ACCOUNT } from '../../settlement/merchantAccounts.ts'
+import { PAYOUT_BOOK } from '../../settlement/payoutBook.ts'
 import { payoutParts, payoutRunKind } from '../../settlement/payoutRuns.ts'
+import { SUSPENSE_RESOLUTION } from '../../settlement/suspense.ts'
 import { actorOf } from '../access/guard.ts'
 import { mayDo } from '../access/roles.ts'
 import { jsonResponse } from '../problem.ts'
@@ -76,7 +80,11 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const { programme } = parts.config
   const adjustments = adjustmentKind(programme)
   const payouts = payoutRunKind(payoutParts(parts.config))
-  const kinds: readonly ProposalKind[] = [REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts]
+  const disputes = disputeDecisionKind(parts.config)
+  const kinds: readonly ProposalKind[] = [
+    ...[REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts],
+    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION, disputes],
+  ]
 
   routes.post(
     '/v1/cards/:cardId/reverification',

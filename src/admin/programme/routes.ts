@@ -2,8 +2,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
 import { auditRoutes } from './auditRoutes.ts'
-import { bankAccountRoutes } from '../settlement/bankAccountRoutes.ts'
+import { atmRoutes } from '../settlement/atmRoutes.ts'
+import { bankRoutes } from '../settlement/bankRoutes.ts'
+import { bankStatementRoutes } from '../settlement/bankStatementRoutes.ts'
+import { claimRoutes } from '../settlement/claimRoutes.ts'
 import { dayRoutes } from '../settlement/dayRoutes.ts'
+import { suspenseRoutes } from '../settlement/suspenseRoutes.ts'
+import { bankAccountRoutes } from '../settlement/bankAccountRoutes.ts'
 import { merchantPositionRoutes } from '../settlement/merchantPositionRoutes.ts'
 import { payoutRoutes } from '../settlement/payoutRoutes.ts'
 import { payoutRunRoutes } from '../settlement/payoutRunRoutes.ts'
@@ -28,6 +33,8 @@ import { replacementRoutes } from './replacementRoutes.ts'
 import { terminalRoutes } from './terminalRoutes.ts'
 import { versionRoutes } from './versionRoutes.ts'
 import { webhookRoutes } from './webhookRoutes.ts'
+import { bookRoutes } from '../settlement/bookRoutes.ts'
+import { disputeRoutes } from '../settlement/disputeRoutes.ts'
 
 export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   placeRoutes(app, parts)
@@ -52,7 +59,14 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   proposalRoutes(app, parts)
   deathRoutes(app, parts)
   auditRoutes(app, parts)
+  disputeRoutes(app, parts)
+  bookRoutes(app, parts)
   dayRoutes(app, parts)
+  bankStatementRoutes(app, parts)
+  bankRoutes(app, parts)
+  claimRoutes(app, parts)
+  atmRoutes(app, parts)
+  suspenseRoutes(app, parts)
   bankAccountRoutes(app, parts)
   merchantPositionRoutes(app, parts)
   payoutRunRoutes(app, parts)

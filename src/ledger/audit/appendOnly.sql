@@ -15,7 +15,9 @@ FROM (
   SELECT relid FROM pg_partition_tree('transfer')
   UNION ALL
   SELECT relid FROM (VALUES ('audit_record'::regclass), ('programme_event'::regclass), ('book_entry'::regclass), ('book_transfer'::regclass),
-    ('event_mark'::regclass), ('day_total'::regclass), ('outlet_position'::regclass), ('claim'::regclass)) AS other (relid)
+    ('event_mark'::regclass), ('day_total'::regclass), ('outlet_position'::regclass), ('claim'::regclass),
+    ('bank_statement'::regclass), ('bank_entry'::regclass), ('bank_match'::regclass), ('claim_receipt'::regclass), ('claim_payment'::regclass),
+    ('atm_count'::regclass), ('suspense_posting'::regclass)) AS other (relid)
 ) tree
   JOIN pg_class c ON c.oid = tree.relid
   LEFT JOIN pg_trigger g ON g.tgrelid = tree.relid AND g.tgname = 'append_only'

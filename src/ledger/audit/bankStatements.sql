@@ -1,0 +1,33 @@
+-- Statements of the bank follow each other without a gap (but where somebody said why), hold as many entries of as much as they say, and each entry is either on the work
+-- list or matched; what was posted for it is of its amount.
+--
+-- Result: a row a statement and an entry. No locks.
+SELECT 'statement' AS what, concat_ws(' ', s.account, s.statement_id) AS name,
+  CASE
+    WHEN s.number <> coalesce(b.number, 0) + 1 THEN 'a statement before it is missing'
+    WHEN l.closing <> s.opening AND s.note IS NULL THEN 'it does not begin where the one before ended'
+    WHEN coalesce(e.entries, 0) <> s.entries OR coalesce(e.net, 0) <> s.credits - s.debits THEN 'its entries are not what it says'
+  END AS wrong
+FROM bank_statement s
+  LEFT JOIN bank_statement b ON b.shard = s.shard AND b.account = s.account AND b.number = s.number - 1
+  LEFT JOIN LATERAL (
+    SELECT x.closing FROM bank_statement x WHERE x.shard = s.shard AND x.account = s.account AND x.number < s.number
+    ORDER BY x.until_day DESC, x.number DESC LIMIT 1
+  ) l ON true
+  LEFT JOIN (
+    SELECT shard, account, statement_id, count(*) AS entries, sum(CASE WHEN credit THEN amount ELSE -amount END) AS net FROM bank_entry GROUP BY 1, 2, 3
+  ) e ON e.shard = s.shard AND e.account = s.account AND e.statement_id = s.statement_id
+UNION ALL
+SELECT 'entry', e.id::text,
+  CASE
+    WHEN (o.entry_id IS NULL) = (m.entry_id IS NULL) THEN 'it is neither on the work list nor matched, or both'
+    WHEN m.kind IN ('claims', 'suspense') AND t.net IS DISTINCT FROM CASE WHEN e.credit THEN e.amount ELSE -e.amount END THEN 'what was posted for it is not its amount'
+    WHEN m.kind IS NULL AND t.net IS NOT NULL THEN 'it is posted, and not matched'
+  END
+FROM bank_entry e
+  LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
+  LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
+  LEFT JOIN (
+    SELECT shard, key, sum(CASE WHEN debit_code = 1000 THEN amount WHEN credit_code = 1000 THEN -amount ELSE 0 END) AS net FROM book_transfer
+    WHERE key LIKE 'bank|%' GROUP BY 1, 2
+  ) t ON t.shard = e.shard AND t.key = concat_ws('|', 'bank', e.account, e.statement_id, e.ordinal)

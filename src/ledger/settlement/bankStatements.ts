@@ -1,0 +1,241 @@
+/** Statements of the bank, their entries, the work list and what entries were matched with (migrations/0019_bank.sql). */
+import type { Statement } from '../connection.ts'
+import type { SqlTransaction } from '../programme/desk.ts'
+
+export interface StoredStatement {
+  readonly account: string
+  readonly statementId: string
+  /** Of its account, from 1 on. */
+  readonly number: number
+  readonly from: string
+  readonly until: string
+  readonly opening: number
+  readonly closing: number
+  readonly entries: number
+  readonly credits: number
+  readonly debits: number
+  readonly fingerprint: string
+  readonly importedAt: Date
+  readonly importedBy: string
+  /** Why it was taken although one before it is missing. */
+  readonly note: string | null
+}
+
+const STATEMENT_COLUMNS = `
+  account, statement_id AS "statementId", number, from_day::text AS "from", until_day::text AS "until", opening::float8, closing::float8, entries,
+  credits::float8, debits::float8, fingerprint, imported_at AS "importedAt", imported_by AS "importedBy", note`
+
+const LOCK_ACCOUNT: Statement = {
+  name: 'lock_bank_account',
+  text: `SELECT pg_advisory_xact_lock(8586, hashtext($1 || ' ' || $2))`,
+}
+const READ_STATEMENT: Statement = {
+  name: 'read_bank_statement',
+  text: `SELECT ${STATEMENT_COLUMNS} FROM bank_statement WHERE shard = $1 AND account = $2 AND statement_id = $3`,
+}
+const LAST_STATEMENT: Statement = {
+  name: 'last_bank_statement',
+  text: `SELECT ${STATEMENT_COLUMNS} FROM bank_statement WHERE shard = $1 AND account = $2 ORDER BY until_day DESC, number DESC LIMIT 1`,
+}
+const ADD_STATEMENT: Statement = {
+  name: 'add_bank_statement',
+  text: `
+    INSERT INTO bank_statement (shard, account, statement_id, number, from_day, until_day, opening, closing, entries, credits, debits, fingerprint,
+      imported_at, imported_by, note)
+    SELECT $1, $2, $3, coalesce(max(b.number), 0) + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+    FROM bank_statement b WHERE b.shard = $1 AND b.account = $2
+    RETURNING ${STATEMENT_COLUMNS}`,
+}
+const LIST_STATEMENTS: Statement = {
+  name: 'list_bank_statements',
+  text: `
+    SELECT ${STATEMENT_COLUMNS} FROM bank_statement
+    WHERE shard = $1 AND ($2::text IS NULL OR account = $2) AND (account, number) > ($3, $4) ORDER BY account, number LIMIT $5`,
+}
+
+/** Until the SQL transaction ends nobody else adds to this account. */
+export async function lockBankAccount(tx: SqlTransaction, account: string): Promise<void> {
+  await tx.row(LOCK_ACCOUNT, [tx.shard, account])
+}
+
+export function readStatement(tx: SqlTransaction, account: string, statementId: string): Promise<StoredStatement | undefined> {
+  return tx.row<StoredStatement>(READ_STATEMENT, [tx.shard, account, statementId])
+}
+
+/** Of an account that is locked: that of the latest days, and of those the last that was taken. */
+export function lastStatement(tx: SqlTransaction, account: string): Promise<StoredStatement | undefined> {
+  return tx.row<StoredStatement>(LAST_STATEMENT, [tx.shard, account])
+}
+
+export async function addStatement(
+  tx: SqlTransaction,
+  statement: Omit<StoredStatement, 'number' | 'importedAt'>,
+): Promise<StoredStatement | undefined> {
+  const { account, statementId, from, until, opening, closing, entries, credits, debits } = statement
+  const { fingerprint, importedBy, note } = statement
+  const at = new Date(tx.nowMs).toISOString()
+  const amounts = [opening, closing, entries, credits, debits]
+  const values = [tx.shard, account, statementId, from, until, ...amounts, fingerprint, at, importedBy, note]
+  return tx.row<StoredStatement>(ADD_STATEMENT, values)
+}
+
+export interface StatementFilter {
+  readonly account?: string | undefined
+  readonly after: { readonly account: string; readonly number: number }
+  readonly limit: number
+}
+
+export function listStatements(tx: SqlTransaction, { account, after, limit }: StatementFilter): Promise<StoredStatement[]> {
+  return tx.rows<StoredStatement>(LIST_STATEMENTS, [tx.shard, account ?? null, after.account, after.number, limit])
+}
+
+/** What a file says of an entry. */
+export interface EntryTold {
+  readonly credit: boolean
+  readonly amount: number
+  readonly bookedOn: string
+  readonly valueOn: string | null
+  readonly references: readonly string[]
+  readonly bankReference: string | null
+  readonly counterparty: string | null
+  readonly text: string | null
+  readonly returnReason: string | null
+}
+
+export interface BankEntry extends EntryTold {
+  readonly entryId: number
+  readonly account: string
+  readonly statementId: string
+  readonly ordinal: number
+  /** Null: it is matched. */
+  readonly openReason: string | null
+  readonly openSince: Date | null
+  readonly matchKind: string | null
+  readonly matchedWith: string | null
+  readonly matchedAt: Date | null
+  readonly matchedBy: string | null
+}
+
+const ENTRY_COLUMNS = `
+  e.id::float8 AS "entryId", e.account, e.statement_id AS "statementId", e.ordinal, e.credit, e.amount::float8, e.booked_on::text AS "bookedOn",
+  e.value_on::text AS "valueOn", e.refs AS "references", e.bank_reference AS "bankReference", e.counterparty, e.text, e.return_reason AS "returnReason",
+  o.reason AS "openReason", o.since AS "openSince", m.kind AS "matchKind", m.what AS "matchedWith", m.matched_at AS "matchedAt", m.matched_by AS "matchedBy"`
+
+const ADD_ENTRIES: Statement = {
+  name: 'add_bank_entries',
+  text: `
+    WITH told AS (
+      SELECT * FROM jsonb_to_recordset($4::jsonb) AS e(ordinal integer, credit boolean, amount bigint, "bookedOn" date, "valueOn" date, "references" text[],
+        "bankReference" text, counterparty text, text text, "returnReason" text)
+    )
+    INSERT INTO bank_entry (shard, id, account, statement_id, ordinal, credit, amount, booked_on, value_on, refs, bank_reference, counterparty, text, return_reason)
+    SELECT $1, nextval('bank_entry_number'), $2, $3, ordinal, credit, amount, "bookedOn", "valueOn", "references", "bankReference", counterparty, text, "returnReason"
+    FROM told ORDER BY ordinal
+    RETURNING id::float8 AS "entryId"`,
+}
+const ADD_OPEN: Statement = {
+  name: 'add_open_bank_entries',
+  text: `INSERT INTO bank_open (shard, entry_id, reason, since) SELECT $1, e.id, e.reason, $2 FROM unnest($3::bigint[], $4::text[]) AS e(id, reason)`,
+}
+const ADD_MATCHES: Statement = {
+  name: 'add_bank_matches',
+  text: `
+    INSERT INTO bank_match (shard, entry_id, kind, what, matched_at, matched_by)
+    SELECT $1, m.id, m.kind, m.what, $2, m.matched_by FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) AS m(id, kind, what, matched_by)
+    ON CONFLICT DO NOTHING RETURNING entry_id::float8 AS "entryId"`,
+}
+const CLOSE_OPEN: Statement = {
+  name: 'close_open_bank_entry',
+  text: 'DELETE FROM bank_open WHERE shard = $1 AND entry_id = $2 RETURNING entry_id',
+}
+const READ_ENTRY: Statement = {
+  name: 'read_bank_entry',
+  text: `
+    SELECT ${ENTRY_COLUMNS} FROM bank_entry e LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
+      LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
+    WHERE e.shard = $1 AND e.id = $2`,
+}
+const LIST_OPEN: Statement = {
+  name: 'list_open_bank_entries',
+  text: `
+    SELECT ${ENTRY_COLUMNS} FROM bank_open o JOIN bank_entry e ON e.shard = o.shard AND e.id = o.entry_id
+      LEFT JOIN bank_match m ON false
+    WHERE o.shard = $1 AND o.entry_id > $2 AND ($3::text IS NULL OR e.account = $3) ORDER BY o.entry_id LIMIT $4`,
+}
+const LIST_ENTRIES: Statement = {
+  name: 'list_bank_entries',
+  text: `
+    SELECT ${ENTRY_COLUMNS} FROM bank_entry e LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
+      LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
+    WHERE e.shard = $1 AND e.id > $2 AND ($3::text IS NULL OR e.account = $3) AND ($5::text IS NULL OR e.statement_id = $5)
+      AND (NOT $6::boolean OR m.entry_id IS NOT NULL)
+    ORDER BY e.id LIMIT $4`,
+}
+
+/** @param first ordinal of the first of them @returns their ids, in the same order */
+export async function addEntries(
+  tx: SqlTransaction,
+  { account, statementId }: Pick<StoredStatement, 'account' | 'statementId'>,
+  entries: readonly EntryTold[],
+): Promise<number[]> {
+  const told = JSON.stringify(entries.map((entry, index) => ({ ...entry, ordinal: index + 1 })))
+  const rows = await tx.rows<{ entryId: number }>(ADD_ENTRIES, [tx.shard, account, statementId, told])
+  return rows.map(({ entryId }) => entryId).sort((a, b) => a - b)
+}
+
+export interface OpenEntry {
+  readonly entryId: number
+  readonly reason: string
+}
+
+/** Puts entries on the work list. */
+export async function addOpenEntries(tx: SqlTransaction, entries: readonly OpenEntry[]): Promise<void> {
+  const values = [entries.map(({ entryId }) => entryId), entries.map(({ reason }) => reason)]
+  await tx.rows(ADD_OPEN, [tx.shard, new Date(tx.nowMs).toISOString(), ...values])
+}
+
+export interface EntryMatch {
+  readonly entryId: number
+  readonly kind: string
+  readonly what: string
+  readonly matchedBy: string
+}
+
+/** @returns the entries that are matched now: one that was before, and one whose `what` another entry has taken, is not */
+export async function addMatches(tx: SqlTransaction, matches: readonly EntryMatch[]): Promise<ReadonlySet<number>> {
+  if (matches.length === 0) return new Set()
+  const rows = await tx.rows<{ entryId: number }>(ADD_MATCHES, [
+    tx.shard,
+    new Date(tx.nowMs).toISOString(),
+    matches.map(({ entryId }) => entryId),
+    matches.map(({ kind }) => kind),
+    matches.map(({ what }) => what),
+    matches.map(({ matchedBy }) => matchedBy),
+  ])
+  return new Set(rows.map(({ entryId }) => entryId))
+}
+
+/** Takes an entry off the work list. @returns false where it is not on it: somebody else has matched it */
+export async function closeOpenEntry(tx: SqlTransaction, entryId: number): Promise<boolean> {
+  return (await tx.row(CLOSE_OPEN, [tx.shard, entryId])) !== undefined
+}
+
+export function readEntry(tx: SqlTransaction, entryId: number): Promise<BankEntry | undefined> {
+  return tx.row<BankEntry>(READ_ENTRY, [tx.shard, entryId])
+}
+
+export interface EntryFilter {
+  readonly state?: 'open' | 'matched' | undefined
+  readonly account?: string | undefined
+  readonly statementId?: string | undefined
+  /** Id of the last one of the page before. */
+  readonly after: number
+  readonly limit: number
+}
+
+/** The oldest first. */
+export function listEntries(tx: SqlTransaction, filter: EntryFilter): Promise<BankEntry[]> {
+  const { state, account = null, statementId = null, after, limit } = filter
+  if (state === 'open' && statementId === null) return tx.rows<BankEntry>(LIST_OPEN, [tx.shard, after, account, limit])
+  return tx.rows<BankEntry>(LIST_ENTRIES, [tx.shard, after, account, limit, statementId, state === 'matched'])
+}

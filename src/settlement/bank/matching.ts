@@ -1,0 +1,98 @@
+/**
+ * Which entry of a statement is which of the payments that are expected: by what both call it, else by amount and date where only one of each fits. Pure. What does
+ * not fit for certain stays for people (spec/bank.md).
+ */
+import type { StatementEntry } from './statement.ts'
+
+export interface Expectation {
+  readonly kind: 'payout' | 'payout-return' | 'claims' | 'deposits' | 'atm-load'
+  /** Unique among those of its kind. */
+  readonly what: string
+  readonly credit: boolean
+  readonly amount: number
+  /** What the payment calls it. */
+  readonly references: readonly string[]
+  /** The day it was made, or is due from. */
+  readonly day: string
+  /** It may be paid in part, if it is named. */
+  readonly partly?: true
+  /** Also by amount and date, without being named. */
+  readonly byAmount: boolean
+  /** How far the dates may lie apart then. */
+  readonly daysMax: number
+}
+
+/** Why an entry stays open. */
+export type OpenReason = 'unknown' | 'amount-differs' | 'several-fit'
+
+export type Match =
+  | { readonly expectation: Expectation; readonly by: 'reference' | 'amount' }
+  | { readonly expectation: null; readonly reason: OpenReason }
+
+/** The match of each entry, in their order. */
+export function matchEntries(entries: readonly StatementEntry[], expectations: readonly Expectation[]): readonly Match[] {
+  const left = new Set(expectations)
+  const byReference = groupBy(expectations, ({ references }) => references)
+  const matches = entries.map((entry) => referenced(entry, byReference, left))
+  const byAmount = groupBy(
+    expectations.filter((expectation) => expectation.byAmount && left.has(expectation)),
+    ({ credit, amount }) => [amountKey(credit, amount)],
+  )
+  const unnamed = entries.filter((entry, index) => matches[index] === undefined && entry.returnReason === null)
+  const rivals = groupBy(unnamed, ({ credit, amount }) => [amountKey(credit, amount)])
+  return entries.map((entry, index) => {
+    const named = matches[index]
+    if (named !== undefined) return named
+    if (entry.returnReason !== null) return UNKNOWN
+    const key = amountKey(entry.credit, entry.amount)
+    const fitting = (byAmount.get(key) ?? []).filter((one) => isNear(one, entry))
+    const [only] = fitting
+    if (only === undefined) return UNKNOWN
+    const alone = (rivals.get(key) ?? []).filter((other) => isNear(only, other)).length === 1
+    return fitting.length === 1 && alone ? { expectation: only, by: 'amount' } : { expectation: null, reason: 'several-fit' }
+  })
+}
+
+const UNKNOWN: Match = { expectation: null, reason: 'unknown' }
+
+/** @returns undefined where the entry names nothing that is expected */
+function referenced(
+  entry: StatementEntry,
+  byReference: ReadonlyMap<string, readonly Expectation[]>,
+  left: Set<Expectation>,
+): Match | undefined {
+  const named = entry.references
+    .flatMap((reference) => byReference.get(reference) ?? [])
+    .filter(({ kind, credit }) => credit === entry.credit && (kind === 'payout-return') === (entry.returnReason !== null))
+  if (named.length === 0) return undefined
+  for (const expectation of named) {
+    const { partly, amount } = expectation
+    if (!left.has(expectation) || (partly === true ? entry.amount > amount : entry.amount !== amount)) continue
+    // What is paid in part may be paid again.
+    if (partly !== true || entry.amount === amount) left.delete(expectation)
+    return { expectation, by: 'reference' }
+  }
+  return { expectation: null, reason: 'amount-differs' }
+}
+
+function amountKey(credit: boolean, amount: number): string {
+  return `${credit ? '+' : '-'}${String(amount)}`
+}
+
+const DAY_MS = 86_400_000
+
+function isNear({ day, daysMax }: Expectation, { bookedOn, valueOn }: StatementEntry): boolean {
+  const apart = (other: string): number => Math.abs(Date.parse(other) - Date.parse(day)) / DAY_MS
+  return Math.min(apart(bookedOn), apart(valueOn ?? bookedOn)) <= daysMax
+}
+
+function groupBy<T>(items: readonly T[], keysOf: (item: T) => readonly string[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items)
+    for (const key of new Set(keysOf(item))) {
+      const group = groups.get(key)
+      if (group === undefined) groups.set(key, [item])
+      else group.push(item)
+    }
+  return groups
+}
