@@ -82,7 +82,7 @@ async function payOut(key: string, piasters: number): Promise<void> {
     ...{ actor: { name: 'test', roles: [] }, action: 'test', subject: 'test' },
     work: async (tx) => {
       const transfers = [{ debitCode: 2210, debitOwner: merchant.bakery, creditCode: 1000, creditOwner: 0, amount: piasters }]
-      await postBook(tx, [{ key, kind: 'payout', valueDate: SECOND, reference: null, madeBy: 'test', note: null, transfers }])
+      await postBook(tx, [{ key, kind: 'paid-out', valueDate: SECOND, reference: null, madeBy: 'test', note: null, transfers }])
       return { ok: true, value: null }
     },
   })
@@ -199,8 +199,8 @@ describe('a later day', () => {
       .trim()
       .split('\n')
       .map((line) => line.split(','))
-    expect(rows.find(([, , , kind]) => kind === 'payout')?.slice(1, 12)).toEqual([
-      ...[SECOND, SECOND, 'payout', '2210', String(merchant.bakery), '1000', '0', 'EGP', '5.25', 'payout|1', ''],
+    expect(rows.find(([, , , kind]) => kind === 'paid-out')?.slice(1, 12)).toEqual([
+      ...[SECOND, SECOND, 'paid-out', '2210', String(merchant.bakery), '1000', '0', 'EGP', '5.25', 'payout|1', ''],
     ])
     expect(rows.find(([, , , kind]) => kind === 'reversal')?.slice(1, 10)).toEqual([
       ...[SECOND, SECOND, 'reversal', '2220', String(merchant.shop), '2000', String(card.purseId), 'EGP', '20.00'],
@@ -226,7 +226,7 @@ describe('a later day', () => {
     await until(() => days.run())
     expect((await officer(statement(`2210/${String(merchant.bakery)}`, '2026-11-12'))).json).toMatchObject({
       opening: (await officer(statement(`2210/${String(merchant.bakery)}`, SECOND))).json['closing'],
-      lines: [{ kind: 'payout', debit: '1.00', reference: 'payout|2' }],
+      lines: [{ kind: 'paid-out', debit: '1.00', reference: 'payout|2' }],
     })
   })
 

@@ -151,7 +151,7 @@ describe('days of bread, ration and cash', () => {
       transfers: [{ debitCode: 1000, debitOwner: 0, creditCode: 1210, creditOwner: 0, amount: 525 }],
     }
     const returned: BookEntry = {
-      ...{ ...entry, key: 'return|1', kind: 'payout-return' },
+      ...{ ...entry, key: 'return|1', kind: 'came-back' },
       transfers: [{ debitCode: 1000, debitOwner: 0, creditCode: 2220, creditOwner: Number(id), amount: 90 }],
     }
     expect([...(await desk.upkeep((tx) => postBook(tx, [entry, returned])))]).toEqual(['receipt|1', 'return|1'])
