@@ -1,6 +1,4 @@
-/**
- * What `config/sarf.json` may hold: every port, link, limit, queue and wait, with its unit in its name and its range. Read and checked by config.ts.
- */
+/** What `config/sarf.json` may hold: every port, link, limit, queue and wait, with its unit in its name and its range. Read and checked by config.ts. */
 import Type, { type Static } from 'typebox'
 import { BankSchema } from './bankSettings.ts'
 

@@ -1,15 +1,9 @@
-/** Bank accounts as they are written: IBAN (ISO 13616-1), BIC (ISO 9362) and the holder's name, which has to fit a payment message. */
+/** Bank accounts as they are written: IBAN (ISO 13616-1) and BIC (ISO 9362). */
 
 declare const ibanBrand: unique symbol
 
 /** Without blanks, upper case, with check digits that are right. Only `parseIban` makes one. */
 export type Iban = string & { readonly [ibanBrand]: true }
-
-export interface BankAccount {
-  readonly iban: Iban
-  readonly bic: string | null
-  readonly holderName: string
-}
 
 /** What a country's IBANs look like behind its check digits; all others are judged by their check digits only. */
 const NATIONAL: Readonly<Record<string, RegExp>> = {

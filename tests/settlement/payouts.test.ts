@@ -1,13 +1,16 @@
 /** Merchants are paid: HTTP in; rows, postings and files out. What is paid twice, by two people at once or to nobody, is refused. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { settleCommand } from '../../src/cli/settle.ts'
 import { audit } from '../../src/ledger/audit.ts'
 import type { Desk } from '../../src/ledger/programme/desk.ts'
 import { confirmPayout } from '../../src/settlement/payouts.ts'
 import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../support/programmeApi.ts'
 import { openDesk } from '../support/programmeDesk.ts'
+import { temporaryDirectory } from '../support/stack.ts'
 import { egyptianIban, Outlets, type Outlet } from './outlets.ts'
 
 const NOW = '2026-12-03T09:00:00Z'
@@ -270,6 +273,55 @@ describe('the statement of a day', () => {
     expect(nameOf(await officer().get(`/v1/merchants/${outlet.acceptorId}/positions?from=2026-12-02&until=2026-12-01`))).toBe(
       'period-ends-before-it-begins',
     )
+  })
+})
+
+describe('sarf settle', () => {
+  /** What is printed, and the exit code. */
+  async function settle(...given: string[]): Promise<{ code: number; printed: string }> {
+    let printed = ''
+    const command = settleCommand()
+    const take = (text: string): void => {
+      printed += text
+    }
+    for (const one of [command, ...command.commands]) one.configureOutput({ writeOut: take, writeErr: take })
+    await command.parseAsync([...given, '--url', api.url, '--json'], { from: 'user' })
+    const code = Number(process.exitCode ?? 0)
+    process.exitCode = 0
+    return { code, printed }
+  }
+  const done = async (...given: string[]): Promise<Record<string, unknown>> => {
+    const { code, printed } = await settle(...given)
+    expect([code, printed]).toEqual([0, printed])
+    return JSON.parse(printed) as Record<string, unknown>
+  }
+
+  it('prepares, approves, writes the file and the statement, takes back, holds and lifts', async () => {
+    // Its tokens are made by this machine's clock.
+    api.running.clock.moveTo(Date.now())
+    const outlet = await outlets.add()
+    await outlets.earn(outlet, 4200)
+    const day = await outlets.closeDay()
+    const run = String((await done('prepare'))['runId'])
+    expect(await settle('prepare')).toMatchObject({ code: 1, printed: expect.stringContaining('waits for a decision') as string })
+    expect(await done('approve', run)).toMatchObject({ state: 'approved', preparedBy: 'sarf-cli' })
+    expect(await done('show', run)).toMatchObject({ run: { state: 'approved' } })
+    const directory = temporaryDirectory()
+    const file = join(directory, 'payouts.xml')
+    await done('file', run, '--out', file)
+    expect(readFileSync(file, 'utf8')).toBe((await officer().get(`/v1/payout-runs/${run}/file`)).text)
+    await done('statement', outlet.acceptorId, '--day', day, '--format', 'csv', '--out', join(directory, 'statement.csv'))
+    expect(readFileSync(join(directory, 'statement.csv'), 'utf8')).toContain(',closing,,EGP,,,,42.00\r\n')
+    expect((await settle('file', '999999', '--out', join(directory, 'none'))).code).toBe(1)
+    expect(readdirSync(directory).sort()).toEqual(['payouts.xml', 'statement.csv'])
+    const id = String((await payoutsOf(outlet))[0]?.['endToEndId'])
+    expect(await done('return', id, '--reason', 'MS03', '--amount', '42.00', '--value-date', day)).toMatchObject({
+      state: 'returned',
+    })
+    const hold = String((await done('hold', outlet.acceptorId, '--reason', 'Inspection'))['holdId'])
+    expect(await done('lift', outlet.acceptorId, '--hold', hold, '--reason', 'Over')).toMatchObject({ liftedBy: 'sarf-cli' })
+    await outlets.closeDay()
+    await pay()
   })
 })
 

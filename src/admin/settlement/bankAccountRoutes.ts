@@ -32,9 +32,10 @@ const tags = ['settlement']
 const Params = Type.Object({ acceptorId: AcceptorId }, closed)
 
 const BIC = '^[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?$'
+/** What a payment message cannot carry, and what would turn the direction of the text around it. */
+const NEVER = '\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff'
 const HolderName = Type.String({
-  // What a payment message cannot carry, and what would turn the direction of the text around it.
-  pattern: '^(?! )[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff]{1,140}(?<! )$',
+  pattern: `^[^\\u0020${NEVER}]([^${NEVER}]{0,138}[^\\u0020${NEVER}])?$`,
   description: 'whose account it is, as the bank knows the holder: 1 to 140 characters, no blanks around it',
 })
 const AskedAccountSchema = Type.Object(

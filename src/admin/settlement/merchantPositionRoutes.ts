@@ -8,7 +8,7 @@ import { formatUnits } from '../../programme/statement.ts'
 import type { UnitDefinition } from '../../programmeParameters.ts'
 import { positionsOf, statementOfMerchant } from '../../settlement/merchantStatement.ts'
 import { LANGUAGES, PAGE_POLICY, statementPage, type Language } from '../../settlement/merchantStatementPage.ts'
-import { shownStatement, statementCsv } from '../../settlement/merchantStatementShown.ts'
+import { shownStatement, statementCsv, type ShownStatement } from '../../settlement/merchantStatementShown.ts'
 import { jsonResponse } from '../problem.ts'
 import { answerRead, readProblems, sendRefusal, sendTrouble, type ProgrammeParts } from '../programme/command.ts'
 import { AcceptorId } from '../programme/merchantRoutes.ts'
@@ -186,23 +186,22 @@ async function answerStatement(
     const found = isDate(day)
       ? await desk.read((tx) => statementOfMerchant(tx, config.programme, acceptorId, day))
       : noSuchDay('/day')
-    if (!found.ok) {
-      sendRefusal(reply, found.refusal)
-      return reply
-    }
-    const statement = shownStatement(found.value)
-    if (format === 'csv') {
-      void reply.header('content-disposition', `attachment; filename="statement-${acceptorId}-${day}.csv"`)
-      void reply.type('text/csv; charset=utf-8').send(statementCsv(statement))
-    } else if (format === 'html') {
-      const language: Language = lang === 'en' ? 'en' : 'ar'
-      void reply.header('content-security-policy', PAGE_POLICY)
-      void reply.type('text/html; charset=utf-8').send(statementPage(statement, language))
-    } else void reply.send(statement)
+    if (found.ok) sendStatement(reply, shownStatement(found.value), format, lang === 'en' ? 'en' : 'ar')
+    else sendRefusal(reply, found.refusal)
   } catch (error) {
     sendTrouble(reply, error)
   }
   return reply
+}
+
+function sendStatement(reply: FastifyReply, statement: ShownStatement, format: string, language: Language): void {
+  if (format === 'csv') {
+    void reply.header('content-disposition', `attachment; filename="statement-${statement.acceptorId}-${statement.day}.csv"`)
+    void reply.type('text/csv; charset=utf-8').send(statementCsv(statement))
+  } else if (format === 'html') {
+    void reply.header('content-security-policy', PAGE_POLICY)
+    void reply.type('text/html; charset=utf-8').send(statementPage(statement, language))
+  } else void reply.send(statement)
 }
 
 function formatOf({ headers: { accept = '' } }: FastifyRequest): (typeof FORMATS)[number] {

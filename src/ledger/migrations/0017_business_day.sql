@@ -37,7 +37,8 @@ CREATE TABLE book_transfer (
   CHECK ((debit_code IN (1000, 1010, 2900, 4000) OR debit_code BETWEEN 1200 AND 1299 OR debit_code BETWEEN 2200 AND 2299)
     AND (credit_code IN (1000, 1010, 2900, 4000) OR credit_code BETWEEN 1200 AND 1299 OR credit_code BETWEEN 2200 AND 2299)),
   -- A day's sums know one outlet and one machine of a transfer.
-  CHECK (NOT (debit_code BETWEEN 2200 AND 2299 AND credit_code BETWEEN 2200 AND 2299) AND debit_code <> credit_code)
+  CHECK (debit_code <> credit_code
+    AND NOT (debit_code BETWEEN 2200 AND 2299 AND credit_code BETWEEN 2200 AND 2299 AND debit_owner <> credit_owner))
 );
 CREATE INDEX book_transfer_event ON book_transfer (event_number);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON book_entry
