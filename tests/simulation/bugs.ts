@@ -12,6 +12,8 @@ import { Ledger, type LedgerOptions } from '../../src/ledger/ledger.ts'
 import type { KeyQuestion } from '../../src/ledger/originals.ts'
 import type { OpenSession } from '../../src/ledger/sqlClient.ts'
 import type { MessageLink } from '../../src/settings.ts'
+import type { Disk } from '../../src/standin/disk.ts'
+import type { Journals, JournalsOptions } from '../../src/standin/journals.ts'
 import type { DroppedGuards } from './fakeCommitBatch.ts'
 import type { DroppedChecks } from './fakeRedis.ts'
 import { LINKS } from './programme.ts'
@@ -27,6 +29,8 @@ export interface PlantedBug {
   readonly epochs?: (epochs: EpochStore) => EpochStore
   readonly droppedGuards?: (world: World) => DroppedGuards
   readonly droppedChecks?: DroppedChecks
+  readonly disk?: (disk: Disk) => Disk
+  readonly journals?: (options: JournalsOptions) => Journals
   readonly linkOf?: (name: keyof typeof LINKS) => MessageLink
 }
 

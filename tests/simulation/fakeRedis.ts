@@ -53,6 +53,8 @@ export class FakeRedis {
   readonly #loaded = new Set<string>()
   /** Keys that something was set aside under since it was another Redis or had another epoch, for whoever looks at what is left. */
   readonly everReserved = new Set<string>()
+  /** Called when it loses what it held. */
+  onLost: () => void = () => undefined
 
   constructor(now: () => number) {
     this.#now = now
@@ -74,6 +76,7 @@ export class FakeRedis {
   }
 
   flush(): void {
+    this.onLost()
     this.everReserved.clear()
     this.#contents = nothingHeld()
   }

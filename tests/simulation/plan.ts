@@ -3,6 +3,7 @@
  * left out without changing what the rest is, so that a history that fails can be made small.
  */
 import { Random, seedOf } from './random.ts'
+import { standInAdded, standsIn } from './planStandIn.ts'
 import { simulatedTerminals, type HouseholdPlan } from './programme.ts'
 import type { Storm, TrapPoint } from './weather.ts'
 
@@ -57,9 +58,12 @@ export type PlannedFault = { readonly what: 'fault'; readonly id: number; readon
       readonly point: TrapPoint
       readonly lateMs: number
       readonly forMs: number
+      /** The whole machine loses its power. */
+      readonly power?: boolean
     }
+  | { readonly kind: 'cutOff' | 'powerLoss'; readonly process: number; readonly forMs: number }
   | {
-      readonly kind: 'sqlStorm' | 'redisStorm' | 'netStorm'
+      readonly kind: 'sqlStorm' | 'redisStorm' | 'netStorm' | 'diskStorm'
       readonly process: number | undefined
       readonly forMs: number
       readonly storm: Storm
@@ -76,6 +80,8 @@ export interface Plan {
   readonly seed: number
   readonly startMs: number
   readonly processes: number
+  /** Processes have journals, and stand in: on one machine, or apart. Undefined: there is no stand-in. */
+  readonly standIn: 'together' | 'apart' | undefined
   readonly households: readonly HouseholdPlan[]
   /** Until then things go wrong; after that everything is mended, and the history ends when all is quiet. */
   readonly healMs: number
@@ -106,11 +112,15 @@ export function planOf(seed: number): Plan {
       points: random.between(0, 10) * 500,
     }
   })
-  const healMs = random.between(6_000, 25_000)
-  const messages = messagesOf(random, processes, 2 * households.length, healMs, random.between(30, 110))
-  const faults = faultsOf(random, processes, 2 * households.length, healMs, late)
-  const events = [...messages, ...faults].sort((a, b) => (a.atMs === b.atMs ? a.id - b.id : a.atMs - b.atMs))
-  return { seed, startMs, processes, households, healMs, events }
+  const ordinaryMs = random.between(6_000, 25_000)
+  const messages = messagesOf(random, processes, 2 * households.length, ordinaryMs, random.between(30, 110))
+  const faults = faultsOf(random, processes, 2 * households.length, ordinaryMs, late)
+  const added = standsIn(seed) ? standInAdded(seed, processes, 2 * households.length, ordinaryMs) : undefined
+  const standIn = added === undefined ? undefined : added.apart ? 'apart' : 'together'
+  const { healMs } = added ?? { healMs: ordinaryMs }
+  const events = [...messages, ...(added?.messages ?? []), ...faults, ...(added?.faults ?? [])]
+  events.sort((a, b) => (a.atMs === b.atMs ? a.id - b.id : a.atMs - b.atMs))
+  return { seed, startMs, processes, standIn, households, healMs, events }
 }
 
 const AT: Readonly<Record<MessageKind, readonly string[]>> = {
