@@ -260,7 +260,8 @@ const JOURNALS = '{0}:standin:journals'
 const ANSWERS = '{0}:standin:answers'
 const STOPPED = '{0}:standin:stopped'
 /** What goes when the last journal is empty. */
-const STAND_IN_HASHES = [JOURNALS, ANSWERS, STOPPED, '{0}:standin:counters', '{0}:standin:pins']
+const PINS = '{0}:standin:pins'
+const STAND_IN_HASHES = [JOURNALS, ANSWERS, STOPPED, '{0}:standin:counters', PINS]
 const CAPS = ['{0}:standin:cap:1:2026-11-22', '{0}:standin:cap:2:2026-11-22']
 const TOKENS = ['t1', 't2', 't3']
 const PURSES = [1, 2, 3, 4, 5]
@@ -322,7 +323,7 @@ function standInOf(random: Random, epoch: string): Call {
 function standInReadOf(random: Random, epoch: string): Call {
   const keys = Array.from({ length: random.between(0, 5) }, () => `k${random.between(1, 200)}`)
   return [
-    [EPOCH, ANSWERS, STOPPED],
+    [EPOCH, ANSWERS, STOPPED, PINS],
     [epoch, String(keys.length), ...keys, ...TOKENS],
   ]
 }

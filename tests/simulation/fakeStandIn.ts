@@ -73,10 +73,11 @@ export function decideStandIn(
 
 export function readStandIn(
   redis: FakeRedis,
-  [, answers = '', stopped = '']: readonly string[],
+  [, answers = '', stopped = '', pins = '']: readonly string[],
   [, count, ...asked]: readonly string[],
 ): string[] {
-  return asked.map((name, index) => redis.hash(index < Number(count) ? answers : stopped).get(name) ?? '')
+  const found = asked.map((name, index) => redis.hash(index < Number(count) ? answers : stopped).get(name) ?? '')
+  return [...found, ...asked.slice(Number(count)).map((name) => redis.hash(pins).get(name) ?? '')]
 }
 
 export function stopStandIn(

@@ -37,6 +37,9 @@ export interface ModelParts {
 /** Said before anything is looked up, or of what nobody has stored: a format error, an unknown terminal or card, too many failures. */
 const WITHOUT_ROW: readonly string[] = ['59']
 
+/** Declines that are told only to who has shown the right PIN. */
+const TELLS_RIGHT: readonly string[] = ['51', '61', '65']
+
 export class Model {
   readonly #parts: ModelParts
   readonly #byKey = new Map<string, Known>()
@@ -265,6 +268,7 @@ export class Model {
     if (row.stoodInAt !== null) {
       // It counts in the ledger now, and in Redis until the last journal is drained: a card may be refused a try early meanwhile.
       if (code === '55') this.#countAtMost(card)
+      else if (planned.pin === 'right' && TELLS_RIGHT.includes(code)) card.pinTries = 0
     } else if (planned.pin !== 'none' && known.kind !== 'reversal') this.#pinTold(known, card, code)
     const since = known.firstArrivalMs
     const cash = this.#purse(shown.purses.cash)
@@ -337,7 +341,7 @@ export class Model {
     if (code === '55') {
       this.#wrongPin(card)
       if (card.pinTries > RULES.pinTries) this.#fail(known, `was wrong PIN number ${card.pinTries} that was told`)
-    } else if (known.planned.pin === 'right' && ['51', '61', '65'].includes(code)) {
+    } else if (known.planned.pin === 'right' && TELLS_RIGHT.includes(code)) {
       if (card.pinTries >= RULES.pinTries) this.#fail(known, 'was told that a PIN is right that is blocked')
       card.pinTries = 0
       if (known.firstArrivalMs > card.lastWrongPinMs && !card.countedInRedis) card.pinTriesAtMost = 0
