@@ -230,6 +230,8 @@ export class StandInLine {
   #known(passage: Passage, record: DecisionRecord): void {
     const isDurable = this.#parts.journals?.find(record.transaction.key) !== undefined
     if (isDurable || record.transaction.body !== passage.transaction.body) this.#parts.way.known(passage, storedAnswerOf(record))
+    // Redis would name a journal that nobody will drain.
+    else if (this.#parts.journals?.ready !== true) this.#parts.way.decline(passage, 'cannot_decide')
     else
       this.#remembering.push({
         passage,

@@ -12,6 +12,8 @@ export interface Stood {
   /** The day that was drawn. */
   readonly day: string
   durable: boolean
+  /** The ledger had decided the key before: a first message that comes again then is decided anew (spec/standin.md). */
+  readonly anew: boolean
   /** A terminal was told, before the ledger had it. */
   told: boolean
 }

@@ -55,6 +55,9 @@ export class Model {
       world: parts.world,
       known: (key) => this.#byKey.get(key),
       wrongPin: (token) => this.#wrongInStandIn(token),
+      forgetPins: () => {
+        for (const card of this.#cards.values()) if (card.countedInRedis) card.pinTries = 0
+      },
       pinTries: (token) => this.#cards.get(token)?.pinTries ?? 0,
       fail: (known, what) => this.#fail(known, what),
     })
@@ -129,7 +132,7 @@ export class Model {
   /** What is durable in a journal is told as it is there, before the ledger has it and after. @returns whether nothing more is to be said of the answer */
   #toldInStandIn(known: Known, { code, amount }: Answer): boolean {
     const { stood } = known
-    if (stood === undefined) return false
+    if (stood === undefined || (stood.anew && code !== stood.code)) return false
     if (code === '91') {
       if (stood.durable && isApproval(stood.code) && known.copies === 1) this.#fail(known, 'was told 91, and is approved in a journal')
       return false
@@ -177,7 +180,7 @@ export class Model {
   /** What was told in stand-in is in the ledger in the end, but for what was taken back before (adr/0022). */
   #judgeDrained(known: Known): void {
     const { stood } = known
-    if (stood?.told !== true) return
+    if (stood?.told !== true || stood.anew) return
     const isPosted = isApproval((known.forced ?? known.row)?.responseCode ?? '')
     if (isApproval(stood.code) && !isPosted && !known.reversalTold) this.#fail(known, 'was told approved in stand-in, and is not posted')
     if (!isApproval(stood.code) && isPosted) this.#fail(known, `was told ${stood.code} in stand-in, and is posted`)

@@ -12,6 +12,8 @@ export interface StandInParts {
   readonly known: (key: string) => Known | undefined
   /** A wrong PIN was counted in Redis: nobody may have been told yet. */
   readonly wrongPin: (token: string) => void
+  /** Redis has forgotten those that it counted. */
+  readonly forgetPins: () => void
   /** How many wrong PINs of a card were told. */
   readonly pinTries: (token: string) => number
   readonly fail: (known: Known, what: string) => void
@@ -38,14 +40,17 @@ export class StandInModel {
   readonly #read = new Map<string, Read>()
   /** What Redis has let go, by purse and day, since it last lost something. */
   #given = new Map<string, number>()
+  readonly #anew = new Set<string>()
 
   constructor(parts: StandInParts) {
     this.#parts = parts
   }
 
-  /** Caps begin anew: that is what spec/standin.md says of a Redis that is lost within the day. */
+  /** Caps begin anew, and wrong PINs that are not drained: that is what spec/standin.md says of a Redis that is lost within the day. */
   redisLost(): void {
     this.#given = new Map()
+    this.#anew.clear()
+    this.#parts.forgetPins()
   }
 
   /** The step that decides, in the order in which Redis took it. */
@@ -57,6 +62,7 @@ export class StandInModel {
       const known = this.#parts.known(key)
       if (known === undefined) continue
       const { planned } = known
+      if (known.row !== undefined) this.#anew.add(key)
       this.#parts.world.note(() => `  stand-in: #${Number(known.composed.fields[11])} ${record.responseCode}`)
       if (record.responseCode === '55') this.#parts.wrongPin(cardToken)
       const tries = this.#parts.pinTries(cardToken)
@@ -76,7 +82,7 @@ export class StandInModel {
   written(file: string, bytes: Buffer): void {
     const read = this.#of(file)
     read.written = this.#records(bytes, read.written, (known, record) => {
-      known.stood ??= stoodOf(record)
+      known.stood ??= this.#stoodOf(record)
       if (known.stood.code !== record.responseCode) this.#parts.fail(known, `is ${known.stood.code} in one journal, and ${record.responseCode} in another`)
     })
   }
@@ -85,7 +91,7 @@ export class StandInModel {
   durable(file: string, bytes: Buffer): void {
     const read = this.#of(file)
     read.durable = this.#records(bytes, read.durable, (known, record) => {
-      known.stood ??= stoodOf(record)
+      known.stood ??= this.#stoodOf(record)
       known.stood.durable = true
     })
   }
@@ -110,8 +116,8 @@ export class StandInModel {
     }
     return at
   }
-}
 
-function stoodOf({ responseCode, approved, purseId, transaction }: RecordText): Stood {
-  return { code: responseCode, approved, purseId, day: transaction.localDay, durable: false, told: false }
+  #stoodOf({ responseCode, approved, purseId, transaction: { key, localDay } }: RecordText): Stood {
+    return { code: responseCode, approved, purseId, day: localDay, durable: false, anew: this.#anew.has(key), told: false }
+  }
 }
