@@ -159,20 +159,23 @@ export class Journals {
     if (entry.record.type === 'decision') this.#decisions.delete(entry.record.transaction.key)
   }
 
-  /** Removes what is drained, and lets go of slots that hold nothing any more. Does not reject: it is tried again. */
-  async tidy(all: boolean): Promise<void> {
+  /** Removes what is drained; `all`, once Redis was told, lets go of slots too. Does not reject. @returns whether all of it could be done */
+  async tidy(all: boolean): Promise<boolean> {
     try {
       for (const slot of this.#slots.values()) {
         await slot.journal.tidy(all)
-        if (slot === this.#own || slot.journal.bytes > 0) continue
+        // Not before Redis was told: nobody else would say that this one holds nothing.
+        if (!all || slot === this.#own || slot.journal.bytes > 0) continue
         this.#slots.delete(slot.number)
         await this.#release(slot.number, slot.lock)
       }
+      return true
     } catch (error) {
       this.#options.log.error(
         { error: errorText(error) },
-        'drained journals cannot be removed; they are drained again, which is harmless',
+        'drained journals cannot be removed; it is tried again',
       )
+      return false
     }
   }
 

@@ -14,6 +14,7 @@ import type { OpenSession } from '../../src/ledger/sqlClient.ts'
 import type { MessageLink } from '../../src/settings.ts'
 import type { Disk } from '../../src/standin/disk.ts'
 import type { Journals, JournalsOptions } from '../../src/standin/journals.ts'
+import { STAND_IN_BUGS } from './bugsStandIn.ts'
 import type { DroppedGuards } from './fakeCommitBatch.ts'
 import type { DroppedChecks } from './fakeRedis.ts'
 import { LINKS } from './programme.ts'
@@ -94,6 +95,7 @@ export const BUGS: readonly PlantedBug[] = [
     what: 'the sweeper releases what it does not find in the ledger, without a tombstone',
     sweeperLedger: (ledger) => carelessLedger(ledger),
   },
+  ...STAND_IN_BUGS,
 ]
 
 /** A seed whose history shows each of them, and is clean without it. */
@@ -111,6 +113,13 @@ export const FOUND_BY: Readonly<Record<string, number>> = {
   'repeat-by-new-time': 1,
   'pin-counted-late': 8,
   'sweep-not-found': 2251,
+  'told-before-fsync': 10,
+  'believe-second-fsync': 235,
+  'drop-torn-file': 184,
+  'drain-under-new-key': 57,
+  'cap-of-others': 55,
+  'leave-for-all': 65,
+  'post-what-was-reversed': 224,
 }
 
 class HastyLedger extends Ledger {

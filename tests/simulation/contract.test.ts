@@ -16,6 +16,8 @@ import { originalsByKey, originalsByReference } from '../../src/ledger/originals
 import { readTerminals } from '../../src/ledger/registry.ts'
 import { createRedis } from '../support/stack.ts'
 import { commitBoth, config, contents, DAY, openPair, RandomBatches, type Pair } from './contractLedger.ts'
+import { itKeepsTheContractOfDisks, simulatedContractDisk, systemContractDisk } from './contractDisk.ts'
+import { FakeDisk } from './fakeDisk.ts'
 import { FakeRedis } from './fakeRedis.ts'
 import { cardsOf, type SimulatedCard } from './programme.ts'
 import { Random } from './random.ts'
@@ -250,6 +252,50 @@ describe('the simulated Redis', () => {
     clockMs += 25
     await vi.waitUntil(async () => (await real.mget(['short']))[0] === null, { timeout: 5000, interval: 5 })
     expect(await both(...count)).toEqual([0])
+  })
+})
+
+describe('the disk of this machine', () => itKeepsTheContractOfDisks(systemContractDisk))
+
+describe('the simulated disk', () => {
+  itKeepsTheContractOfDisks(simulatedContractDisk)
+
+  it('keeps what was synchronised when power goes, and any part of the rest', () => {
+    const lengths = new Set<number>()
+    let named = 0
+    for (let seed = 1; seed <= 300; seed++) {
+      const disk = new FakeDisk()
+      disk.makeDirectory('d')
+      disk.create('d/kept')
+      const kept = disk.handle('d/kept')
+      kept.append(Buffer.from('durable'))
+      kept.sync()
+      disk.syncDirectory('d')
+      kept.append(Buffer.from('lost'))
+      disk.create('d/unnamed')
+      disk.handle('d/unnamed').sync()
+      disk.losePower(new Random(seed))
+      const bytes = disk.read('d/kept')
+      expect(bytes.subarray(0, 7).toString()).toBe('durable')
+      lengths.add(bytes.length)
+      named += disk.list('d').length - 1
+    }
+    expect([...lengths].sort((a, b) => a - b)).toEqual([7, 8, 9, 10, 11])
+    expect(named).toBeGreaterThan(100)
+    expect(named).toBeLessThan(200)
+  })
+
+  it('never has what a failed synchronisation was to keep, whatever a later one says', () => {
+    const disk = new FakeDisk()
+    disk.makeDirectory('d')
+    disk.create('d/file')
+    disk.syncDirectory('d')
+    const file = disk.handle('d/file')
+    file.append(Buffer.from('lost'))
+    file.spoil()
+    file.sync()
+    disk.losePower(new Random(1))
+    expect(disk.read('d/file').length).toBeLessThan(4)
   })
 })
 

@@ -183,7 +183,7 @@ export class FakeRedis {
       case 'standInStop':
         return stopStandIn(this, keys, args)
       case 'standInJournals':
-        return tellJournals(this, keys, args)
+        return tellJournals(this, keys, args, this.dropped)
     }
   }
 

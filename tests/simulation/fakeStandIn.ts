@@ -8,6 +8,8 @@ import type { FakeRedis } from './fakeRedis.ts'
 export interface DroppedStandIn {
   /** Each process looks at what it has given itself only. */
   readonly capOfOthers?: boolean
+  /** Other journals that hold something are not looked at when one is empty. */
+  readonly otherJournals?: boolean
 }
 
 type Item = readonly (string | number)[]
@@ -96,6 +98,7 @@ export function tellJournals(
   redis: FakeRedis,
   [, flag = '', journals = '', ...others]: readonly string[],
   [epoch = '', holding = '[]', empty = '[]']: readonly string[],
+  dropped: DroppedStandIn,
 ): number {
   const gone = JSON.parse(empty) as string[]
   for (const name of JSON.parse(holding) as string[]) {
@@ -103,7 +106,7 @@ export function tellJournals(
     redis.hset(journals, name, '1')
   }
   for (const name of gone) redis.hdel(journals, name)
-  const left = redis.hash(journals).size
+  const left = dropped.otherJournals === true ? 0 : redis.hash(journals).size
   if (left === 0 && gone.length > 0) for (const key of [flag, journals, ...others]) redis.del(key)
   return left
 }

@@ -200,6 +200,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
         return postgres.stall(until)
       case 'redisDown':
         redis.stop()
+        model.standIn.redisLost()
         world.schedule(fault.forMs, 'redis starts', () => redis.up || redis.restart(undefined))
         return
       case 'redisFlush':
