@@ -241,7 +241,11 @@ export class Journal {
       })
       // Nothing was told that is in it.
       await handle?.close().catch(() => undefined)
-      if (handle !== undefined) await disk.remove(path).catch(() => undefined)
+      if (handle !== undefined)
+        await disk.remove(path).catch(() => {
+          // Removed with those that are drained.
+          this.#files.push({ path, entries: [], damaged: false, bytes: 0, open: 0 })
+        })
       log.error({ error: errorText(error) }, 'the journal of stand-in takes no files; stand-in is off until it does')
       return undefined
     }

@@ -75,6 +75,13 @@ async function lock(directory: string): Promise<DiskLock | undefined> {
   } finally {
     await unlink(draft)
   }
+  try {
+    await syncDirectory(directory)
+  } catch (error) {
+    // Nobody else could have it while this process lives.
+    await rm(own, { force: true })
+    throw error
+  }
   // Whoever was slow may have taken a number that another has passed meanwhile.
   if ((await highestLock(directory)) !== highest + 1) {
     await rm(own, { force: true })

@@ -116,7 +116,9 @@ export class FakeDisk {
     const highest = Math.max(0, ...locks.map(([name]) => Number(name.slice(5))))
     for (const [name] of locks) directory.names.delete(name)
     const own = `lock.${highest + 1}`
-    directory.names.set(own, this.#inode(Buffer.alloc(0), holder))
+    const inode = this.#inode(Buffer.alloc(0), holder)
+    directory.names.set(own, inode)
+    directory.durableNames.set(own, inode)
     return own
   }
 

@@ -54,7 +54,13 @@ export class Model {
     this.standIn = new StandInModel({
       world: parts.world,
       known: (key) => this.#byKey.get(key),
-      wrongPin: (token) => this.#wrongInStandIn(token),
+      wrongPinCounted: (token) => this.#ofCard(token, (card) => {
+        card.countedInRedis = true
+        this.#countAtMost(card)
+      }),
+      wrongPin: (token) => this.#ofCard(token, (card) => {
+        card.pinTries++
+      }),
       forgetPins: () => {
         for (const card of this.#cards.values()) if (card.countedInRedis) card.pinTries = 0
       },
@@ -144,11 +150,9 @@ export class Model {
     return true
   }
 
-  #wrongInStandIn(token: string): void {
+  #ofCard(token: string, change: (card: CardKnown) => void): void {
     const card = this.#cards.get(token)
-    if (card === undefined) return
-    card.countedInRedis = true
-    this.#wrongPin(card)
+    if (card !== undefined) change(card)
   }
 
   /** A terminal hears 91 and gives up. */
@@ -353,13 +357,13 @@ export class Model {
 
   #wrongPin(card: CardKnown): void {
     card.pinTries++
-    card.lastWrongPinMs = this.#parts.world.nowMs
     this.#countAtMost(card)
   }
 
   #countAtMost(card: CardKnown): void {
     const { nowMs } = this.#parts.world
     card.pinTriesAtMost++
+    card.lastWrongPinMs = nowMs
     if (card.pinTriesAtMost >= RULES.pinTries) card.pinBlockedAt = Math.min(card.pinBlockedAt, nowMs)
   }
 

@@ -10,7 +10,9 @@ import type { World } from './world.ts'
 export interface StandInParts {
   readonly world: World
   readonly known: (key: string) => Known | undefined
-  /** A wrong PIN was counted in Redis: nobody may have been told yet. */
+  /** A wrong PIN was counted in Redis; nobody may ever be told. */
+  readonly wrongPinCounted: (token: string) => void
+  /** It is durable, and may be told. */
   readonly wrongPin: (token: string) => void
   /** Redis has forgotten those that it counted. */
   readonly forgetPins: () => void
@@ -64,12 +66,10 @@ export class StandInModel {
       const { planned } = known
       if (known.row !== undefined) this.#anew.add(key)
       this.#parts.world.note(() => `  stand-in: #${Number(known.composed.fields[11])} ${record.responseCode}`)
-      if (record.responseCode === '55') this.#parts.wrongPin(cardToken)
-      const tries = this.#parts.pinTries(cardToken)
-      if (tries > RULES.pinTries) this.#parts.fail(known, `was wrong PIN number ${tries} that is told, in stand-in`)
+      if (record.responseCode === '55') this.#parts.wrongPinCounted(cardToken)
       if (!isApproval(record.responseCode)) continue
       if (planned.pin !== 'right') this.#parts.fail(known, 'was approved in stand-in, and nobody has shown that he is the holder')
-      if (tries >= RULES.pinTries) this.#parts.fail(known, 'was approved in stand-in with a PIN that is blocked')
+      if (this.#parts.pinTries(cardToken) >= RULES.pinTries) this.#parts.fail(known, 'was approved in stand-in with a PIN that is blocked')
       const isBread = known.kind === 'bread'
       const given = (this.#given.get(`${record.purseId} ${localDay}`) ?? 0) + (isBread ? planned.days : planned.amount)
       this.#given.set(`${record.purseId} ${localDay}`, given)
@@ -92,7 +92,12 @@ export class StandInModel {
     const read = this.#of(file)
     read.durable = this.#records(bytes, read.durable, (known, record) => {
       known.stood ??= this.#stoodOf(record)
+      if (known.stood.durable) return
       known.stood.durable = true
+      if (record.responseCode !== '55') return
+      this.#parts.wrongPin(record.transaction.cardToken)
+      const tries = this.#parts.pinTries(record.transaction.cardToken)
+      if (tries > RULES.pinTries) this.#parts.fail(known, `was wrong PIN number ${tries} that is told, in stand-in`)
     })
   }
 

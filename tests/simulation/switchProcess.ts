@@ -202,7 +202,8 @@ export class SwitchProcess {
       info: () => {},
       warn: (fields: object, message?: string) => world.note(() => text(fields, message)),
       error: (fields: object, message?: string) => {
-        const isOfDisk = this.#parts.machine?.disk.hasFailed === true && OF_DISK.some((text) => message?.includes(text))
+        const isFull = JSON.stringify(fields).includes('JournalClosed')
+        const isOfDisk = (isFull || this.#parts.machine?.disk.hasFailed === true) && OF_DISK.some((text) => message?.includes(text))
         if (message === 'the ledger takes no writes' || isOfDisk) world.note(() => text(fields, message))
         else world.fail(`the switch reports a fault: ${text(fields, message)}`)
       },
