@@ -247,10 +247,7 @@ export class Authorizer {
     if (decision.kind === 'remember') this.#remember(passage)
     else if (decision.kind === 'open') this.#opening.push(passage)
     else if (decision.kind === 'verify') {
-      // How many wrong ones were told, only stand-in knows until all of it is drained: one more could be one too many.
-      if (passage.hasWrongPins && !passage.standsIn && transaction.credentials?.pin !== undefined)
-        this.#declineNow(passage, 'cannot_decide')
-      else if (this.#pinTurns.take(passage)) this.#verifying.push(passage)
+      if (this.#pinTurns.take(passage)) this.#verifying.push(passage)
     }
     // No decline on the word of a copy: where the counters really are, the ledger knows.
     else if (decision.kind === 'decline' && decision.reason === 'atc' && purses === undefined) this.#refreshing.push(passage)
