@@ -171,7 +171,10 @@ async function addressesFor(
   { postgres, redis }: PrivateServers,
   proxies: SlowProxy[],
 ): Promise<ServerAddresses> {
-  if (fault === 'redis-absent') await redis.stop()
+  if (fault === 'redis-absent') {
+    await redis.stop()
+    return { databaseUrl: postgres.url, redisUrl: redis.url, redisAbsent: true }
+  }
   if (fault !== 'both-slow') return { databaseUrl: postgres.url, redisUrl: redis.url }
   const [database, hot] = [await startSlowProxy(postgres.url), await startSlowProxy(redis.url)]
   proxies.push(database, hot)

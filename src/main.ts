@@ -45,6 +45,7 @@ import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
+import { BusinessDays } from './settlement/businessDays.ts'
 import { drainOf, openJournals } from './startStandIn.ts'
 import { InFlight } from './transport/inFlight.ts'
 import { listen, type Listener } from './transport/listener.ts'
@@ -178,6 +179,16 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
     onCardsChanged: { tell: (tokens) => tellCards(ledger, hotState, tokens), withinMs: config.desk.tellMs },
   })
+  const dayDesk = new Desk({
+    url: config.databaseUrl,
+    shard: SHARD,
+    connections: 2,
+    statementMs: config.settlement.days.statementMs,
+    connectMs: config.desk.statementMs,
+    clock,
+    log,
+  })
+  const businessDays = new BusinessDays({ config, desk: dayDesk, clock, log })
   const stops = journals === undefined ? undefined : { ledger, hotState, journals, line: standIn }
   const hotCards = new HotCards({ config, desk, standIn: stops, clock, log })
   const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log, metrics })
@@ -208,6 +219,8 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   }))
   watchRoom(metrics, authorizer, ledger, config)
   watchEvents(metrics, events, follower)
+  const lag = 'Time since business days were added up and those that are over closed'
+  metrics.watch('sarf_business_days_lag_seconds', lag, () => businessDays.lagSeconds, 'min')
   const { directory: journalDirectory } = config.standIn
   const directories = { ...config.watch.directories, ...(journalDirectory === undefined ? {} : { journal: journalDirectory }) }
   const stopWatching = watchResources(metrics, {
@@ -228,9 +241,9 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     for (const listener of listeners) listener.stopReading()
     const httpClosed = http?.close(config.drainMs)
     const jobsStopped = jobs?.stop()
-    // A request to a webhook may take longer: its events are sent again by the next process.
+    // A request to a webhook may take longer, and so may the end of a business day: the next process goes on with it.
     const eventsStopped = Promise.race([
-      Promise.all([events.stop(), follower.stop(), webhooks.stop()]),
+      Promise.all([events.stop(), follower.stop(), webhooks.stop(), businessDays.stop().then(() => dayDesk.close())]),
       elapsed(clock, config.drainMs),
     ])
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
@@ -255,12 +268,25 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight }))
     }
     await events.start()
-    http = await startHttpServer({ ...parts, ledger, hotState, metrics, workers, desk, vault, hsm, events, schemas })
+    http = await startHttpServer({
+      ...parts,
+      ledger,
+      hotState,
+      metrics,
+      workers,
+      desk,
+      businessDays,
+      vault,
+      hsm,
+      events,
+      schemas,
+    })
   } catch (error) {
     await stop()
     throw error
   }
   sweeper.start()
+  businessDays.start()
   drain?.start()
   follower.start()
   webhooks.start()

@@ -311,8 +311,17 @@ export const SettingsSchema = Type.Object(
         addUpEveryMs: count(100, 3_600_000),
         /** Shifts that are being closed in this process; above it the answer is 91. */
         shiftsWaitingMax: count(1, 10_000),
-        /** How long closing a shift waits for commits that began before it. */
+        /** How long closing a shift, or a look at business days, waits for commits that began before it. */
         patienceMs: count(100, 60_000),
+        /** Business days: how often they are looked at, when they end in Cairo (HH:MM), and how long a statement of theirs may take. */
+        days: Type.Object(
+          {
+            everyMs: count(100, 3_600_000),
+            cutOff: Type.String({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$' }),
+            statementMs: count(1000, 3_600_000),
+          },
+          closed,
+        ),
       },
       closed,
     ),

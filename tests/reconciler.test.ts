@@ -29,7 +29,14 @@ class StalledDesk {
 it('shifts that wait for a SQL transaction which stays open leave the desk its connections, and are told 91', async () => {
   const desk = new StalledDesk()
   const reconciler = new Reconciler({
-    config: { settlement: { addUpEveryMs: 60_000, shiftsWaitingMax: 64, patienceMs: 100 } },
+    config: {
+      settlement: {
+        addUpEveryMs: 60_000,
+        shiftsWaitingMax: 64,
+        patienceMs: 100,
+        days: { everyMs: 60_000, cutOff: '00:00', statementMs: 60_000 },
+      },
+    },
     ledger: {} as Pick<Ledger, 'terminals'>,
     desk: desk,
     clock: systemClock,

@@ -23,6 +23,8 @@ export interface PrivateStackOptions extends PrivateServersOptions {
   readonly securities: readonly SecurityName[]
   /** Processes of each switch; absent: 1. */
   readonly workers?: number
+  /** Absent: a switch keeps business days by itself. */
+  readonly daysEveryMs?: number
   /** Called before a switch is started, with the servers; where it is to find them, if not where they are. */
   readonly addresses?: (servers: PrivateServers) => Promise<ServerAddresses>
 }
@@ -30,6 +32,8 @@ export interface PrivateStackOptions extends PrivateServersOptions {
 export interface ServerAddresses {
   readonly databaseUrl: string
   readonly redisUrl: string
+  /** Nothing is there: the switch is not waited for until it has filled it. */
+  readonly redisAbsent?: true
 }
 
 export interface PrivateStack {
@@ -104,8 +108,8 @@ interface OwnSwitch {
 
 async function startSwitch(
   { directory, config }: PrivateServers,
-  { databaseUrl, redisUrl }: ServerAddresses,
-  { profileDirectory, workers = 1 }: PrivateStackOptions,
+  { databaseUrl, redisUrl, redisAbsent }: ServerAddresses,
+  { profileDirectory, workers = 1, daysEveryMs }: PrivateStackOptions,
   security: SecurityName,
 ): Promise<OwnSwitch> {
   const ports: Record<string, number> = {}
@@ -121,7 +125,7 @@ async function startSwitch(
       ...Object.fromEntries(settings),
       DATABASE_URL: databaseUrl,
       REDIS_URL: redisUrl,
-      SARF_CONFIG: settingsWithFilledRedis(directory, security),
+      SARF_CONFIG: settingsWithFilledRedis(directory, security, daysEveryMs),
       SARF_PROGRAMME: programmeFile(directory, security),
       SARF_LOG_LEVEL: 'warn',
     }),
@@ -132,7 +136,10 @@ async function startSwitch(
   closeSync(log)
   for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
     if (hasEnded(child)) throw new StartError(`the switch does not start: ${lastLine(logFile)}`)
-    if ((await Promise.all(Object.values(ports).map(listens))).every(Boolean) && (await isComplete(ports['http'] ?? 0)))
+    if (
+      (await Promise.all(Object.values(ports).map(listens))).every(Boolean) &&
+      (redisAbsent === true || (await isComplete(ports['http'] ?? 0)))
+    )
       return { child, ports }
     await sleep(POLL_MS)
   }
@@ -144,9 +151,15 @@ async function startSwitch(
  * The default settings, but for what the switch demands, and for one: it listens when Redis holds every card. What is measured is a switch at
  * work, not one that was started a moment ago.
  */
-function settingsWithFilledRedis(directory: string, security: SecurityName): string {
+function settingsWithFilledRedis(directory: string, security: SecurityName, daysEveryMs: number | undefined): string {
   const settings = settingsOf(security, readConfig('sarf.json') as Settings)
-  return write(directory, `sarf-${security}.json`, { ...settings, redis: { ...settings.redis, preloadMs: READY_MS } })
+  const { settlement } = settings
+  const days = { ...settlement.days, everyMs: daysEveryMs ?? settlement.days.everyMs }
+  return write(directory, `sarf-${security}.json`, {
+    ...settings,
+    redis: { ...settings.redis, preloadMs: READY_MS },
+    settlement: { ...settlement, days },
+  })
 }
 
 function programmeFile(directory: string, security: SecurityName): string {

@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   audit: async () => (await import('./audit.ts')).auditCommand(),
   standin: async () => (await import('./standin.ts')).standinCommand(),
   cycle: async () => (await import('./cycle.ts')).cycleCommand(),
+  day: async () => (await import('./day.ts')).dayCommand(),
   card: async () => (await import('./card.ts')).cardCommand(),
   household: async () => (await import('./household.ts')).householdCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),

@@ -12,6 +12,7 @@ import type { MacGate } from '../../src/macGate.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { EventHub } from '../../src/programme/eventHub.ts'
 import type { Reconciler } from '../../src/reconciler.ts'
+import { BusinessDays } from '../../src/settlement/businessDays.ts'
 import { dataVault } from '../../src/security/dataVault.ts'
 import { developmentKeys } from '../../src/security/developmentKeys.ts'
 import { paymentHsm } from '../../src/security/paymentHsm.ts'
@@ -69,6 +70,7 @@ export function partsOver(
     clock: systemClock,
     log: silentLogger,
     desk,
+    businessDays: new BusinessDays({ config, desk, clock: systemClock, log: silentLogger }),
     events: new EventHub({ desk, settings: config.events, clock: systemClock, log: silentLogger }),
     vault: dataVault(keys, config.security.dataKey),
     hsm: paymentHsm(keys),

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { CommanderError, type Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { cardCommand } from '../../src/cli/card.ts'
+import { dayCommand } from '../../src/cli/day.ts'
 import { householdCommand } from '../../src/cli/household.ts'
 import { tokenCommand } from '../../src/cli/token.ts'
 import { demoKeys } from '../../src/programme/demoVerification.ts'
@@ -192,6 +193,25 @@ describe('sarf card', () => {
     expect([ran.code, ran.stderr]).toEqual([0, ''])
     expect(asked[0]).toMatchObject({ path: 'POST /v1/persons/find', body: { nationalId: '28005170300015' } })
     expect(ran.stdout).toContain('pW3bq0kJx7T1u5mYc2Zr8A')
+  })
+})
+
+describe('sarf day', () => {
+  it('shows the days, one and its books, and closes one that is over', async () => {
+    const own = (...given: string[]): Promise<Ran> => run(dayCommand(), ...given, '--url', api.url)
+    expect((await own('close', '2030-01-01')).error).toMatch(/cut-off of this business day has not passed/)
+    expect((await own('show', '2030-01-01')).error).toMatch(/no such business day/)
+    expect((await own('show', 'today')).code).toBe(2)
+    answers = {
+      'GET /v1/business-days/2026-11-10': {
+        ...{ day: '2026-11-10', state: 'closed', after: 0, until: 12, outlets: 1, earned: '5.25', claimed: '5.25' },
+        totals: [{ code: 2210, unit: 'EGP', debits: '0.00', credits: '5.25', balance: '-5.25' }],
+      },
+    }
+    const { code, output } = await toStandIn(dayCommand(), 'show', '2026-11-10')
+    expect(code).toBe(0)
+    expect(output).toMatch(/earned by outlets \(EGP\) +5\.25\n/)
+    expect(output).toMatch(/2210 +EGP +0\.00 +5\.25 +-5\.25/)
   })
 })
 

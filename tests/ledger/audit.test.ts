@@ -230,7 +230,7 @@ const CASES: readonly TamperCase[] = [
   {
     check: 'postings',
     what: 'a transfer belongs to nothing',
-    sql: () => `INSERT INTO transfer SELECT purse_id, 99, debit_owner, credit_owner, amount, key_date, shard, 1, debit_code, credit_code, unit
+    sql: () => `INSERT INTO transfer SELECT purse_id, 99, event_number, debit_owner, credit_owner, amount, key_date, shard, 1, debit_code, credit_code, unit
                 FROM transfer WHERE ${of('buy')}`,
     wrong: /no approval has posted/,
   },

@@ -64,6 +64,8 @@ export const PERMISSIONS = {
   'event:read': ['auditor', 'operator', 'administrator'],
   'webhook:write': ['operator', 'administrator'],
   'audit:read': ['auditor'],
+  'day:read': ['auditor', 'operator', 'administrator', 'settlement-officer'],
+  'day:close': ['operator', 'settlement-officer'],
 } as const satisfies Record<string, readonly Role[]>
 export type Permission = keyof typeof PERMISSIONS
 

@@ -10,6 +10,7 @@ import type { Command, Desk, Outcome, Refusal, SqlTransaction } from '../../ledg
 import type { Logger } from '../../log.ts'
 import type { EventMetrics, Metrics } from '../../metrics.ts'
 import type { EventHub } from '../../programme/eventHub.ts'
+import type { BusinessDays } from '../../settlement/businessDays.ts'
 import type { DataVault } from '../../security/dataVault.ts'
 import type { Hsm } from '../../security/hsm.ts'
 import { Mobile, NationalId } from '../../personalData.ts'
@@ -20,6 +21,7 @@ import { invalidRequest, namedProblem, OUTCOME_UNKNOWN, plainProblem, problemRes
 export interface ProgrammeParts {
   readonly config: Config
   readonly desk: Desk
+  readonly businessDays: BusinessDays
   /** Card numbers, national IDs and mobiles are sealed by it. */
   readonly vault: DataVault
   readonly hsm: Hsm

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
 import { auditRoutes } from './auditRoutes.ts'
+import { dayRoutes } from '../settlement/dayRoutes.ts'
 import { bureauRoutes } from './bureauRoutes.ts'
 import { cardRoutes } from './cardRoutes.ts'
 import { collectionRoutes } from './collectionRoutes.ts'
@@ -47,4 +48,5 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   proposalRoutes(app, parts)
   deathRoutes(app, parts)
   auditRoutes(app, parts)
+  dayRoutes(app, parts)
 }

@@ -1,4 +1,4 @@
--- The ledger's tables and each of their partitions, the audit trail and the outbox refuse UPDATE, DELETE and TRUNCATE.
+-- The ledger's tables and each of their partitions, the books of closed days, the audit trail and the outbox refuse UPDATE, DELETE and TRUNCATE.
 --
 -- Result: a row a table. Reads the catalogue only; no locks.
 SELECT c.relname AS relation,
@@ -14,7 +14,8 @@ FROM (
   UNION ALL
   SELECT relid FROM pg_partition_tree('transfer')
   UNION ALL
-  SELECT relid FROM (VALUES ('audit_record'::regclass), ('programme_event'::regclass)) AS desk (relid)
+  SELECT relid FROM (VALUES ('audit_record'::regclass), ('programme_event'::regclass), ('book_entry'::regclass), ('book_transfer'::regclass),
+    ('event_mark'::regclass), ('day_total'::regclass), ('outlet_position'::regclass), ('claim'::regclass)) AS other (relid)
 ) tree
   JOIN pg_class c ON c.oid = tree.relid
   LEFT JOIN pg_trigger g ON g.tgrelid = tree.relid AND g.tgname = 'append_only'

@@ -24,7 +24,7 @@ FROM (
       sum(m.amount) FILTER (WHERE c.code IS NOT NULL) AS credits,
       coalesce(sum(m.amount) FILTER (WHERE d.of_purses IS NOT TRUE), 0)
         - coalesce(sum(m.amount) FILTER (WHERE c.of_purses IS NOT TRUE), 0) AS given_by_others
-    FROM (SELECT unit, debit_code, credit_code, sum(amount) AS amount FROM transfer GROUP BY unit, debit_code, credit_code) m
+    FROM (SELECT unit, debit_code, credit_code, sum(amount) AS amount FROM general_ledger GROUP BY unit, debit_code, credit_code) m
       LEFT JOIN account d ON d.code = m.debit_code
       LEFT JOIN account c ON c.code = m.credit_code
     GROUP BY m.unit

@@ -55,10 +55,13 @@ CREATE VIEW purse_posting AS
   SELECT shard, key_date, key, kind, response_code, second_purse_id, second_version, second_available_after, 0, 2
   FROM "authorization" WHERE second_version IS NOT NULL;
 
--- One debit and one credit account a row; an account is a code of the chart and its owner (purse, merchant, terminal, or 0).
+-- One debit and one credit account a row; an account is a code of the chart and its owner (purse, merchant, terminal, or 0). `event_number` is its
+-- decision's; the opening of a purse, which is told to nobody, has a number for its transfers all the same. It says to which business day a
+-- transfer belongs (0017_business_day.sql).
 CREATE TABLE transfer (
   purse_id bigint NOT NULL,
   purse_version bigint NOT NULL,
+  event_number bigint NOT NULL,
   debit_owner bigint NOT NULL,
   credit_owner bigint NOT NULL,
   amount bigint NOT NULL CHECK (amount > 0),
@@ -69,6 +72,9 @@ CREATE TABLE transfer (
   credit_code smallint NOT NULL,
   unit smallint NOT NULL
 ) PARTITION BY RANGE (key_date);
+
+-- Read by ranges of numbers that have just been written, or that are long past: as they only ascend, the least index there is finds them.
+CREATE INDEX transfer_event ON transfer USING brin (event_number) WITH (pages_per_range = 32, autosummarize = on);
 
 -- What an approved authorization has set aside and not yet settled or released. Changes under the purse's lock only.
 CREATE TABLE hold (

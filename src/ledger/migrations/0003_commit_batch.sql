@@ -73,6 +73,7 @@ DECLARE
   v_response text[] := p_response;
   v_reason text[] := p_reason;
   v_quantity bigint[] := p_quantity;
+  v_number bigint[];
   v_won text[];
 BEGIN
   -- The SQL transaction has an id before it takes event numbers, also where it locks no row: see event_number (0008_card_life.sql).
@@ -252,8 +253,13 @@ BEGIN
     END LOOP;
   END IF;
 
-  -- Insert the keys, in key order: the caller's, which unnest keeps. Event numbers are taken under the locks, so that those of one purse ascend as
-  -- its postings do. What nobody asked for (kind 0, a tombstone) has none.
+  -- Event numbers are taken under the locks, so that those of one purse ascend as its postings do. What nobody asked for (kind 0, a tombstone) has none.
+  v_number := ARRAY(
+    SELECT CASE WHEN i.outcome = 0 AND i.kind <> 0 THEN nextval('event_number') END
+    FROM unnest(v_outcome, p_kind) WITH ORDINALITY AS i(outcome, kind, ord) ORDER BY i.ord
+  );
+
+  -- Insert the keys, in key order: the caller's, which unnest keeps.
   WITH inserted AS (
     INSERT INTO "authorization" (
       purse_id, purse_version, body, requested, approved, available_after, held_after, from_suspense, merchant_id,
@@ -262,13 +268,13 @@ BEGIN
     SELECT i.purse, CASE WHEN i.posts THEN i.version END, i.body, i.requested, i.approved, i.balance, i.held, i.suspense, i.merchant,
       p_now, i.key_date, i.original_date, p_shard, i.mti, i.kind, i.key, i.response, i.reason, i.approval,
       i.card, i.terminal, i.rrn, i.original_key, i.quantity, i.cycle, coalesce(i.set_marks, i.cleared), i.items,
-      i.second, i.second_version, i.second_balance, i.stood_in, CASE WHEN i.kind <> 0 THEN nextval('event_number') END
+      i.second, i.second_version, i.second_balance, i.stood_in, i.number
     FROM unnest(v_outcome, v_balance, v_held, v_version, p_key, p_key_date, p_mti, p_kind, p_body, p_card, p_terminal, p_merchant, p_rrn,
         p_requested, p_approved, v_response, v_reason, p_approval, p_purse, p_posts, p_original_key, p_original_date, p_suspense,
-        v_quantity, v_cycle, p_set_marks, p_clear_marks, p_items, p_second, v_second_version, v_second_balance, p_stood_in)
+        v_quantity, v_cycle, p_set_marks, p_clear_marks, p_items, p_second, v_second_version, v_second_balance, p_stood_in, v_number)
       AS i(outcome, balance, held, version, key, key_date, mti, kind, body, card, terminal, merchant, rrn,
         requested, approved, response, reason, approval, purse, posts, original_key, original_date, suspense,
-        quantity, cycle, set_marks, cleared, items, second, second_version, second_balance, stood_in)
+        quantity, cycle, set_marks, cleared, items, second, second_version, second_balance, stood_in, number)
     WHERE i.outcome = 0
     ON CONFLICT (shard, key_date, key) DO NOTHING
     RETURNING key
@@ -374,8 +380,9 @@ BEGIN
   END IF;
 
   -- Their transfers.
-  INSERT INTO transfer (purse_id, purse_version, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
+  INSERT INTO transfer (purse_id, purse_version, event_number, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
   SELECT CASE WHEN t.item > 0 THEN p_purse[t.item] ELSE p_second[-t.item] END, CASE WHEN t.item > 0 THEN v_version[t.item] ELSE v_second_version[-t.item] END,
+    v_number[abs(t.item)],
     t.debit_owner, t.credit_owner, t.amount, p_key_date[abs(t.item)], p_shard, t.ord, t.debit_code, t.credit_code, t.unit
   FROM unnest(t_item, t_debit_code, t_debit_owner, t_credit_code, t_credit_owner, t_unit, t_amount) WITH ORDINALITY
     AS t(item, debit_code, debit_owner, credit_code, credit_owner, unit, amount, ord)

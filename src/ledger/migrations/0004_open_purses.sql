@@ -33,6 +33,8 @@ BEGIN
     PERFORM ensure_partitions(p_month, 1);
   END IF;
 
+  -- The SQL transaction has an id before it takes event numbers: see event_number (0008_card_life.sql).
+  PERFORM pg_current_xact_id();
   PERFORM 1 FROM purse
   WHERE shard = p_shard AND id = ANY (p_purses || ARRAY(
     SELECT q.id FROM purse p JOIN purse q ON q.shard = p_shard AND q.household_id = p.household_id AND q.kind = p_into_kind AND q.person_id IS NULL
@@ -66,14 +68,14 @@ BEGIN
     RETURNING purse_id
   ), won AS MATERIALIZED (
     -- IS TRUE keeps it a look-up in a hash table. As a join it is planned for the handful of rows that an array is taken to have: each with each.
-    SELECT * FROM due WHERE (id IN (SELECT purse_id FROM inserted)) IS TRUE
+    SELECT *, nextval('event_number') AS event_number FROM due WHERE (id IN (SELECT purse_id FROM inserted)) IS TRUE
   ), given AS (
     UPDATE purse p SET balance = won.into_balance, version = won.into_version
     FROM won
     WHERE p.shard = p_shard AND p.id = won.into_id
   ), moved AS (
-    INSERT INTO transfer (purse_id, purse_version, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
-    SELECT t.purse, t.version, t.debit_owner, t.credit_owner, t.amount, p_month, p_shard, t.ordinal, t.debit, t.credit, t.unit
+    INSERT INTO transfer (purse_id, purse_version, event_number, debit_owner, credit_owner, amount, key_date, shard, ordinal, debit_code, credit_code, unit)
+    SELECT t.purse, t.version, won.event_number, t.debit_owner, t.credit_owner, t.amount, p_month, p_shard, t.ordinal, t.debit, t.credit, t.unit
     FROM won CROSS JOIN LATERAL (VALUES
         (1, won.id, won.version, won.id, 0, won.rest, p_account, p_closing, p_unit),
         (2, won.id, won.version, 0, won.id, won.entitlement, c_issued, p_account, p_unit),

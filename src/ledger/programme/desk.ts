@@ -16,6 +16,8 @@ export interface DeskOptions {
   readonly shard: number
   readonly connections: number
   readonly statementMs: number
+  /** How long connecting may take; absent: as long as a statement. */
+  readonly connectMs?: number
   /** Commands that may wait for a connection; absent: as many as come. */
   readonly waitingMax?: number
   /** Where it is open, commands fail at once. */
@@ -195,14 +197,14 @@ export class Desk {
   readonly #pool: Pool
 
   constructor(options: DeskOptions) {
-    const { url, connections, statementMs, log } = options
+    const { url, connections, statementMs, connectMs = statementMs, log } = options
     this.#options = options
     this.shard = options.shard
     this.#pool = new Pool({
       connectionString: url,
       max: connections,
       application_name: 'sarf desk',
-      connectionTimeoutMillis: statementMs,
+      connectionTimeoutMillis: connectMs,
       query_timeout: statementMs,
       // What a machine that was lost has left open would hold its locks and all events after it (eventFeed.ts) for hours.
       options: `-c TimeZone=UTC -c DateStyle=ISO -c synchronous_commit=on -c jit=off -c idle_in_transaction_session_timeout=${String(statementMs)}`,

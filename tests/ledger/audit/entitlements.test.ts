@@ -264,14 +264,14 @@ const DECISIONS: TamperCase[] = [
   {
     check: 'postings',
     what: 'two outlets share one dispense',
-    sql: () => `INSERT INTO transfer SELECT purse_id, purse_version, debit_owner, 2, 1, key_date, shard, 9, debit_code, credit_code, unit
+    sql: () => `INSERT INTO transfer SELECT purse_id, purse_version, event_number, debit_owner, 2, 1, key_date, shard, 9, debit_code, credit_code, unit
                 FROM transfer WHERE ${of('ration')} AND credit_code = 2200`,
     wrong: /more than one outlet/,
   },
   {
     check: 'postings',
     what: 'a reversal gives and takes at once',
-    sql: () => `INSERT INTO transfer SELECT purse_id, purse_version, credit_owner, debit_owner, 1, key_date, shard, 9, credit_code, debit_code, unit
+    sql: () => `INSERT INTO transfer SELECT purse_id, purse_version, event_number, credit_owner, debit_owner, 1, key_date, shard, 9, credit_code, debit_code, unit
                 FROM transfer WHERE ${of('ration lent back')} AND credit_code = 1200`,
     wrong: /gives back and takes at once/,
   },
