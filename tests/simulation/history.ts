@@ -56,7 +56,8 @@ export async function carryOut(plan: Plan, bug?: PlantedBug, recorded?: string[]
   if (world.failure === undefined && terminals.open > 0)
     world.fail(`${terminals.open} messages have no answer long after everything was mended`)
   // What was reserved by a clock that was ahead is swept when that time has come for the others.
-  for (const one of processes) if (one.life !== undefined) one.life.skewMs = CLOCK_JUMP_MAX_MS
+  const jumps = plan.events.filter((event) => event.what === 'fault' && event.kind === 'clock').length
+  for (const one of processes) if (one.life !== undefined) one.life.skewMs = CLOCK_JUMP_MAX_MS * Math.max(1, jumps)
   await world.run(world.nowMs + SWEPT_MS)
   if (world.failure === undefined) {
     model.atTheEnd()

@@ -143,7 +143,9 @@ export class Model {
       if (stood.durable && isApproval(stood.code) && known.copies === 1) this.#fail(known, 'was told 91, and is approved in a journal')
       return false
     }
-    if (stood.told && code !== stood.code) this.#fail(known, `was told ${stood.code} in stand-in, and ${code} now`)
+    // What was taken back before it was drained says so from then on.
+    const isReversed = known.row?.kind === 0 && known.forced === undefined
+    if (stood.told && code !== stood.code && !isReversed) this.#fail(known, `was told ${stood.code} in stand-in, and ${code} now`)
     if (!stood.durable || code !== stood.code || (known.forced ?? known.row)?.responseCode === code) return false
     stood.told = true
     if (isApproval(code) && amount !== stood.approved) this.#fail(known, `was told ${amount}, and ${stood.approved} is approved`)
@@ -230,9 +232,10 @@ export class Model {
       return this.#fail(known, 'was approved on a card that was stopped before')
     if (card !== undefined && known.planned.pin !== 'none' && known.kind !== 'reversal') {
       if (known.planned.pin === 'wrong') return this.#fail(known, 'was approved with a wrong PIN')
-      if (card.pinTries >= RULES.pinTries && row.stoodInAt === null) return this.#fail(known, 'was approved with a PIN that is blocked')
+      if (card.pinTries >= RULES.pinTries && row.stoodInAt === null && !isRacing(known, card))
+        return this.#fail(known, 'was approved with a PIN that is blocked')
       card.pinTries = 0
-      if (!card.countedInRedis) card.pinTriesAtMost = 0
+      if (!card.countedInRedis && row.stoodInAt === null) card.pinTriesAtMost = 0
     }
     const posting = postingOf(known, row, (id) => this.#purse(id))
     if (typeof posting === 'string') return this.#fail(known, posting)
@@ -349,7 +352,8 @@ export class Model {
       this.#wrongPin(card)
       if (card.pinTries > RULES.pinTries) this.#fail(known, `was wrong PIN number ${card.pinTries} that was told`)
     } else if (known.planned.pin === 'right' && TELLS_RIGHT.includes(code)) {
-      if (card.pinTries >= RULES.pinTries) this.#fail(known, 'was told that a PIN is right that is blocked')
+      if (card.pinTries >= RULES.pinTries && !isRacing(known, card))
+        this.#fail(known, 'was told that a PIN is right that is blocked')
       card.pinTries = 0
       if (known.firstArrivalMs > card.lastWrongPinMs && !card.countedInRedis) card.pinTriesAtMost = 0
     }
@@ -437,6 +441,11 @@ export class Model {
   #fail(known: Known, what: string): void {
     this.#parts.world.fail(`#${Number(known.composed.fields[11])} (${known.kind}) ${what}`)
   }
+}
+
+/** Its PIN was under way with the ledger while stand-in told of a wrong one elsewhere. */
+function isRacing(known: Known, card: CardKnown): boolean {
+  return card.countedInRedis && known.firstArrivalMs <= card.lastWrongPinMs
 }
 
 const CASH = 2000

@@ -82,8 +82,8 @@ export class StandInModel {
   written(file: string, bytes: Buffer): void {
     const read = this.#of(file)
     read.written = this.#records(bytes, read.written, (known, record) => {
-      known.stood ??= this.#stoodOf(record)
-      if (known.stood.code !== record.responseCode) this.#parts.fail(known, `is ${known.stood.code} in one journal, and ${record.responseCode} in another`)
+      const { code } = this.#take(known, record)
+      if (code !== record.responseCode) this.#parts.fail(known, `is ${code} in one journal, and ${record.responseCode} in another`)
     })
   }
 
@@ -91,14 +91,20 @@ export class StandInModel {
   durable(file: string, bytes: Buffer): void {
     const read = this.#of(file)
     read.durable = this.#records(bytes, read.durable, (known, record) => {
-      known.stood ??= this.#stoodOf(record)
-      if (known.stood.durable) return
-      known.stood.durable = true
+      const stood = this.#take(known, record)
+      if (stood.durable) return
+      stood.durable = true
       if (record.responseCode !== '55') return
       this.#parts.wrongPin(record.transaction.cardToken)
       const tries = this.#parts.pinTries(record.transaction.cardToken)
       if (tries > RULES.pinTries) this.#parts.fail(known, `was wrong PIN number ${tries} that is told, in stand-in`)
     })
+  }
+
+  #take(known: Known, record: RecordText): Stood {
+    const isAnew = this.#anew.has(known.key) && known.stood?.code !== record.responseCode
+    if (known.stood === undefined || isAnew) known.stood = this.#stoodOf(record)
+    return known.stood
   }
 
   #of(file: string): Read {
