@@ -171,10 +171,7 @@ export class Journals {
       }
       return true
     } catch (error) {
-      this.#options.log.error(
-        { error: errorText(error) },
-        'drained journals cannot be removed; it is tried again',
-      )
+      this.#options.log.error({ error: errorText(error) }, 'drained journals cannot be removed; it is tried again')
       return false
     }
   }

@@ -2,7 +2,6 @@
  * Known bugs, each planted by wrapping a part or leaving out a check of a fake: nothing of it is in `src/`. The simulation has to find each; what it
  * would not find it could not be trusted about.
  */
-import type { EpochStore } from '../../src/decision/agreedEpoch.ts'
 import type { HotState } from '../../src/decision/hotState.ts'
 import type { OriginalSnapshot } from '../../src/decision/original.ts'
 import type { CardAndPurses } from '../../src/ledger/cards.ts'
@@ -11,29 +10,10 @@ import type { CommitOwner } from '../../src/ledger/groupCommit.ts'
 import { Ledger, type LedgerOptions } from '../../src/ledger/ledger.ts'
 import type { KeyQuestion } from '../../src/ledger/originals.ts'
 import type { OpenSession } from '../../src/ledger/sqlClient.ts'
-import type { MessageLink } from '../../src/settings.ts'
-import type { Disk } from '../../src/standin/disk.ts'
-import type { Journals, JournalsOptions } from '../../src/standin/journals.ts'
 import { STAND_IN_BUGS } from './bugsStandIn.ts'
-import type { DroppedGuards } from './fakeCommitBatch.ts'
-import type { DroppedChecks } from './fakeRedis.ts'
+import type { PlantedBug } from './plantedBug.ts'
 import { LINKS } from './programme.ts'
 import { readArray } from './sqlArrays.ts'
-import type { World } from './world.ts'
-
-export interface PlantedBug {
-  readonly name: string
-  /** What is wrong with the switch then. */
-  readonly what: string
-  readonly ledger?: (options: LedgerOptions, hotState: () => HotState | undefined) => Ledger
-  readonly sweeperLedger?: (ledger: Ledger) => Ledger
-  readonly epochs?: (epochs: EpochStore) => EpochStore
-  readonly droppedGuards?: (world: World) => DroppedGuards
-  readonly droppedChecks?: DroppedChecks
-  readonly disk?: (disk: Disk) => Disk
-  readonly journals?: (options: JournalsOptions) => Journals
-  readonly linkOf?: (name: keyof typeof LINKS) => MessageLink
-}
 
 export const BUGS: readonly PlantedBug[] = [
   {

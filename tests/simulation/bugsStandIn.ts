@@ -7,7 +7,7 @@ import type { JournalEntry } from '../../src/standin/journal.ts'
 import { readJournal } from '../../src/standin/journalFile.ts'
 import { Journals } from '../../src/standin/journals.ts'
 import type { DecisionRecord } from '../../src/standin/record.ts'
-import type { PlantedBug } from './bugs.ts'
+import type { PlantedBug } from './plantedBug.ts'
 
 export const STAND_IN_BUGS: readonly PlantedBug[] = [
   {
@@ -66,7 +66,7 @@ function withFiles(wrap: (file: DiskFile) => DiskFile): (disk: Disk) => Disk {
 const LOOKS_A_ROUND = 2
 
 class RenamingJournals extends Journals {
-  readonly #seen = new WeakMap<JournalEntry, number>()
+  readonly #seen = new WeakMap<JournalEntry, number>();
 
   override *entries(): Generator<JournalEntry> {
     for (const entry of super.entries()) {

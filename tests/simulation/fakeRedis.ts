@@ -9,9 +9,7 @@ const SCRIPT_NAMES = [
   ...(['reserve', 'put', 'epoch', 'raise'] as const),
   ...(['standIn', 'standInRead', 'standInStop', 'standInJournals'] as const),
 ] as const
-const SCRIPTS = new Map(
-  SCRIPT_NAMES.map((name) => [redisScript(`${name}.lua`).sha, name]),
-)
+const SCRIPTS = new Map(SCRIPT_NAMES.map((name) => [redisScript(`${name}.lua`).sha, name]))
 
 /** A purse as reserve.lua packs it, in the order of its doubles. */
 const PURSE_DOUBLES = 16
@@ -19,7 +17,7 @@ const [EPOCH, VERSION, GATE, BALANCE, DAY, MARKS, DEBIT, MARKS_RESERVED] = [0, 1
 const COMMITTED = [0, 5, 7] as const
 const PENDING = [0, 11, 13] as const
 
-export interface Held {
+interface Held {
   /** Debit, group, amount, count, marks, ms, keyDate, purseId. */
   readonly numbers: readonly number[]
   readonly body: string
@@ -152,7 +150,8 @@ export class FakeRedis {
   }
 
   del(key: string): void {
-    for (const held of Object.values(this.#contents)) held.delete(key)
+    const { values, reservations, hashes } = this.#contents
+    for (const held of [values, reservations, hashes]) held.delete(key)
   }
 
   isReserved(name: string, key: string): boolean {
@@ -174,7 +173,11 @@ export class FakeRedis {
     return this.#now()
   }
 
-  #standIn(script: 'standIn' | 'standInRead' | 'standInStop' | 'standInJournals', keys: readonly string[], args: readonly string[]): unknown {
+  #standIn(
+    script: 'standIn' | 'standInRead' | 'standInStop' | 'standInJournals',
+    keys: readonly string[],
+    args: readonly string[],
+  ): unknown {
     switch (script) {
       case 'standIn':
         return decideStandIn(this, keys, args, this.dropped)
@@ -330,7 +333,12 @@ function lower(purse: number[], at: number, by: number): void {
 }
 
 /** @returns 0 reserved, 1 kept, 2 another body, 3 purse not here, 4 gate, 5 balance, 6 the day's amount, 7 the day's count, 8 a mark, 9 the shard is in stand-in */
-function reserve(held: Map<string, Held>, purse: number[] | undefined, item: readonly (string | number)[], standsIn: boolean): number {
+function reserve(
+  held: Map<string, Held>,
+  purse: number[] | undefined,
+  item: readonly (string | number)[],
+  standsIn: boolean,
+): number {
   const [key, ...rest] = item as [string, ...number[]]
   const [debit = 0, gate = 0, group = 0, amount = 0, count = 0, amountMax = 0, countMax = 0, day = 0, marks = 0, ms = 0] = rest
   const [keyDate = 0, purseId = 0] = rest.slice(10)

@@ -2,7 +2,6 @@
  * The scripts of stand-in (src/decision/standIn*.lua) in plain TypeScript, on the simulated Redis. Whoever calls them has compared the epoch.
  * tests/simulation/contract.test.ts holds them equal to the real ones.
  */
-import type { FakeRedis } from './fakeRedis.ts'
 
 /** What a planted bug leaves out. */
 export interface DroppedStandIn {
@@ -12,13 +11,27 @@ export interface DroppedStandIn {
   readonly otherJournals?: boolean
 }
 
+/** The simulated Redis, as far as these scripts use it. */
+interface Store {
+  readonly nowMs: number
+  text(key: string): string | undefined
+  set(key: string, text: string, untilMs?: number): void
+  hash(key: string): ReadonlyMap<string, string>
+  hset(key: string, field: string, value: string): void
+  hdel(key: string, field: string): void
+  del(key: string): void
+  doubles(key: string): number[] | undefined
+  isReserved(name: string, key: string): boolean
+  setAside(name: string, key: string, held: { readonly numbers: readonly number[]; readonly body: string }): void
+}
+
 type Item = readonly (string | number)[]
 
 /** Positions in a purse as reserve.lua packs it. */
 const [EPOCH, GATE, BALANCE, MARKS, DEBIT, MARKS_RESERVED] = [0, 2, 3, 9, 10, 15] as const
 
 export function decideStandIn(
-  redis: FakeRedis,
+  redis: Store,
   keys: readonly string[],
   [epoch = '', journal = '', lifetime = '0', items = '[]', ...records]: readonly string[],
   dropped: DroppedStandIn,
@@ -74,7 +87,7 @@ export function decideStandIn(
 }
 
 export function readStandIn(
-  redis: FakeRedis,
+  redis: Store,
   [, answers = '', stopped = '', pins = '']: readonly string[],
   [, count, ...asked]: readonly string[],
 ): string[] {
@@ -83,7 +96,7 @@ export function readStandIn(
 }
 
 export function stopStandIn(
-  redis: FakeRedis,
+  redis: Store,
   [, flag = '', journals = '', stopped = '']: readonly string[],
   [epoch = '', journal = '', token = '', report = '']: readonly string[],
 ): number {
@@ -95,7 +108,7 @@ export function stopStandIn(
 
 /** @returns how many journals hold something */
 export function tellJournals(
-  redis: FakeRedis,
+  redis: Store,
   [, flag = '', journals = '', ...others]: readonly string[],
   [epoch = '', holding = '[]', empty = '[]']: readonly string[],
   dropped: DroppedStandIn,

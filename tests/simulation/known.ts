@@ -1,7 +1,7 @@
 /** What the model knows of a message. */
 import type { AuthorizationRow } from './fakeTables.ts'
 import type { Composed } from './frames.ts'
-import type { MessageKind, PlannedMessage } from './plan.ts'
+import type { MessageKind, PlannedMessage } from './planned.ts'
 import type { SimulatedCard } from './programme.ts'
 
 /** What stand-in has decided of a message, as a journal has it. */

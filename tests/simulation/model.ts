@@ -2,13 +2,14 @@
  * The reference model: knows every message that was sent, reads each decision as it becomes durable, and judges every answer and every posting by
  * the rules of the programme. It shares no code with the switch and keeps no more than plain sums. What it allows, and why, stands where it does.
  */
+import { cairoDay } from './cairoDay.ts'
 import type { AuthorizationRow, FakeTables } from './fakeTables.ts'
 import { keyOf, terminalOf, type Answer, type Composed } from './frames.ts'
 import { isApproval, purseIdOf, type Known } from './known.ts'
 import { ModelPurse, type Group } from './modelPurses.ts'
 import { postingOf } from './modelPostings.ts'
 import { StandInModel } from './modelStandIn.ts'
-import type { MessageKind, PlannedMessage } from './plan.ts'
+import type { MessageKind, PlannedMessage } from './planned.ts'
 import { RULES, type SimulatedCard } from './programme.ts'
 import type { World } from './world.ts'
 
@@ -54,13 +55,15 @@ export class Model {
     this.standIn = new StandInModel({
       world: parts.world,
       known: (key) => this.#byKey.get(key),
-      wrongPinCounted: (token) => this.#ofCard(token, (card) => {
-        card.countedInRedis = true
-        this.#countAtMost(card)
-      }),
-      wrongPin: (token) => this.#ofCard(token, (card) => {
-        card.pinTries++
-      }),
+      wrongPinCounted: (token) =>
+        this.#ofCard(token, (card) => {
+          card.countedInRedis = true
+          this.#countAtMost(card)
+        }),
+      wrongPin: (token) =>
+        this.#ofCard(token, (card) => {
+          card.pinTries++
+        }),
       forgetPins: () => {
         for (const card of this.#cards.values()) if (card.countedInRedis) card.pinTries = 0
       },
@@ -138,9 +141,11 @@ export class Model {
   /** What is durable in a journal is told as it is there, before the ledger has it and after. @returns whether nothing more is to be said of the answer */
   #toldInStandIn(known: Known, { code, amount }: Answer): boolean {
     const { stood } = known
-    if (stood === undefined || (stood.anew && code !== stood.code)) return false
+    if (stood === undefined) return false
+    if (stood.anew && code !== stood.code) return false
     if (code === '91') {
-      if (stood.durable && isApproval(stood.code) && known.copies === 1) this.#fail(known, 'was told 91, and is approved in a journal')
+      if (stood.durable && isApproval(stood.code) && known.copies === 1)
+        this.#fail(known, 'was told 91, and is approved in a journal')
       return false
     }
     // What was taken back before it was drained says so from then on.
@@ -188,7 +193,8 @@ export class Model {
     const { stood } = known
     if (stood?.told !== true || stood.anew) return
     const isPosted = isApproval((known.forced ?? known.row)?.responseCode ?? '')
-    if (isApproval(stood.code) && !isPosted && !known.reversalTold) this.#fail(known, 'was told approved in stand-in, and is not posted')
+    if (isApproval(stood.code) && !isPosted && !known.reversalTold)
+      this.#fail(known, 'was told approved in stand-in, and is not posted')
     if (!isApproval(stood.code) && isPosted) this.#fail(known, `was told ${stood.code} in stand-in, and is posted`)
   }
 
@@ -216,7 +222,7 @@ export class Model {
     else known.row = row
     if (forced && before !== undefined && isApproval(before.responseCode)) return this.#fail(known, 'was posted twice')
     if (row.kind === 0) return
-    if (row.stoodInAt !== null && (known.stood === undefined || known.stood.code !== row.responseCode))
+    if (row.stoodInAt !== null && known.stood?.code !== row.responseCode)
       return this.#fail(known, `was drained as ${row.responseCode}, and no journal had it so`)
     if (!isApproval(row.responseCode)) return this.#declined(known, row)
     if (known.reversalTold) return this.#fail(known, 'was approved after its reversal was answered')
@@ -228,7 +234,11 @@ export class Model {
     const { world } = this.#parts
     const demand = !['reversal', 'completion', 'breadAdvice'].includes(known.kind)
     const card = this.#cards.get(known.card.token)
-    if (demand && row.stoodInAt === null && card?.stops.some(({ from, until }) => from < world.nowMs && until > world.nowMs) === true)
+    if (
+      demand &&
+      row.stoodInAt === null &&
+      card?.stops.some(({ from, until }) => from < world.nowMs && until > world.nowMs) === true
+    )
       return this.#fail(known, 'was approved on a card that was stopped before')
     if (card !== undefined && known.planned.pin !== 'none' && known.kind !== 'reversal') {
       if (known.planned.pin === 'wrong') return this.#fail(known, 'was approved with a wrong PIN')
@@ -452,15 +462,3 @@ const CASH = 2000
 const RATION = 92
 const BREAD = 93
 const ACCOUNTS: Readonly<Record<number, number>> = { 92: 2100, 93: 2110, 94: 2120 }
-
-const cairo = new Intl.DateTimeFormat('en-CA', { timeZone: 'Africa/Cairo', year: 'numeric', month: '2-digit', day: '2-digit' })
-const days = new Map<number, string>()
-
-export function cairoDay(ms: number): string {
-  const minute = Math.floor(ms / 60_000)
-  const known = days.get(minute)
-  if (known !== undefined) return known
-  const day = cairo.format(ms)
-  days.set(minute, day)
-  return day
-}

@@ -106,7 +106,13 @@ function marksOn({ planned, stood }: Known, row: AuthorizationRow): number {
 }
 
 /** Suspense lends what stand-in has given and the entitlement does not cover any more. @returns what is wrong with that */
-function lendingOf({ stood, firstArrivalMs }: Known, row: AuthorizationRow, purses: Purses, units: number, marks: number): string | undefined {
+function lendingOf(
+  { stood, firstArrivalMs }: Known,
+  row: AuthorizationRow,
+  purses: Purses,
+  units: number,
+  marks: number,
+): string | undefined {
   if (row.stoodInAt === null) return 'gave what nobody has'
   const purse = purses(row.purseId ?? 0)
   const lapsed = purse.cycle?.slice(0, 7) !== stood?.day.slice(0, 7)

@@ -69,7 +69,8 @@ export class StandInModel {
       if (record.responseCode === '55') this.#parts.wrongPinCounted(cardToken)
       if (!isApproval(record.responseCode)) continue
       if (planned.pin !== 'right') this.#parts.fail(known, 'was approved in stand-in, and nobody has shown that he is the holder')
-      if (this.#parts.pinTries(cardToken) >= RULES.pinTries) this.#parts.fail(known, 'was approved in stand-in with a PIN that is blocked')
+      if (this.#parts.pinTries(cardToken) >= RULES.pinTries)
+        this.#parts.fail(known, 'was approved in stand-in with a PIN that is blocked')
       const isBread = known.kind === 'bread'
       const given = (this.#given.get(`${record.purseId} ${localDay}`) ?? 0) + (isBread ? planned.days : planned.amount)
       this.#given.set(`${record.purseId} ${localDay}`, given)
@@ -83,7 +84,8 @@ export class StandInModel {
     const read = this.#of(file)
     read.written = this.#records(bytes, read.written, (known, record) => {
       const { code } = this.#take(known, record)
-      if (code !== record.responseCode) this.#parts.fail(known, `is ${code} in one journal, and ${record.responseCode} in another`)
+      if (code !== record.responseCode)
+        this.#parts.fail(known, `is ${code} in one journal, and ${record.responseCode} in another`)
     })
   }
 

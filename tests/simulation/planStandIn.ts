@@ -1,5 +1,5 @@
 /** What is added to a history in which bread and ration stand in: outages of Postgres, holders who show a PIN, disks that fail, power that goes. */
-import type { PlannedFault, PlannedMessage } from './plan.ts'
+import type { PlannedFault, PlannedMessage } from './planned.ts'
 import { simulatedTerminals } from './programme.ts'
 import { Random, seedOf } from './random.ts'
 import type { Storm } from './weather.ts'
@@ -31,7 +31,9 @@ export function standInAdded(seed: number, processes: number, cards: number, hea
   const untilMs = Math.max(healMs, ...outages.map(({ atMs, forMs }) => atMs + random.between(0, forMs + 2_000)))
   const faults = faultsOf(random, processes, outages)
   const count = random.between(15, 60)
-  const messages = Array.from({ length: count }, (_, index) => messageOf(random, FIRST_ID + index, processes, cards, outages, untilMs))
+  const messages = Array.from({ length: count }, (_, index) =>
+    messageOf(random, FIRST_ID + index, processes, cards, outages, untilMs),
+  )
   return { apart: random.chance(0.3), healMs: untilMs, messages: [...messages, ...reversalsOf(random, messages)], faults }
 }
 
@@ -114,8 +116,10 @@ function faultsOf(random: Random, processes: number, outages: readonly Outage[])
           forMs: random.between(20, 4_000),
           power: random.chance(0.3),
         })
-      if (random.chance(Math.min(1, left) * 0.3)) add(within(), { kind: 'crash', process: process(), forMs: random.between(20, 4_000), byMs: 0 })
-      if (random.chance(Math.min(1, left) * 0.3)) add(within(), { kind: 'powerLoss', process: process(), forMs: random.between(20, 3_000) })
+      if (random.chance(Math.min(1, left) * 0.3))
+        add(within(), { kind: 'crash', process: process(), forMs: random.between(20, 4_000), byMs: 0 })
+      if (random.chance(Math.min(1, left) * 0.3))
+        add(within(), { kind: 'powerLoss', process: process(), forMs: random.between(20, 3_000) })
       if (random.chance(Math.min(1, left) * 0.5))
         add(within(), {
           kind: 'diskStorm',
@@ -123,7 +127,8 @@ function faultsOf(random: Random, processes: number, outages: readonly Outage[])
           forMs: random.between(200, 5_000),
           storm: diskStorm(random),
         })
-      if (random.chance(Math.min(1, left) * 0.15)) add(within(), { kind: 'redisRestart', ageMs: random.chance(0.5) ? undefined : random.between(300, 5_000) })
+      if (random.chance(Math.min(1, left) * 0.15))
+        add(within(), { kind: 'redisRestart', ageMs: random.chance(0.5) ? undefined : random.between(300, 5_000) })
       if (random.chance(Math.min(1, left) * 0.15)) add(within(), { kind: 'redisDown', forMs: random.between(100, 4_000) })
     }
   }

@@ -25,7 +25,15 @@ export const RULES = {
 /** What waits and gives up in seconds in a real switch does so in a few here: more happens in a history. */
 const TIMES = { deadlineMs: 4000, statementMs: 2000, sweepEveryMs: 1500, reservationAgeMs: 8000 }
 
-const STAND_IN = { slotsMax: 12, fileBytesMax: 4096, filesMax: 4, batchMax: 4, reopenMs: 400, drainEveryMs: 150, drainBatchMax: 4 }
+const STAND_IN = {
+  slotsMax: 12,
+  fileBytesMax: 4096,
+  filesMax: 4,
+  batchMax: 4,
+  reopenMs: 400,
+  drainEveryMs: 150,
+  drainBatchMax: 4,
+}
 
 export const LINKS: Readonly<Record<'transmission' | 'local', MessageLink>> = {
   transmission: {

@@ -32,12 +32,17 @@ function diskOf(life: Life, disk: SimulatedDisk, { world, weather, traps }: Disk
   const random = world.stream('disk', life.name)
   const { contents } = disk
   const act = <T>(label: string, path: string, run: () => T, failed?: (fate: Fate) => void): Promise<T> =>
-    acted({ world, life, random, fate: weather.fate(life.name, world.nowMs, random) }, label, () => run(), (fate) => {
-      disk.hasFailed = true
-      world.note(() => `${life.name}: ${label} of ${path} fails: ${fate}`)
-      failed?.(fate)
-      throw new DiskError(fate === 'cannotWrite' ? 'ENOSPC' : 'EIO', path)
-    })
+    acted(
+      { world, life, random, fate: weather.fate(life.name, world.nowMs, random) },
+      label,
+      () => run(),
+      (fate) => {
+        disk.hasFailed = true
+        world.note(() => `${life.name}: ${label} of ${path} fails: ${fate}`)
+        failed?.(fate)
+        throw new DiskError(fate === 'cannotWrite' ? 'ENOSPC' : 'EIO', path)
+      },
+    )
   return {
     makeDirectory: (path) => act('disk mkdir', path, () => contents.makeDirectory(path)),
     list: (path) => act('disk list', path, () => contents.list(path)),

@@ -75,7 +75,8 @@ export class SimulatedPostgres {
       new Promise((resolve, reject) => {
         const open = (): void => {
           if (world.nowMs < this.#stalledUntilMs) reject(new Error('timeout expired'))
-          else if (!this.#up || (this.#cutOff.get(life.name.split('.')[0] ?? '') ?? 0) > world.nowMs) reject(new Error('connect ECONNREFUSED'))
+          else if (!this.#up || (this.#cutOff.get(life.name.split('.')[0] ?? '') ?? 0) > world.nowMs)
+            reject(new Error('connect ECONNREFUSED'))
           else resolve(this.#session(life, random, pace, onLost))
         }
         const delayMs = world.nowMs < this.#stalledUntilMs ? connectMs : 1 + random.fraction() * 4
@@ -195,6 +196,8 @@ export class SimulatedPostgres {
           world.schedule(secondMs, name, carryOut)
           return
         case 'well':
+        // Of disks only.
+        case 'ioError':
         case 'slow':
           answer(carryOut())
       }

@@ -17,7 +17,7 @@ import { softwareKeyStore } from '../../src/security/softwareKeys.ts'
 import type { MessageLink } from '../../src/settings.ts'
 import { Journals } from '../../src/standin/journals.ts'
 import { drainOf } from '../../src/startStandIn.ts'
-import type { PlantedBug } from './bugs.ts'
+import type { PlantedBug } from './plantedBug.ts'
 import { SPEC } from './frames.ts'
 import type { SimulatedDisk } from './simulatedDisk.ts'
 import type { SimulatedPostgres } from './simulatedPostgres.ts'
@@ -203,7 +203,8 @@ export class SwitchProcess {
       warn: (fields: object, message?: string) => world.note(() => text(fields, message)),
       error: (fields: object, message?: string) => {
         const isFull = JSON.stringify(fields).includes('JournalClosed')
-        const isOfDisk = (isFull || this.#parts.machine?.disk.hasFailed === true) && OF_DISK.some((text) => message?.includes(text))
+        const isOfDisk =
+          (isFull || this.#parts.machine?.disk.hasFailed === true) && OF_DISK.some((part) => (message ?? '').includes(part))
         if (message === 'the ledger takes no writes' || isOfDisk) world.note(() => text(fields, message))
         else world.fail(`the switch reports a fault: ${text(fields, message)}`)
       },
