@@ -30,6 +30,7 @@ import { migrate } from './ledger/migrate.ts'
 import { preload } from './ledger/preload.ts'
 import { ProgrammeRegistry } from './ledger/programmeRegistry.ts'
 import { RegionRegistry } from './ledger/regions.ts'
+import { Books } from './ledger/settlement/books.ts'
 import { Sweeper } from './ledger/sweeper.ts'
 import type { Disk } from './standin/disk.ts'
 import { systemDisk } from './standin/systemDisk.ts'
@@ -43,6 +44,7 @@ import { NoticeDispatcher } from './programme/notices/dispatcher.ts'
 import { EventNotices } from './programme/notices/eventNotices.ts'
 import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
+import { disputeJob } from './settlement/disputeJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { BusinessDays } from './settlement/businessDays.ts'
@@ -189,6 +191,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     log,
   })
   const businessDays = new BusinessDays({ config, desk: dayDesk, clock, log })
+  const books = new Books({ ...config.books, url: config.databaseUrl, shard: SHARD, clock, log })
   const stops = journals === undefined ? undefined : { ledger, hotState, journals, line: standIn }
   const hotCards = new HotCards({ config, desk, standIn: stops, clock, log })
   const drain = journals === undefined ? undefined : drainOf(config, { journals, standIn, hotCards, ledger, clock, log, metrics })
@@ -258,7 +261,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     await journals?.close()
     await Promise.all([jobsStopped, eventsStopped, dispatcher?.stop(), eventNotices.stop()])
     for (const one of Object.values(breakers)) one.stop()
-    await Promise.all([hotState.close(), ledger.close(), desk.close(), hsm.close()])
+    await Promise.all([hotState.close(), ledger.close(), desk.close(), books.close(), hsm.close()])
   }
   try {
     const network = new NetworkManagement({ linkKeys, log })
@@ -275,6 +278,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       metrics,
       workers,
       desk,
+      books,
       businessDays,
       vault,
       hsm,
@@ -293,7 +297,11 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   dispatcher?.start()
   if (config.notices.enabled) eventNotices.start()
   try {
-    const due = [openingJob({ config, shard: SHARD, clock, log }), cardClockJob({ config, desk, clock, log })]
+    const due = [
+      openingJob({ config, shard: SHARD, clock, log }),
+      cardClockJob({ config, desk, clock, log }),
+      disputeJob({ config, desk, clock, log }),
+    ]
     if (config.jobs.enabled) jobs = await startJobs({ config, log, jobs: due })
   } catch (error) {
     // Purses are opened at their first use all the same.

@@ -15,7 +15,7 @@ import { mayComeBy, type Origin } from './transaction/origin.ts'
 import { readReconciliation, type Reconciliation } from './transaction/reconciliation.ts'
 
 export interface ReconcilerParts {
-  readonly config: Pick<Config, 'settlement'>
+  readonly config: { readonly settlement: Pick<Config['settlement'], 'addUpEveryMs' | 'shiftsWaitingMax' | 'patienceMs'> }
   readonly ledger: Pick<Ledger, 'terminals'>
   readonly desk: Pick<Desk, 'read'>
   readonly clock: Clock

@@ -92,6 +92,36 @@ const TransportSchema = Type.Object(
   closed,
 )
 
+/** How cases of a reason go (spec/disputes.md), in business days from the day on which one is opened. */
+const DisputeReasonSchema = Type.Object(
+  {
+    decideBusinessDays: count(1, 366),
+    /** When suspense lends the holder what is claimed, if it is cash and not decided before; 0: at once; absent: never. */
+    creditBusinessDays: Type.Optional(count(0, 366)),
+  },
+  closed,
+)
+
+const DisputesSchema = Type.Object(
+  {
+    /** A posting can be disputed for so long. */
+    openWithinDays: count(1, 3660),
+    /** How often it is looked whether money is to be lent; cases a reading. */
+    everyMinutes: count(1, 59),
+    chunk: count(1, 10_000),
+    reasons: Type.Object(
+      {
+        'atm-did-not-dispense': DisputeReasonSchema,
+        'charged-twice': DisputeReasonSchema,
+        'goods-not-given': DisputeReasonSchema,
+        'not-me': DisputeReasonSchema,
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+
 /** What is told to others: `GET /v1/events` and webhooks (spec/events.md). */
 const EventsSchema = Type.Object(
   {
@@ -322,6 +352,34 @@ export const SettingsSchema = Type.Object(
           },
           closed,
         ),
+        /** Merchants are paid from the debtor's account; less than the minimum stays for the next run (spec/payouts.md). */
+        payouts: Type.Object(
+          {
+            minimumPiasters: count(1, 100_000_000),
+            debtor: Type.Object(
+              {
+                name: Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]{1,140}$' }),
+                iban: Type.String({ pattern: '^[A-Z]{2}\\d{2}[A-Z0-9]{11,30}$' }),
+                bic: Type.Optional(Type.String({ pattern: '^[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?$' })),
+              },
+              closed,
+            ),
+          },
+          closed,
+        ),
+      },
+      closed,
+    ),
+    disputes: DisputesSchema,
+    /** Exports of the books (spec/books.md). */
+    books: Type.Object(
+      {
+        /** Answers that are read at once, each by a connection of its own; above it: 503. */
+        readersMax: count(1, 32),
+        /** For each piece of an answer. */
+        statementMs: count(1000, 3_600_000),
+        /** Who takes nothing for so long is disconnected. */
+        stalledMs: count(100, 3_600_000),
       },
       closed,
     ),

@@ -30,12 +30,7 @@ it('shifts that wait for a SQL transaction which stays open leave the desk its c
   const desk = new StalledDesk()
   const reconciler = new Reconciler({
     config: {
-      settlement: {
-        addUpEveryMs: 60_000,
-        shiftsWaitingMax: 64,
-        patienceMs: 100,
-        days: { everyMs: 60_000, cutOff: '00:00', statementMs: 60_000 },
-      },
+      settlement: { addUpEveryMs: 60_000, shiftsWaitingMax: 64, patienceMs: 100 },
     },
     ledger: {} as Pick<Ledger, 'terminals'>,
     desk: desk,

@@ -1,5 +1,7 @@
 /** Calls to the API of a running switch, for commands: where it is, whose token is shown, and what an answer means. */
 import { randomUUID } from 'node:crypto'
+import { createWriteStream, renameSync, rmSync, statSync } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import { ROLES, type Role } from '../admin/access/roles.ts'
 import { developmentToken } from '../admin/access/tokens.ts'
@@ -30,11 +32,15 @@ export interface Api {
   get(path: string): Promise<Answer>
   /** With an Idempotency-Key: the one that was given, else a new one. */
   post(path: string, body: object): Promise<Answer>
+  /** Writes what is answered to a file, which is there only once it is whole. @returns its bytes */
+  save(path: string, file: string, accept?: string): Promise<number>
 }
 
 /** Whose token is made where none is given. */
 export interface AskedAs {
   readonly role: Role
+  /** Absent: the one that all commands have. A second person needs another. */
+  readonly name?: string
   readonly place?: string | undefined
 }
 
@@ -43,6 +49,7 @@ const EXIT_USAGE = 2
 const EXIT_NO_CONNECTION = 3
 const TOKEN_SECONDS = 300
 const TIMEOUT_MS = 30_000
+const DOWNLOAD_MS = 600_000
 /** Who asks, in the audit trail, where no token was given. */
 const CALLER = 'sarf-cli'
 
@@ -88,7 +95,8 @@ export function apiCommand<Options extends ApiOptions>(
 
 export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
   const base = options.url ?? usualUrl()
-  const token = options.token ?? process.env['SARF_TOKEN'] ?? (await ownToken({ roles: [asked.role], place: asked.place }))
+  const token =
+    options.token ?? process.env['SARF_TOKEN'] ?? (await ownToken({ roles: [asked.role], name: asked.name, place: asked.place }))
   const ask = async (method: string, path: string, body?: object): Promise<Answer> => {
     const key = options.key ?? randomUUID()
     const headers = {
@@ -115,7 +123,37 @@ export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
     if (response.status === 504) throw new NoConnection(`${said} (--key ${key})`)
     throw new Refused(said)
   }
-  return { get: (path) => ask('GET', path), post: (path, body) => ask('POST', path, body) }
+  const save = async (path: string, file: string, accept = '*/*'): Promise<number> => {
+    let said
+    try {
+      const signal = AbortSignal.timeout(DOWNLOAD_MS)
+      const response = await fetch(base + path, { headers: { authorization: `Bearer ${token}`, accept }, signal })
+      if (response.ok && response.body !== null) return await saved(response.body, file)
+      said = problemText(response.status, parsed(await response.text()))
+    } catch (error) {
+      if (isFileError(error)) throw new UsageError(`cannot write ${file}: ${error.message}`)
+      throw new NoConnection(`no whole answer from ${base}: is the switch running (npm start)? Ask again; nothing was written`)
+    }
+    throw new Refused(said)
+  }
+  return { get: (path) => ask('GET', path), post: (path, body) => ask('POST', path, body), save }
+}
+
+async function saved(body: ReadableStream<Uint8Array>, file: string): Promise<number> {
+  const part = `${file}.part`
+  try {
+    await pipeline(body, createWriteStream(part))
+    renameSync(part, file)
+    return statSync(file).size
+  } catch (error) {
+    rmSync(part, { force: true })
+    throw error
+  }
+}
+
+/** Of this machine's files, not of the connection. */
+function isFileError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'path' in error
 }
 
 /** A token as a switch outside production takes it. @throws UsageError where the switch's tokens come from elsewhere */

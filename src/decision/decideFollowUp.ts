@@ -18,7 +18,7 @@ import { KIND, type FollowUp, type Reversal } from '../transaction/transaction.t
 import { currencyReason, firstReason, placeReason, terminalReason } from './checks.ts'
 import { cashPurseOf, type DecisionContext } from './context.ts'
 import { approval, decline, type Approval, type Decision } from './decision.ts'
-import { isSubsidised, subsidyGivenBack, subsidyTakenAgain, type WithPurse } from './giveBack.ts'
+import { isSubsidised, subsidyGivenBack, subsidyTakenAgain, type GiveBackContext, type WithPurse } from './giveBack.ts'
 import type { OriginalSnapshot } from './original.ts'
 import { movementOf, NOTHING_TO_POST, type DayCounter, type Posting, type PurseMovement } from './posting.ts'
 import { egp } from './transfers.ts'
@@ -124,7 +124,7 @@ export function decideReversal(transaction: Reversal, context: DecisionContext):
 }
 
 /** Money goes back to the purse; what suspense had lent comes first. */
-function giveBack(original: WithPurse, amount: number, context: DecisionContext, counter: DayCounter | null): Posting {
+export function giveBack(original: WithPurse, amount: number, context: GiveBackContext, counter: DayCounter | null): Posting {
   const contra = contraOf(original, context)
   const toSuspense = Math.min(amount, original.fromSuspense - original.givenBackToSuspense)
   const toPurse = amount - toSuspense
@@ -173,7 +173,7 @@ function cover(purseId: number, amount: number, context: DecisionContext): { cov
   return { covered, uncovered: amount - covered }
 }
 
-function hasPurse(original: OriginalSnapshot): original is WithPurse {
+export function hasPurse(original: OriginalSnapshot): original is WithPurse {
   return original.purseId !== null && original.purseKind !== null
 }
 
@@ -187,12 +187,12 @@ function ownOriginal(transaction: FollowUp, context: DecisionContext, kinds: rea
   return original.cardToken === transaction.cardToken && original.merchantId === terminal.merchant.id ? original : undefined
 }
 
-function isApproved(original: OriginalSnapshot): boolean {
+export function isApproved(original: OriginalSnapshot): boolean {
   return original.responseCode === '00' || original.responseCode === '10'
 }
 
 /** The account on the other side of the original's. */
-function contraOf(original: OriginalSnapshot, context: DecisionContext): Account {
+function contraOf(original: OriginalSnapshot, context: GiveBackContext): Account {
   const merchantId = original.merchantId ?? context.terminal.merchant.id
   switch (original.kind) {
     case KIND.withdrawal:
@@ -209,7 +209,7 @@ function contraOf(original: OriginalSnapshot, context: DecisionContext): Account
 }
 
 /** Given back in full, the transaction no longer counts towards the day's number either. */
-function counterOf(original: OriginalSnapshot, amount: number): DayCounter {
+export function counterOf(original: OriginalSnapshot, amount: number): DayCounter {
   const inFull = amount > 0 && amount === original.approved - original.givenBack
   return {
     group: original.kind === KIND.withdrawal ? 'withdrawal' : 'spending',

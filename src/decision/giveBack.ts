@@ -13,10 +13,10 @@ import {
   suspense,
   type Account,
 } from '../purse/chart.ts'
-import type { ServiceRules } from '../programmeParameters.ts'
+import type { ProgrammeParameters, ServiceRules } from '../programmeParameters.ts'
 import { purseOfKind } from '../purse/routes.ts'
 import { KIND } from '../transaction/transaction.ts'
-import type { DecisionContext } from './context.ts'
+import type { PurseSnapshot } from '../purse/purse.ts'
 import { subsidyOf } from './decideDispense.ts'
 import type { OriginalSnapshot } from './original.ts'
 import { movementOf, NOTHING_TO_POST, type ItemCounts, type Posting, type Transfer } from './posting.ts'
@@ -24,15 +24,24 @@ import { egp, transfer } from './transfers.ts'
 
 export type WithPurse = OriginalSnapshot & { readonly purseId: number; readonly purseKind: number }
 
+/** What has to be known to give something back: of a message's decision (DecisionContext), or of a dispute's at the desk. */
+export interface GiveBackContext {
+  readonly card: { readonly purses: readonly PurseReference[] }
+  /** Where it happened; of an original that names its merchant only the terminal counts, and of that only at machines. */
+  readonly terminal: { readonly id: number; readonly merchant: { readonly id: number } }
+  readonly originalParameters: ProgrammeParameters
+  readonly purses: ReadonlyMap<number, PurseSnapshot> | undefined
+}
+
 /** It is one of those that this file gives back: its purse is a service's, or it was a co-pay. */
-export function isSubsidised(original: WithPurse, { originalParameters }: DecisionContext): boolean {
+export function isSubsidised(original: WithPurse, { originalParameters }: GiveBackContext): boolean {
   return (
     original.kind === KIND.copay || original.kind === KIND.copayRefund || serviceOf(original, originalParameters) !== undefined
   )
 }
 
 /** @returns undefined where the amount is no whole number of units */
-export function subsidyGivenBack(original: WithPurse, amount: number, context: DecisionContext): Posting | undefined {
+export function subsidyGivenBack(original: WithPurse, amount: number, context: GiveBackContext): Posting | undefined {
   if (original.kind === KIND.copay) return copayGivenBack(original, amount, context)
   const rules = serviceOf(original, context.originalParameters)
   if (rules === undefined) return undefined
@@ -73,7 +82,7 @@ export function subsidyGivenBack(original: WithPurse, amount: number, context: D
  * A refund is reversed: what the purse got is taken again, as far as it goes; the rest is lent by suspense. The days that the refund had freed
  * are drawn again; had one been drawn by another message meanwhile, nothing is left to take.
  */
-export function subsidyTakenAgain(original: WithPurse, amount: number, context: DecisionContext): Posting | undefined {
+export function subsidyTakenAgain(original: WithPurse, amount: number, context: GiveBackContext): Posting | undefined {
   if (original.kind === KIND.copayRefund) return copayTakenAgain(original, amount, context)
   const rules = serviceOf(original, context.originalParameters)
   if (rules === undefined) return undefined
@@ -110,7 +119,7 @@ export function subsidyTakenAgain(original: WithPurse, amount: number, context: 
   }
 }
 
-function copayGivenBack(original: WithPurse, amount: number, context: DecisionContext): Posting {
+function copayGivenBack(original: WithPurse, amount: number, context: GiveBackContext): Posting {
   const { clinic, fund, part } = copayParts(original, amount, context)
   return {
     ...NOTHING_TO_POST,
@@ -121,7 +130,7 @@ function copayGivenBack(original: WithPurse, amount: number, context: DecisionCo
   }
 }
 
-function copayTakenAgain(original: WithPurse, amount: number, context: DecisionContext): Posting {
+function copayTakenAgain(original: WithPurse, amount: number, context: GiveBackContext): Posting {
   const { clinic, fund, part } = copayParts(original, amount, context)
   const covered = Math.min(part, availableOf(original.purseId, part, context))
   return {
@@ -142,7 +151,7 @@ function copayTakenAgain(original: WithPurse, amount: number, context: DecisionC
 function copayParts(
   original: WithPurse,
   amount: number,
-  context: DecisionContext,
+  context: GiveBackContext,
 ): { clinic: Account; fund: Account; part: number } {
   const { fundAccount, clinicAccount } = context.originalParameters.health
   const paid = original.quantity ?? 0
@@ -166,7 +175,7 @@ interface Parts {
   readonly sameMonth: boolean
 }
 
-function partsOf(original: WithPurse, rules: ServiceRules, { card, originalParameters, terminal }: DecisionContext): Parts {
+function partsOf(original: WithPurse, rules: ServiceRules, { card, originalParameters, terminal }: GiveBackContext): Parts {
   const { account, unit } = purseOfKind(originalParameters, original.purseKind)
   const cycle = card.purses.find(({ id }: PurseReference) => id === original.purseId)?.cycle ?? null
   return {
@@ -179,7 +188,7 @@ function partsOf(original: WithPurse, rules: ServiceRules, { card, originalParam
   }
 }
 
-function serviceOf(original: WithPurse, parameters: DecisionContext['originalParameters']): ServiceRules | undefined {
+function serviceOf(original: WithPurse, parameters: ProgrammeParameters): ServiceRules | undefined {
   const purse = parameters.purses.find(({ kind }) => kind === original.purseKind)
   return purse === undefined ? undefined : parameters.services[purse.name]
 }
@@ -190,7 +199,7 @@ function priceOf({ goods }: ServiceRules): number {
 }
 
 /** All of an amount, until a guard has failed and the purse is known. */
-function availableOf(purseId: number, amount: number, { purses }: DecisionContext): number {
+function availableOf(purseId: number, amount: number, { purses }: GiveBackContext): number {
   return Math.max(0, purses?.get(purseId)?.available ?? amount)
 }
 

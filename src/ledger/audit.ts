@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Client } from 'pg'
-import type { Clock } from '../clock.ts'
+import { cairoDay, type Clock } from '../clock.ts'
 import { EXAMPLES_MAX, type AuditCheck } from './audit/check.ts'
 import { compareHotState } from './audit/hotState.ts'
 import type { Programme } from '../programmeParameters.ts'
@@ -72,8 +72,16 @@ const CHECKS: readonly Check[] = [
   { name: 'business_days', sql: read('businessDays') },
   { name: 'day_flows', sql: read('dayFlows') },
   { name: 'outlet_positions', sql: read('outletPositions') },
+  { name: 'payouts', sql: read('payouts') },
   { name: 'card_lives', sql: read('cardLives') },
   { name: 'audit_trail', sql: read('auditTrail') },
+  { name: 'disputes', sql: read('disputes') },
+  {
+    name: 'overdue_disputes',
+    sql: read('overdueDisputes'),
+    parameters: ({ clock }) => [cairoDay(clock.now())],
+    informs: true,
+  },
   { name: 'suspense', sql: read('suspense'), informs: true },
 ]
 

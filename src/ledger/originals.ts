@@ -1,6 +1,7 @@
-/** Finds the decisions that completions, refunds and reversals refer to, with all that has been linked to them since. */
+/** Finds the decisions that completions, refunds, reversals and disputes refer to, with all that has been linked to them since. */
 import type { OriginalSnapshot } from '../decision/original.ts'
 import type { LedgerConnection, Statement } from './connection.ts'
+import type { SqlTransaction } from './programme/desk.ts'
 
 interface OriginalRow {
   readonly asked: string
@@ -28,18 +29,23 @@ interface OriginalRow {
   readonly given_back_quantity: string
   readonly completed: boolean
   readonly hold_remaining: string | null
+  readonly provisional: string
+  readonly kept: string
 }
 
 /**
- * What is linked to an original `a`, and reversals of that (`linked` counts both: `commit_batch` asks whether there are more by now). Numbers: see KIND. 8 refund, 10 reversal, 12 and 17 refund of a payment and of a co-pay give back, less what of a refund was
- * reversed itself; 3 completes, once and for all.
+ * What is linked to an original `a`, and reversals of that (`linked` counts both: `commit_batch` asks whether there are more by now). Numbers: see KIND. 8 refund, 10 reversal, 12 and 17 refund of a payment and of a co-pay, 24 a dispute that
+ * was granted give back, less what of a refund was reversed itself; 3 completes, once and for all. 23 is lent by suspense until a dispute is decided, 25 taken back of that: as
+ * with what suspense had lent for the original, the outlet's money goes there first.
  */
 const LINKED = `
   LEFT JOIN LATERAL (
     SELECT count(*) + coalesce(sum(r.count), 0) AS linked,
-      coalesce(sum(l.approved - r.approved) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back,
-      coalesce(sum(greatest(coalesce(l.from_suspense, 0) - r.from_suspense, 0)) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back_to_suspense,
-      coalesce(sum(l.quantity - r.quantity) FILTER (WHERE l.kind IN (8, 10, 12, 17)), 0) AS given_back_quantity,
+      coalesce(sum(l.approved - r.approved) FILTER (WHERE l.kind IN (8, 10, 12, 17, 24)), 0) AS given_back,
+      coalesce(sum(greatest(coalesce(l.from_suspense, 0) - r.from_suspense, 0)) FILTER (WHERE l.kind IN (8, 10, 12, 17, 24)), 0) AS given_back_to_suspense,
+      coalesce(sum(l.quantity - r.quantity) FILTER (WHERE l.kind IN (8, 10, 12, 17, 24)), 0) AS given_back_quantity,
+      coalesce(sum(greatest(r.from_suspense - coalesce(l.from_suspense, 0), 0)), 0) AS kept,
+      coalesce(sum(CASE l.kind WHEN 23 THEN l.approved WHEN 25 THEN -l.approved END), 0) AS provisional,
       coalesce(bool_or(l.kind = 3), false) AS completed
     FROM "authorization" l
     CROSS JOIN LATERAL (
@@ -56,7 +62,7 @@ const LINKED = `
 const COLUMNS = `
   a.key, a.key_date::text, a.kind, a.response_code, a.card_token, a.merchant_id, a.terminal_id, a.purse_id, a.approved,
   a.approval_code, a.from_suspense, p.kind AS purse_kind, a.quantity, a.cycle::text, a.marks, a.items, a.second_purse_id, (a.decided_at AT TIME ZONE 'Africa/Cairo')::date::text AS day,
-  l.linked, l.given_back, l.given_back_to_suspense, l.given_back_quantity, l.completed, h.remaining AS hold_remaining`
+  l.linked, l.given_back, l.given_back_to_suspense, l.given_back_quantity, l.provisional, l.kept, l.completed, h.remaining AS hold_remaining`
 
 /** Where an advice was posted by force (src/passage.ts) that posting is meant, not what its key was taken by before: it comes last. */
 const BY_KEY: Statement = {
@@ -107,6 +113,23 @@ export async function originalsByKey(
   return questions.map((_, index) => found.get(index + 1))
 }
 
+/** An original as a dispute sees it. */
+export interface DisputedOriginal {
+  readonly original: OriginalSnapshot
+  /** Part of its `fromSuspense` that provisional credits of disputes have lent and that was not taken back. */
+  readonly provisional: number
+  /** What holders kept of refunds that were reversed, and suspense paid instead: in the purse's own unit. */
+  readonly kept: number
+}
+
+/** The same for one decision inside a SQL transaction of the desk: whoever has locked its purses sees all that was linked to it. */
+export async function originalAtDesk(tx: SqlTransaction, { key, keyDate }: KeyQuestion): Promise<DisputedOriginal | undefined> {
+  const rows = await tx.rows<OriginalRow & Record<string, unknown>>(BY_KEY, [tx.shard, [keyDate], [key]])
+  const row = rows.find((one) => one.key === key)
+  if (row === undefined) return undefined
+  return { original: snapshot(row), provisional: Number(row.provisional), kept: Number(row.kept) }
+}
+
 /** @returns an answer a question, undefined where there is none */
 export async function originalsByReference(
   connection: LedgerConnection,
@@ -143,7 +166,7 @@ function snapshot(row: OriginalRow): OriginalSnapshot {
     secondPurseId: row.second_purse_id === null ? null : Number(row.second_purse_id),
     approved: Number(row.approved),
     approvalCode: row.approval_code,
-    fromSuspense: Number(row.from_suspense ?? 0),
+    fromSuspense: Number(row.from_suspense ?? 0) + Number(row.provisional),
     day: row.day,
     linked: Number(row.linked),
     givenBack: Number(row.given_back),

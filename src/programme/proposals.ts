@@ -9,14 +9,18 @@ import { closeProposal, insertProposal, lockProposal, type Proposal } from '../l
 export interface ProposalKind {
   readonly kind: string
   /** What a role must allow for whoever decides (src/admin/access/roles.ts). */
-  readonly permission: 'card:reverify' | 'entitlement:adjust' | 'key:load'
+  readonly permission:
+    'card:reverify' | 'entitlement:adjust' | 'key:load' | 'payout:approve' | 'merchant-account:approve' | 'dispute:decide'
   /** Another proposal of this kind for the same subject has to be decided first. */
   readonly single?: boolean
   /** @returns what the proposal keeps as its result */
   readonly execute: (
     tx: SqlTransaction,
     body: Readonly<Record<string, unknown>>,
+    checker: Actor,
   ) => Promise<Outcome<Readonly<Record<string, unknown>>>>
+  /** Gives back what a proposal has set aside, where it is refused or withdrawn. */
+  readonly release?: (tx: SqlTransaction, body: Readonly<Record<string, unknown>>) => Promise<void>
 }
 
 export interface NewProposal {
@@ -82,8 +86,9 @@ export async function decideProposal(
   }
   if (proposal.state !== 'open')
     return refused('conflict', 'already-decided', `The proposal was ${proposal.state} meanwhile; a proposal is decided once.`)
-  const executed = decision === 'approve' ? await kind.execute(tx, proposal.body) : done(null)
+  const executed = decision === 'approve' ? await kind.execute(tx, proposal.body, checker) : done(null)
   if (!executed.ok) return executed
+  if (decision !== 'approve') await kind.release?.(tx, proposal.body)
   const state = STATES[decision]
   const closed = await closeProposal(tx, { id, state, checker: checker.name, note, result: executed.value })
   await tx.emit({ kind: `proposal.${state}`, data: { proposalId: id, kind: kind.kind, subject: proposal.subject } })

@@ -34,7 +34,7 @@ export interface Balance {
 /** ISO 4217 has no code for what is no money: it is counted in whole units. */
 const NO_CURRENCY = '999'
 
-export function formatUnits(units: number, { currency }: UnitDefinition): string {
+export function formatUnits(units: number, { currency }: Pick<UnitDefinition, 'currency'>): string {
   return currency === NO_CURRENCY ? String(units) : formatAmount(units)
 }
 

@@ -38,6 +38,10 @@ export const KIND = {
   feeEarned: 21,
   /** An entitlement is put right, by the desk. */
   adjustment: 22,
+  /** A dispute, by the desk: money lent to the holder until it is decided, what is given back for good, and what of the loan is taken back. */
+  provisionalCredit: 23,
+  disputeCredit: 24,
+  provisionalEnd: 25,
 } as const
 
 /** What makes a message the same message: see `identify` for how keys are made. */

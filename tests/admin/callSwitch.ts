@@ -5,6 +5,7 @@ import type { Authorizer } from '../../src/authorize.ts'
 import { systemClock, utcDay } from '../../src/clock.ts'
 import { loadConfig } from '../../src/config.ts'
 import { Desk } from '../../src/ledger/programme/desk.ts'
+import { Books } from '../../src/ledger/settlement/books.ts'
 import { freePort } from '../../src/local/ports.ts'
 import { silentLogger } from '../../src/log.ts'
 import type { HotCards } from '../../src/hotCards.ts'
@@ -70,6 +71,7 @@ export function partsOver(
     clock: systemClock,
     log: silentLogger,
     desk,
+    books: new Books({ ...config.books, url: config.databaseUrl, shard: 0, clock: systemClock, log: silentLogger }),
     businessDays: new BusinessDays({ config, desk, clock: systemClock, log: silentLogger }),
     events: new EventHub({ desk, settings: config.events, clock: systemClock, log: silentLogger }),
     vault: dataVault(keys, config.security.dataKey),

@@ -1,15 +1,20 @@
 /** Commands that call the API of a running switch. Calls that a switch of this test could not answer well are made to a stand-in that says what it was asked. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CommanderError, type Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { booksCommand } from '../../src/cli/books.ts'
 import { cardCommand } from '../../src/cli/card.ts'
 import { dayCommand } from '../../src/cli/day.ts'
+import { disputeCommand } from '../../src/cli/dispute.ts'
 import { householdCommand } from '../../src/cli/household.ts'
 import { tokenCommand } from '../../src/cli/token.ts'
 import { demoKeys } from '../../src/programme/demoVerification.ts'
 import { enterPin } from '../../src/security/virtualPinPad.ts'
 import { startProgrammeApi, type ProgrammeApi } from '../support/programmeApi.ts'
+import { temporaryDirectory } from '../support/stack.ts'
 import { runSarf } from './runSarf.ts'
 
 let api: ProgrammeApi
@@ -212,6 +217,50 @@ describe('sarf day', () => {
     expect(code).toBe(0)
     expect(output).toMatch(/earned by outlets \(EGP\) +5\.25\n/)
     expect(output).toMatch(/2210 +EGP +0\.00 +5\.25 +-5\.25/)
+  })
+})
+
+describe('sarf dispute', () => {
+  it('opens a case, lists those that are open, and proposes how one ends', async () => {
+    const card = 'pW3bq0kJx7T1u5mYc2Zr8A'
+    answers = {
+      'POST /v1/disputes': { disputeId: 17, state: 'open', claimed: '12.50' },
+      'GET /v1/disputes?state=open&dueBy=2026-12-20': { items: [{ disputeId: 17, decideBy: '2026-12-20' }], next: null },
+      'GET /v1/disputes/17': { disputeId: 17, trace: [{ role: 'original', kind: 'purchase' }] },
+      'POST /v1/disputes/17/decision': { proposalId: 'p-1', subject: 'dispute 17', state: 'open' },
+    }
+    const given = [card, '--posting', '7', '--reason', 'charged-twice', '--amount', '12.50']
+    expect((await toStandIn(disputeCommand(), 'open', ...given)).output).toMatch(/dispute +17\n/)
+    expect(asked[0]?.body).toEqual({ cardId: card, purse: 'cash', version: 7, reason: 'charged-twice', amount: '12.50' })
+    expect((await toStandIn(disputeCommand(), 'list', '--due-by', '2026-12-20')).output).toMatch(/17 +2026-12-20/)
+    expect((await toStandIn(disputeCommand(), 'show', '17')).output).toMatch(/original +- +purchase/)
+    await toStandIn(disputeCommand(), 'decide', '17', '--outcome', 'grant', '--reason', 'On the tape')
+    expect(asked).toMatchObject([{ path: 'POST /v1/disputes/17/decision', body: { outcome: 'grant', reason: 'On the tape' } }])
+    expect((await toStandIn(disputeCommand(), 'show', 'latest')).code).toBe(2)
+  })
+})
+
+describe('sarf books', () => {
+  it('shows a trial balance, and saves ledgers and statements as they come', async () => {
+    const own = (...given: string[]): Promise<Ran> => run(booksCommand(), ...given, '--url', api.url)
+    const directory = temporaryDirectory()
+    const file = join(directory, 'ledger.csv')
+    expect(await own('ledger', '2030-01-01', '--out', file)).toMatchObject({ code: 1, error: /no such business day/ })
+    expect(readdirSync(directory)).toEqual([])
+    expect((await own('balance')).code).toBe(2)
+    expect((await own('statement', '22', '--from', '2026-11-10', '--out', file)).code).toBe(2)
+    answers = {
+      'GET /v1/books/trial-balance?day=2026-11-10': {
+        ...{ asOf: '2026-11-10', until: 12 },
+        accounts: [{ code: 2210, unit: 'EGP', debit: '0.00', credit: '5.25' }],
+        totals: [{ unit: 'EGP', debit: '5.25', credit: '5.25' }],
+      },
+      'GET /v1/books/accounts/2210/42/statement?from=2026-11-10&to=2026-11-10&unit=EGP': { some: 'lines' },
+    }
+    expect((await toStandIn(booksCommand(), 'balance', '--day', '2026-11-10')).output).toMatch(/2210 +EGP +0\.00 +5\.25/)
+    const saved = await toStandIn(booksCommand(), 'statement', '2210:42', '--from', '2026-11-10', '--out', file)
+    expect(saved).toMatchObject({ code: 0, output: `${file}: 16 bytes\n` })
+    expect(readFileSync(file, 'utf8')).toBe('{"some":"lines"}')
   })
 })
 

@@ -56,7 +56,15 @@ export const PERMISSIONS = {
   /** Loading a key: one proposes, another agrees. */
   'key:load': ['operator', 'administrator'],
   'key:read': ['auditor', 'operator', 'administrator'],
-  'proposal:read': ['post-clerk', 'supply-officer', 'health-officer', 'auditor', 'operator', 'administrator', 'settlement-officer'],
+  'proposal:read': [
+    'post-clerk',
+    'supply-officer',
+    'health-officer',
+    'auditor',
+    'operator',
+    'administrator',
+    'settlement-officer',
+  ],
   /** Which proposals somebody may agree to besides says the permission of its kind. */
   'proposal:decide': ['post-clerk', 'supply-officer', 'health-officer', 'operator', 'administrator', 'settlement-officer'],
   'notice:read': ['hotline-agent', 'auditor', 'operator', 'administrator'],
@@ -64,8 +72,23 @@ export const PERMISSIONS = {
   'event:read': ['auditor', 'operator', 'administrator'],
   'webhook:write': ['operator', 'administrator'],
   'audit:read': ['auditor'],
+  'dispute:open': ['post-clerk', 'hotline-agent'],
+  'dispute:read': ['post-clerk', 'hotline-agent', 'auditor', 'administrator', 'settlement-officer'],
+  /** One proposes how a case ends, another agrees. */
+  'dispute:decide': ['settlement-officer'],
+  'book:read': ['auditor', 'administrator', 'settlement-officer'],
   'day:read': ['auditor', 'operator', 'administrator', 'settlement-officer'],
   'day:close': ['operator', 'settlement-officer'],
+  /** What outlets have earned and were paid; the runs that pay them and their files for the bank. */
+  'payout:read': ['auditor', 'administrator', 'settlement-officer'],
+  'payout:prepare': ['settlement-officer'],
+  'payout:approve': ['settlement-officer'],
+  'payout:return': ['settlement-officer'],
+  'merchant:hold': ['settlement-officer', 'administrator'],
+  /** Where a merchant is paid to: the whole IBAN; one proposes an account, another agrees. */
+  'merchant-account:read': ['auditor', 'settlement-officer'],
+  'merchant-account:write': ['operator', 'administrator', 'settlement-officer'],
+  'merchant-account:approve': ['administrator', 'settlement-officer'],
 } as const satisfies Record<string, readonly Role[]>
 export type Permission = keyof typeof PERMISSIONS
 

@@ -7,6 +7,7 @@ import type { Clock } from '../../clock.ts'
 import type { Config } from '../../config.ts'
 import { NotConnected, OutcomeUnknown } from '../../ledger/connection.ts'
 import type { Command, Desk, Outcome, Refusal, SqlTransaction } from '../../ledger/programme/desk.ts'
+import type { Books } from '../../ledger/settlement/books.ts'
 import type { Logger } from '../../log.ts'
 import type { EventMetrics, Metrics } from '../../metrics.ts'
 import type { EventHub } from '../../programme/eventHub.ts'
@@ -21,6 +22,7 @@ import { invalidRequest, namedProblem, OUTCOME_UNKNOWN, plainProblem, problemRes
 export interface ProgrammeParts {
   readonly config: Config
   readonly desk: Desk
+  readonly books: Books
   readonly businessDays: BusinessDays
   /** Card numbers, national IDs and mobiles are sealed by it. */
   readonly vault: DataVault

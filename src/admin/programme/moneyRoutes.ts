@@ -12,6 +12,7 @@ import {
   type StatementLine,
   type StatementOf,
 } from '../../programme/statement.ts'
+import { csvText } from '../../settlement/csv.ts'
 import { jsonResponse } from '../problem.ts'
 import { answerRead, readProblems, sendRefusal, sendTrouble, type ProgrammeParts } from './command.ts'
 import { numberAfter, PageQuery, pageOf, pageSchema, pageStart, type PageAsked } from './paging.ts'
@@ -195,10 +196,4 @@ async function* csvOf({ desk }: ProgrammeParts, statement: StatementOf): AsyncGe
 function csvLine({ at, kind, terminalId, merchantName, amount, available, rrn, responseCode }: StatementLine): string {
   const text = [at, kind, terminalId ?? '', merchantName ?? '']
   return `${[...text.map(csvText), amount, available, csvText(rrn ?? ''), responseCode].join(',')}\r\n`
-}
-
-/** What a spreadsheet would take for a formula begins with an apostrophe instead: names come from merchants. */
-function csvText(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }

@@ -8,6 +8,9 @@ import { adjustmentKind, checkAdjustment } from '../../programme/adjustments.ts'
 import { keyLoading } from '../../programme/loadKey.ts'
 import { decideProposal, NO_SUCH_PROPOSAL, propose, type ProposalKind } from '../../programme/proposals.ts'
 import { proposeReverification, REVERIFICATION } from '../../programme/reverify.ts'
+import { disputeDecisionKind } from '../../settlement/disputes.ts'
+import { BANK_ACCOUNT } from '../../settlement/merchantAccounts.ts'
+import { payoutParts, payoutRunKind } from '../../settlement/payoutRuns.ts'
 import { actorOf } from '../access/guard.ts'
 import { mayDo } from '../access/roles.ts'
 import { jsonResponse } from '../problem.ts'
@@ -73,7 +76,9 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const { programme } = parts.config
   const adjustments = adjustmentKind(programme)
-  const kinds: readonly ProposalKind[] = [REVERIFICATION, adjustments, keyLoading(parts.hsm)]
+  const payouts = payoutRunKind(payoutParts(parts.config))
+  const disputes = disputeDecisionKind(parts.config)
+  const kinds: readonly ProposalKind[] = [REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts, disputes]
 
   routes.post(
     '/v1/cards/:cardId/reverification',

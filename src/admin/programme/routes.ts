@@ -2,7 +2,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { ProgrammeParts } from './command.ts'
 import { auditRoutes } from './auditRoutes.ts'
+import { bankAccountRoutes } from '../settlement/bankAccountRoutes.ts'
 import { dayRoutes } from '../settlement/dayRoutes.ts'
+import { merchantPositionRoutes } from '../settlement/merchantPositionRoutes.ts'
+import { payoutRoutes } from '../settlement/payoutRoutes.ts'
+import { payoutRunRoutes } from '../settlement/payoutRunRoutes.ts'
 import { bureauRoutes } from './bureauRoutes.ts'
 import { cardRoutes } from './cardRoutes.ts'
 import { collectionRoutes } from './collectionRoutes.ts'
@@ -24,6 +28,8 @@ import { replacementRoutes } from './replacementRoutes.ts'
 import { terminalRoutes } from './terminalRoutes.ts'
 import { versionRoutes } from './versionRoutes.ts'
 import { webhookRoutes } from './webhookRoutes.ts'
+import { bookRoutes } from '../settlement/bookRoutes.ts'
+import { disputeRoutes } from '../settlement/disputeRoutes.ts'
 
 export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   placeRoutes(app, parts)
@@ -48,5 +54,11 @@ export function programmeRoutes(app: FastifyInstance, parts: ProgrammeParts): vo
   proposalRoutes(app, parts)
   deathRoutes(app, parts)
   auditRoutes(app, parts)
+  disputeRoutes(app, parts)
+  bookRoutes(app, parts)
   dayRoutes(app, parts)
+  bankAccountRoutes(app, parts)
+  merchantPositionRoutes(app, parts)
+  payoutRunRoutes(app, parts)
+  payoutRoutes(app, parts)
 }

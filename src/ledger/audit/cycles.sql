@@ -42,7 +42,7 @@ latest AS (
 -- reversal of a refund (10 that follows 8) draws them again.
 freed AS (
   SELECT DISTINCT shard, original_date, original_key, cycle, approved, marks
-  FROM "authorization" WHERE original_key IS NOT NULL AND kind IN (8, 10) AND response_code = '00' AND marks <> 0
+  FROM "authorization" WHERE original_key IS NOT NULL AND kind IN (8, 10, 24) AND response_code = '00' AND marks <> 0
 ),
 drawn AS (
   SELECT d.shard, d.purse_id, d.cycle, bit_or(d.marks) AS marks, sum(d.marks) AS sum_of_marks

@@ -3,11 +3,13 @@
 -- original's; an authorization is completed at most once.
 --
 -- rule: which kind may follow which (src/decision/decideFollowUp.ts). 8 refund, 10 reversal, 12 and 17 refund of a payment and of a co-pay give
---   back; of the fee of a card (19) 20 gives back and 21 earns, one of the two. Which accounts a kind moves on which purse is proved by postings.sql.
+--   back, and so does a dispute that was granted (24); 23 is what suspense lends until it is decided, 25 what of that was taken back; of the fee of a card (19) 20 gives back and 21 earns, one of the two. Which accounts a kind moves on which purse is proved by postings.sql.
 -- Result: a row an original that something follows. No locks.
 WITH rule (kind, original) AS (VALUES
   (3, 2), (8, 1), (8, 3), (8, 13), (12, 7), (11, 2), (17, 15),
   (20, 19), (21, 19),
+  (23, 1), (23, 3), (23, 4), (23, 7), (25, 1), (25, 3), (25, 4), (25, 7),
+  (24, 1), (24, 3), (24, 4), (24, 7), (24, 13), (24, 15),
   (10, 1), (10, 2), (10, 3), (10, 4), (10, 5), (10, 6), (10, 7), (10, 8), (10, 9), (10, 12), (10, 13), (10, 15), (10, 17)
 ),
 -- The account on the other side than the purse, suspense and who pays for it: merchant, outlet, payee, machine or bank; and what it got or gave.
@@ -45,8 +47,9 @@ SELECT shard, original_date AS key_date, original_key AS key, original_kind AS k
     WHEN unfit THEN 'a kind follows that may not'
     WHEN completions > 1 THEN 'completed more than once'
     WHEN given_back > original_approved THEN 'more is given back than was taken'
-    WHEN original_kind IN (1, 3, 4, 7, 13, 15) AND given_back_to_suspense > original_from_suspense
+    WHEN original_kind IN (1, 3, 4, 7, 13, 15) AND given_back_to_suspense > original_from_suspense + provisional
       THEN 'more is given back to suspense than it lent'
+    WHEN provisional < 0 THEN 'more of a provisional credit is taken back than was lent'
     WHEN other_account THEN 'it comes from another account than the original went to'
     -- Loaves are whole and have one price; of a bill the parts are rounded, and come to the holder's part with the last of it.
     WHEN CASE original_kind
@@ -63,13 +66,14 @@ FROM (
     bool_or(f.purse_id IS DISTINCT FROM f.original_purse OR f.second_purse_id IS DISTINCT FROM f.original_second) AS foreign_purse,
     bool_or(r.kind IS NULL) AS unfit,
     count(*) FILTER (WHERE f.kind = 3) AS completions,
-    coalesce(sum(f.approved - coalesce(v.approved, 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17, 20, 21)), 0) AS given_back,
-    coalesce(sum(coalesce(f.quantity, 0) - coalesce(v.quantity, 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17)), 0) AS given_back_quantity,
+    coalesce(sum(f.approved - coalesce(v.approved, 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17, 20, 21, 24)), 0) AS given_back,
+    coalesce(sum(coalesce(f.quantity, 0) - coalesce(v.quantity, 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17, 24)), 0) AS given_back_quantity,
+    coalesce(sum(CASE f.kind WHEN 23 THEN f.approved WHEN 25 THEN -f.approved END), 0) AS provisional,
     -- Counted goods that came back after their month: their quantity is none (postings.sql).
     coalesce(bool_or(f.quantity = 0 AND f.approved > 0), false) AS lapsed,
-    coalesce(sum(greatest(coalesce(f.from_suspense, 0) - coalesce(v.from_suspense, 0), 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17)), 0)
+    coalesce(sum(greatest(coalesce(f.from_suspense, 0) - coalesce(v.from_suspense, 0), 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17, 24)), 0)
       AS given_back_to_suspense,
-    coalesce(bool_or(f.kind IN (8, 10, 12, 17, 20) AND f.purse_version IS NOT NULL AND c.account IS DISTINCT FROM oc.account), false)
+    coalesce(bool_or(f.kind IN (8, 10, 12, 17, 20, 24) AND f.purse_version IS NOT NULL AND c.account IS DISTINCT FROM oc.account), false)
       AS other_account,
     coalesce(bool_or(f.original_kind IN (13, 15) AND f.purse_version IS NOT NULL
       AND coalesce(c.amount, 0) * f.original_approved <> coalesce(oc.amount, 0) * f.approved), false) AS other_worth

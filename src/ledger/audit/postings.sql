@@ -32,16 +32,24 @@ rule (kind, leg, purse_kind, debit_code, credit_code, part, back) AS (
     (10, 1, 1, 2000, 2225, 'own', false), (10, 1, 1, 1220, 2225, 'payer', false), (10, 1, 1, 2900, 2225, 'lent', false),
     (11, 1, 1, 2001, 2000, 'own', true),
     (12, 1, 1, 2215, 2000, 'own', true),
+    -- Suspense has lent a part of the original, or all of it while it was disputed: that goes back first.
+    (10, 1, 1, 1010, 2900, 'lent', true), (10, 1, 1, 2215, 2900, 'lent', true), (12, 1, 1, 2215, 2900, 'lent', true),
     (15, 1, 1, 2000, 2225, 'own', false), (15, 1, 1, 1220, 2225, 'payer', false),
     (17, 1, 1, 2225, 2000, 'own', true), (17, 1, 1, 2225, 1220, 'payer', true),
     -- What is paid at a counter, and what is earned, moves nothing of the purse that it is told on.
     (19, 1, 1, 2000, 2300, 'own', false), (19, 1, 1, 1000, 2300, 'payer', false),
     (20, 1, 1, 2300, 2000, 'own', true), (20, 1, 1, 2300, 1000, 'payer', true),
-    (21, 1, 1, 2300, 4000, 'payer', NULL)
+    (21, 1, 1, 2300, 4000, 'payer', NULL),
+    -- A dispute: lent by suspense, given back for good, and what of the loan is taken back.
+    (23, 1, 1, 2900, 2000, 'own', true),
+    (24, 1, 1, 2220, 2000, 'own', true), (24, 1, 1, 2220, 2900, 'lent', true), (24, 1, 1, 1010, 2000, 'own', true),
+    (24, 1, 1, 1010, 2900, 'lent', true), (24, 1, 1, 2215, 2000, 'own', true), (24, 1, 1, 2215, 2900, 'lent', true),
+    (24, 1, 1, 2225, 2000, 'own', true), (24, 1, 1, 2225, 1220, 'payer', true),
+    (25, 1, 1, 2000, 2900, 'own', false)
   UNION ALL
-  -- A dispense takes, a refund gives back, a reversal does either.
+  -- A dispense takes, a refund and a dispute give back, a reversal does either.
   SELECT k.kind, 1, s.purse_kind, m.debit_code, m.credit_code, m.part, m.back
-  FROM (VALUES (13, false), (8, true), (10, true), (10, false)) AS k (kind, back)
+  FROM (VALUES (13, false), (8, true), (24, true), (10, true), (10, false)) AS k (kind, back)
     CROSS JOIN service s
     CROSS JOIN LATERAL (VALUES
       (s.account, 9001, 'own', false), (s.payer, s.outlet, 'payer', false), (2900, s.outlet, 'lent', false),
@@ -53,7 +61,7 @@ rule (kind, leg, purse_kind, debit_code, credit_code, part, back) AS (
   UNION ALL
   -- The price of counted goods, where it is paid from the card's cash purse.
   SELECT k.kind, 2, 1, m.debit_code, m.credit_code, 'own', k.back
-  FROM (VALUES (13, false), (8, true), (10, true), (10, false)) AS k (kind, back)
+  FROM (VALUES (13, false), (8, true), (24, true), (10, true), (10, false)) AS k (kind, back)
     CROSS JOIN service s
     CROSS JOIN LATERAL (VALUES (2000, s.outlet, false), (s.outlet, 2000, true)) AS m (debit_code, credit_code, back)
   WHERE s.purse_kind IN (3, 9) AND m.back = k.back
@@ -91,7 +99,7 @@ SELECT shard, key_date, purse_id, purse_version, key, kind, purse_kind, approved
     WHEN kind = 16 AND own <> approved THEN 'what was issued is not what the month brings'
     WHEN kind = 22 AND own <> approved THEN 'what was put right is not what was decided'
     WHEN purse_kind = 1 OR kind IN (16, 22) THEN NULL
-    WHEN valued AND NOT (quantity IS NULL OR quantity = 0 AND kind IN (8, 10)) THEN 'a quantity of units that are money'
+    WHEN valued AND NOT (quantity IS NULL OR quantity = 0 AND kind IN (8, 10, 24)) THEN 'a quantity of units that are money'
     WHEN own <> units - from_suspense THEN 'the units do not come to what was approved'
     WHEN lapsed <> CASE WHEN quantity = 0 THEN own ELSE 0 END THEN 'what lapses is not what came back'
     WHEN second_version IS NOT NULL AND (second > approved OR second < approved AND NOT (kind = 10 AND takes))
@@ -103,8 +111,8 @@ SELECT shard, key_date, purse_id, purse_version, key, kind, purse_kind, approved
   END AS wrong
 FROM (
   SELECT sums.*, purse_kind IN (2, 4) OR quantity IS NULL AND purse_kind > 4 AS valued,
-    CASE WHEN quantity IS NULL OR quantity = 0 AND kind IN (8, 10) AND purse_kind IN (2, 4) THEN approved
-      WHEN quantity = 0 AND kind IN (8, 10) THEN own + from_suspense ELSE quantity END AS units,
+    CASE WHEN quantity IS NULL OR quantity = 0 AND kind IN (8, 10, 24) AND purse_kind IN (2, 4) THEN approved
+      WHEN quantity = 0 AND kind IN (8, 10, 24) THEN own + from_suspense ELSE quantity END AS units,
     -- A refund is reversed, and the cash purse no longer had the price that it had got back.
     CASE WHEN kind = 10 AND takes AND second_purse_id IS NOT NULL THEN approved - second ELSE 0 END AS price_lent
   FROM (

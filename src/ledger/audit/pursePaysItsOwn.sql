@@ -1,5 +1,5 @@
 -- A purse never pays for another. What leaves a purse's account goes where that kind of purse pays: cash to merchants, payees, clinics, machines,
--- bank and what it holds back itself, and to the outlet of subsidised goods for their price only; an entitlement is redeemed, or lapses at its month's
+-- bank, suspense for what that has lent, and what it holds back itself, and to the outlet of subsidised goods for their price only; an entitlement is redeemed, or lapses at its month's
 -- end. What moves an entitlement is a dispense, what gives one back, a month's opening, or an adjustment by the desk. The outlet is the service's, and that of the terminal
 -- at which it was. A card's cash purses are those of its person, and a household's purses change into each other only within it.
 --
@@ -12,12 +12,13 @@ SELECT shard, key_date, key, kind, leg, purse_id, purse_version, ordinal, debit_
       WHEN debit_code = held_account THEN credit_code = account OR credit_code = 2220
       WHEN leg = 2 THEN outlet IS NOT NULL
       WHEN kind = 19 THEN credit_code = 2300
+      WHEN kind = 25 THEN credit_code = 2900
       ELSE credit_code IN (held_account, 1000, 1010, 2215, 2220, 2225)
     END THEN 'cash pays for something that is not its own'
     WHEN payer_kind <> 1 AND credit_code NOT IN (9001, 9002, 9003) AND NOT (kind = 22 AND credit_code = 9000)
       THEN 'an entitlement pays for something that is not its own'
-    WHEN payer_kind <> 1 AND credit_code <> 9001 AND kind NOT IN (8, 10, 16, 22) THEN 'an entitlement lapses before its month has ended'
-    WHEN purse_kind <> 1 AND kind NOT IN (8, 10, 13, 16, 22) THEN 'a kind that may not move an entitlement'
+    WHEN payer_kind <> 1 AND credit_code <> 9001 AND kind NOT IN (8, 10, 16, 22, 24) THEN 'an entitlement lapses before its month has ended'
+    WHEN purse_kind <> 1 AND kind NOT IN (8, 10, 13, 16, 22, 24) THEN 'a kind that may not move an entitlement'
     WHEN purse_kind = 1 AND leg = 1 AND kind IN (13, 14, 16, 22) THEN 'cash in the place of an entitlement'
     WHEN leg = 2 AND (purse_kind = 1) <> (kind <> 16) THEN 'a second purse that has no part in it'
     -- Cash goes along with a person who moves: then it was a purse of a household of theirs.

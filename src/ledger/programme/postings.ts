@@ -1,7 +1,7 @@
-/** Postings that no message makes: fees of cards and adjustments of entitlements. They go the one way into the ledger, inside the desk's SQL transaction. */
+/** Postings that no message makes: fees of cards, adjustments of entitlements, disputes. They go the one way into the ledger, inside the desk's SQL transaction. */
 import { assert } from '../../assert.ts'
 import { utcDay } from '../../clock.ts'
-import { movementOf, NOTHING_TO_POST, type Transfer } from '../../decision/posting.ts'
+import { movementOf, NOTHING_TO_POST, type Posting, type Transfer } from '../../decision/posting.ts'
 import { COMMIT_GUARDS, commitParameterCount, commitParameters, type CommitGuard, type CommitItem } from '../commitItem.ts'
 import type { Statement } from '../connection.ts'
 import type { SqlTransaction } from './desk.ts'
@@ -31,14 +31,41 @@ const COMMIT: Statement = {
 }
 
 /** @returns what stood in the way; undefined where it is posted */
-export async function postAtDesk(tx: SqlTransaction, posting: DeskPosting): Promise<CommitGuard | undefined> {
-  const { kind, key, cardToken, purseId, delta, amount, quantity, transfers, original, cycle = null } = posting
+export async function postAtDesk(tx: SqlTransaction, deskPosting: DeskPosting): Promise<CommitGuard | undefined> {
+  const { purseId, delta, amount, quantity, transfers, original, cycle = null, ...named } = deskPosting
+  return postDecision(tx, {
+    ...named,
+    merchantId: null,
+    amount,
+    posting: {
+      ...NOTHING_TO_POST,
+      movement: { ...movementOf(purseId, null, delta), cycle },
+      transfers,
+      original: original === undefined ? null : { ...original, linked: 0 },
+      quantity,
+    },
+  })
+}
+
+/** What the desk has decided about an earlier decision, in the same terms as a message's. */
+export interface DeskDecision {
+  readonly kind: number
+  readonly key: string
+  readonly cardToken: string | null
+  readonly merchantId: number | null
+  /** Piasters, or units of an entitlement. */
+  readonly amount: number
+  /** Of purses that are locked already. It changes no card. */
+  readonly posting: Posting
+}
+
+/** @returns what stood in the way; undefined where it is posted */
+export async function postDecision(
+  tx: SqlTransaction,
+  { kind, key, cardToken, merchantId, amount, posting }: DeskDecision,
+): Promise<CommitGuard | undefined> {
   const item: CommitItem = {
-    ...NOTHING_TO_POST,
-    movement: { ...movementOf(purseId, null, delta), cycle },
-    transfers,
-    original: original === undefined ? null : { ...original, linked: 0 },
-    quantity,
+    ...posting,
     cardUpdate: null,
     key,
     keyDate: utcDay(tx.nowMs),
@@ -47,7 +74,7 @@ export async function postAtDesk(tx: SqlTransaction, posting: DeskPosting): Prom
     body: null,
     cardToken,
     terminalId: null,
-    merchantId: null,
+    merchantId,
     rrn: null,
     requested: amount,
     approved: amount,

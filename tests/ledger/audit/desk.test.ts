@@ -42,7 +42,7 @@ beforeAll(async () => {
   const { programme } = loadConfig({ DATABASE_URL: ledger.url, REDIS_URL: 'redis://127.0.0.1:1' })
   for (const units of [500, -200]) {
     const body = { householdId: HOUSEHOLD, purse: 'points', units }
-    await run((tx) => adjustmentKind(programme).execute(tx, body))
+    await run((tx) => adjustmentKind(programme).execute(tx, body, { name: 'checker', roles: [] }))
   }
   books = await tamperingWith(ledger)
 })
