@@ -63,13 +63,14 @@ async function hotCards(hotState: HotState, batch: readonly Passage[], doors: re
     .catch(ifUnavailable(NOTHING_HOT))
 }
 
-/** While the shard is in stand-in the ledger does not know of every card that was stopped. */
+/** While the shard is in stand-in the ledger does not know of every card that was stopped, nor of every wrong PIN. */
 async function markStandIn(hotState: HotState, batch: readonly Passage[]): Promise<void> {
   const tokens = batch.map((passage) => passage.transaction.cardToken)
-  const { stops } = await readStandIn(hotState, [], tokens).catch(ifUnavailable({ stops: [] }))
+  const { stops, pins } = await readStandIn(hotState, [], tokens).catch(ifUnavailable({ stops: [], pins: [] }))
   for (const [index, passage] of batch.entries()) {
     passage.shardStandsIn = true
     passage.stoppedAs = stops[index] as CardState | undefined
+    passage.hasWrongPins = (pins[index] ?? 0) > 0
   }
 }
 

@@ -72,6 +72,8 @@ export class Passage implements CommitOwner {
   /** Some process holds what the ledger does not have; the state that the card was stopped in meanwhile. */
   shardStandsIn = false
   stoppedAs: CardState | undefined
+  /** Stand-in has told wrong PINs of the card, of which the ledger may not know yet. */
+  hasWrongPins = false
   /** It is decided without the ledger (standInLine.ts). */
   standsIn = false
   /** It was decided in stand-in, and is posted now. */

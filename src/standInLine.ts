@@ -121,7 +121,13 @@ export class StandInLine {
 
   /** @returns whether the decision is dealt with here */
   decided(passage: Passage, decision: Decision): boolean {
-    if (decision.kind === 'verify' || passage.drained !== undefined) return false
+    if (passage.drained !== undefined) return false
+    if (decision.kind === 'verify') {
+      // How many wrong PINs were told, only Redis knows until all of it is drained: one more could be one too many.
+      const isRefused = passage.hasWrongPins && !passage.standsIn && passage.transaction.credentials?.pin !== undefined
+      if (isRefused) this.#parts.way.decline(passage, 'cannot_decide')
+      return isRefused
+    }
     if (!passage.standsIn) {
       const isHidden = this.#mayHoldOriginal(passage, decision)
       if (isHidden) this.#parts.way.decline(passage, 'cannot_decide')
@@ -230,6 +236,8 @@ export class StandInLine {
   #known(passage: Passage, record: DecisionRecord): void {
     const isDurable = this.#parts.journals?.find(record.transaction.key) !== undefined
     if (isDurable || record.transaction.body !== passage.transaction.body) this.#parts.way.known(passage, storedAnswerOf(record))
+    // Redis would name a journal that nobody will drain.
+    else if (this.#parts.journals?.ready !== true) this.#parts.way.decline(passage, 'cannot_decide')
     else
       this.#remembering.push({
         passage,

@@ -93,16 +93,24 @@ function itemList({ key, keyDate, body, token, counter, pin, approves }: StandIn
   ]
 }
 
-/** @returns the record of each key, and the report of each card that was stopped; undefined where there is none @throws HotStateUnavailable */
+/**
+ * @returns the record of each key, the report of each card that was stopped, undefined where there is none; and the wrong PINs of each card that were told
+ * @throws HotStateUnavailable
+ */
 export async function readStandIn(
   hotState: HotState,
   keys: readonly string[],
   tokens: readonly string[] = [],
-): Promise<{ readonly records: (string | undefined)[]; readonly stops: (string | undefined)[] }> {
-  const { answers, stopped } = STAND_IN_KEYS
-  const reply = await hotState.run(READ, [answers, stopped], [String(keys.length), ...keys, ...tokens])
+): Promise<{ readonly records: (string | undefined)[]; readonly stops: (string | undefined)[]; readonly pins: number[] }> {
+  const { answers, stopped, pins } = STAND_IN_KEYS
+  const reply = await hotState.run(READ, [answers, stopped, pins], [String(keys.length), ...keys, ...tokens])
   const found = (reply as string[]).map((text) => (text === '' ? undefined : text))
-  return { records: found.slice(0, keys.length), stops: found.slice(keys.length) }
+  const counts = keys.length + tokens.length
+  return {
+    records: found.slice(0, keys.length),
+    stops: found.slice(keys.length, counts),
+    pins: found.slice(counts).map((text) => Number(text ?? 0)),
+  }
 }
 
 /** @returns how many journals hold something @throws HotStateUnavailable */

@@ -15,7 +15,8 @@ export interface Disk {
   remove(path: string): Promise<void>
   syncDirectory(path: string): Promise<void>
   /**
-   * Takes a directory for this process alone, for as long as it lives or until it is released.
+   * Takes a directory for this process alone, for as long as it lives or until it is released. That somebody has taken it is durable: a name `lock.<number>` stays
+   * in the directory of one who died, also of a power loss.
    *
    * @returns undefined where a living process has it, or one of another machine, of which nobody here knows whether it lives
    */

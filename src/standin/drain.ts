@@ -134,8 +134,7 @@ export class Drain {
     } else if (this.#named) {
       // Whoever begins to write while Redis is told sets it again.
       this.#named = false
-      if (await leave(journals.names)) await journals.tidy(true)
-      else this.#named = true
+      if (!(await leave(journals.names)) || !(await journals.tidy(true))) this.#named = true
     }
   }
 }

@@ -41,8 +41,6 @@ export interface JournalEntry {
 
 interface JournalFile {
   readonly path: string
-  /** The journal that its head names. */
-  readonly name: string
   readonly entries: JournalEntry[]
   readonly damaged: boolean
   bytes: number
@@ -82,11 +80,14 @@ export function markPosted(entry: JournalEntry): void {
 export class Journal {
   readonly #options: JournalOptions
   readonly #files: JournalFile[] = []
+  /** Its own name, and those in its files' heads, also of files that are gone: Redis is told of all of them in the end. */
+  readonly #names: Set<string>
   #active: ActiveFile | undefined
   #waiting: Waiting[] = []
   #writing: Promise<void> | undefined
   #lastNumber = 0
-  #closedUntilMs = 0
+  /** After a file could not be made, for a while; ends it. */
+  #reopen: (() => void) | undefined
   #failures = 0
 
   /** Reads what an earlier process has left. @throws what the disk throws */
@@ -98,11 +99,12 @@ export class Journal {
 
   private constructor(options: JournalOptions) {
     this.#options = options
+    this.#names = new Set([options.name])
   }
 
   /** Names under which Redis may know it: its own, and those of files that came from elsewhere. */
   get names(): readonly string[] {
-    return [...new Set([this.#options.name, ...this.#files.map(({ name }) => name)])]
+    return [...this.#names]
   }
 
   get directory(): string {
@@ -111,7 +113,7 @@ export class Journal {
 
   /** Something can be written now. */
   get ready(): boolean {
-    return this.#options.clock.now() >= this.#closedUntilMs && !this.full
+    return this.#reopen === undefined && !this.full
   }
 
   get full(): boolean {
@@ -165,7 +167,7 @@ export class Journal {
       // Who begins to write meanwhile takes another.
       const { handle } = this.#active
       this.#active = undefined
-      await handle.close()
+      await handle.close().catch(() => undefined)
     }
     const done = this.#files.filter((file) => file.open === 0 && file !== this.#active?.file)
     for (const file of done) {
@@ -178,6 +180,7 @@ export class Journal {
 
   async close(): Promise<void> {
     await this.#writing
+    this.#reopen?.()
     await this.#active?.handle.close().catch(() => undefined)
     this.#active = undefined
   }
@@ -218,7 +221,7 @@ export class Journal {
     if (this.#active !== undefined && this.#active.file.bytes < fileBytesMax) return this.#active
     await this.#active?.handle.close().catch(() => undefined)
     this.#active = undefined
-    if (this.#files.length >= filesMax || clock.now() < this.#closedUntilMs) return undefined
+    if (this.#files.length >= filesMax || this.#reopen !== undefined) return undefined
     const path = `${directory}/${String(++this.#lastNumber).padStart(6, '0')}.journal`
     let handle: DiskFile | undefined
     try {
@@ -227,15 +230,22 @@ export class Journal {
       await handle.append(start)
       await handle.sync()
       await disk.syncDirectory(directory)
-      const file: JournalFile = { path, name, entries: [], damaged: false, bytes: start.length, open: 0 }
+      const file: JournalFile = { path, entries: [], damaged: false, bytes: start.length, open: 0 }
       this.#files.push(file)
       return (this.#active = { file, handle })
     } catch (error) {
       this.#failures++
-      this.#closedUntilMs = clock.now() + reopenMs
+      // By a timer: the wall clock may be set back by hours meanwhile.
+      this.#reopen = clock.after(reopenMs, () => {
+        this.#reopen = undefined
+      })
       // Nothing was told that is in it.
       await handle?.close().catch(() => undefined)
-      if (handle !== undefined) await disk.remove(path).catch(() => undefined)
+      if (handle !== undefined)
+        await disk.remove(path).catch(() => {
+          // Removed with those that are drained.
+          this.#files.push({ path, entries: [], damaged: false, bytes: 0, open: 0 })
+        })
       log.error({ error: errorText(error) }, 'the journal of stand-in takes no files; stand-in is off until it does')
       return undefined
     }
@@ -249,7 +259,7 @@ export class Journal {
   }
 
   async #readFiles(): Promise<void> {
-    const { disk, directory, name, log } = this.#options
+    const { disk, directory, log } = this.#options
     for (const found of await disk.list(directory)) {
       const number = Number(JOURNAL_FILE.exec(found)?.[1] ?? NaN)
       if (Number.isNaN(number)) continue
@@ -262,8 +272,9 @@ export class Journal {
       if (damagedBytes > 0)
         log.error({ count: damagedBytes, path }, 'a journal is damaged; what is good is posted, and the file is kept beside')
       const file: JournalFile = {
-        ...{ path, name: head?.journal ?? name, entries: [], damaged: damagedBytes > 0, bytes: bytes.length, open: 0 },
+        ...{ path, entries: [], damaged: damagedBytes > 0, bytes: bytes.length, open: 0 },
       }
+      if (head !== undefined) this.#names.add(head.journal)
       for (const record of records) file.entries.push({ record, file, posted: false })
       file.open = file.entries.length
       this.#files.push(file)

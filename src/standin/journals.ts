@@ -29,6 +29,8 @@ export class Journals {
   readonly #slots = new Map<number, Slot>()
   /** What is durable and not yet posted, by its idempotency key. */
   readonly #decisions = new Map<string, DecisionRecord>()
+  /** Of slots that are not ours and could not be let go: nobody else can take them while this process lives. */
+  readonly #kept = new Map<number, DiskLock>()
   #own: Slot | undefined
 
   constructor(options: JournalsOptions) {
@@ -157,20 +159,20 @@ export class Journals {
     if (entry.record.type === 'decision') this.#decisions.delete(entry.record.transaction.key)
   }
 
-  /** Removes what is drained, and lets go of slots that hold nothing any more. Does not reject: it is tried again. */
-  async tidy(all: boolean): Promise<void> {
+  /** Removes what is drained; `all`, once Redis was told, lets go of slots too. Does not reject. @returns whether all of it could be done */
+  async tidy(all: boolean): Promise<boolean> {
     try {
       for (const slot of this.#slots.values()) {
         await slot.journal.tidy(all)
-        if (slot === this.#own || slot.journal.bytes > 0) continue
+        // Not before Redis was told: nobody else would say that this one holds nothing.
+        if (!all || slot === this.#own || slot.journal.bytes > 0) continue
         this.#slots.delete(slot.number)
-        await slot.lock.release()
+        await this.#release(slot.number, slot.lock)
       }
+      return true
     } catch (error) {
-      this.#options.log.error(
-        { error: errorText(error) },
-        'drained journals cannot be removed; they are drained again, which is harmless',
-      )
+      this.#options.log.error({ error: errorText(error) }, 'drained journals cannot be removed; it is tried again')
+      return false
     }
   }
 
@@ -179,7 +181,9 @@ export class Journals {
       await journal.close()
       await lock.release().catch(() => undefined)
     }
+    for (const lock of this.#kept.values()) await lock.release().catch(() => undefined)
     this.#slots.clear()
+    this.#kept.clear()
     this.#decisions.clear()
     this.#own = undefined
   }
@@ -198,7 +202,8 @@ export class Journals {
 
   async #take(number: number): Promise<Slot | undefined> {
     const directory = `${this.#options.directory}/${slotName(number)}`
-    const lock = await this.#options.disk.lock(directory)
+    const lock = this.#kept.get(number) ?? (await this.#options.disk.lock(directory))
+    this.#kept.delete(number)
     if (lock === undefined) return undefined
     try {
       const journal = await Journal.open({ ...this.#options, directory, name: this.#nameOf(number) })
@@ -207,8 +212,18 @@ export class Journals {
       for (const { record } of journal.entries()) this.#index(record)
       return slot
     } catch (error) {
-      await lock.release().catch(() => undefined)
+      await this.#release(number, lock)
       throw error
+    }
+  }
+
+  /** Where that fails the lock stays, and is used when the slot is looked at again: what is in it would be drained by nobody. */
+  async #release(number: number, lock: DiskLock): Promise<void> {
+    try {
+      await lock.release()
+    } catch (error) {
+      this.#kept.set(number, lock)
+      this.#options.log.warn({ path: slotName(number), error: errorText(error) }, 'a journal of stand-in cannot be let go yet')
     }
   }
 }

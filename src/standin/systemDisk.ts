@@ -7,13 +7,15 @@
 import { link, mkdir, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Disk, DiskFile, DiskLock } from './disk.ts'
 
 export const systemDisk: Disk = {
   async makeDirectory(path) {
     const first = await mkdir(path, { recursive: true, mode: 0o700 })
-    if (first !== undefined) await syncDirectory(dirname(first))
+    if (first === undefined) return
+    // Each of those that were made, in the one above it: else a power loss may take the lowest with a journal in it that was synchronised.
+    for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made)) await syncDirectory(dirname(made))
   },
   async list(path) {
     try {
@@ -72,6 +74,13 @@ async function lock(directory: string): Promise<DiskLock | undefined> {
     throw error
   } finally {
     await unlink(draft)
+  }
+  try {
+    await syncDirectory(directory)
+  } catch (error) {
+    // Nobody else could have it while this process lives.
+    await rm(own, { force: true })
+    throw error
   }
   // Whoever was slow may have taken a number that another has passed meanwhile.
   if ((await highestLock(directory)) !== highest + 1) {

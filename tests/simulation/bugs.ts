@@ -2,7 +2,6 @@
  * Known bugs, each planted by wrapping a part or leaving out a check of a fake: nothing of it is in `src/`. The simulation has to find each; what it
  * would not find it could not be trusted about.
  */
-import type { EpochStore } from '../../src/decision/agreedEpoch.ts'
 import type { HotState } from '../../src/decision/hotState.ts'
 import type { OriginalSnapshot } from '../../src/decision/original.ts'
 import type { CardAndPurses } from '../../src/ledger/cards.ts'
@@ -11,24 +10,10 @@ import type { CommitOwner } from '../../src/ledger/groupCommit.ts'
 import { Ledger, type LedgerOptions } from '../../src/ledger/ledger.ts'
 import type { KeyQuestion } from '../../src/ledger/originals.ts'
 import type { OpenSession } from '../../src/ledger/sqlClient.ts'
-import type { MessageLink } from '../../src/settings.ts'
-import type { DroppedGuards } from './fakeCommitBatch.ts'
-import type { DroppedChecks } from './fakeRedis.ts'
+import { STAND_IN_BUGS } from './bugsStandIn.ts'
+import type { PlantedBug } from './plantedBug.ts'
 import { LINKS } from './programme.ts'
 import { readArray } from './sqlArrays.ts'
-import type { World } from './world.ts'
-
-export interface PlantedBug {
-  readonly name: string
-  /** What is wrong with the switch then. */
-  readonly what: string
-  readonly ledger?: (options: LedgerOptions, hotState: () => HotState | undefined) => Ledger
-  readonly sweeperLedger?: (ledger: Ledger) => Ledger
-  readonly epochs?: (epochs: EpochStore) => EpochStore
-  readonly droppedGuards?: (world: World) => DroppedGuards
-  readonly droppedChecks?: DroppedChecks
-  readonly linkOf?: (name: keyof typeof LINKS) => MessageLink
-}
 
 export const BUGS: readonly PlantedBug[] = [
   {
@@ -90,6 +75,7 @@ export const BUGS: readonly PlantedBug[] = [
     what: 'the sweeper releases what it does not find in the ledger, without a tombstone',
     sweeperLedger: (ledger) => carelessLedger(ledger),
   },
+  ...STAND_IN_BUGS,
 ]
 
 /** A seed whose history shows each of them, and is clean without it. */
@@ -107,6 +93,13 @@ export const FOUND_BY: Readonly<Record<string, number>> = {
   'repeat-by-new-time': 1,
   'pin-counted-late': 8,
   'sweep-not-found': 2251,
+  'told-before-fsync': 10,
+  'believe-second-fsync': 235,
+  'drop-torn-file': 184,
+  'drain-under-new-key': 57,
+  'cap-of-others': 55,
+  'leave-for-all': 65,
+  'post-what-was-reversed': 224,
 }
 
 class HastyLedger extends Ledger {

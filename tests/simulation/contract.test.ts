@@ -16,6 +16,8 @@ import { originalsByKey, originalsByReference } from '../../src/ledger/originals
 import { readTerminals } from '../../src/ledger/registry.ts'
 import { createRedis } from '../support/stack.ts'
 import { commitBoth, config, contents, DAY, openPair, RandomBatches, type Pair } from './contractLedger.ts'
+import { itKeepsTheContractOfDisks, simulatedContractDisk, systemContractDisk } from './contractDisk.ts'
+import { FakeDisk } from './fakeDisk.ts'
 import { FakeRedis } from './fakeRedis.ts'
 import { cardsOf, type SimulatedCard } from './programme.ts'
 import { Random } from './random.ts'
@@ -153,6 +155,10 @@ describe('the simulated Redis', () => {
     put: redisScript('put.lua'),
     epoch: redisScript('epoch.lua'),
     raise: redisScript('raise.lua'),
+    standIn: redisScript('standIn.lua'),
+    standInRead: redisScript('standInRead.lua'),
+    standInStop: redisScript('standInStop.lua'),
+    standInJournals: redisScript('standInJournals.lua'),
   }
   beforeAll(async () => {
     const ready = Promise.withResolvers<undefined>()
@@ -176,7 +182,7 @@ describe('the simulated Redis', () => {
   }
 
   async function sameContents(): Promise<void> {
-    const keys = [...PURSES.map(purseKey), ...CARDS, ...COUNTERS, EPOCH]
+    const keys = [...PURSES.map(purseKey), ...CARDS, ...COUNTERS, ...CAPS, EPOCH, STAND_IN]
     for (const key of keys) expect(fake.getBuffer(key), key).toEqual(await real.getBuffer(key))
     const entries = (page: { entries: Buffer[] }): string[] =>
       page.entries.flatMap((entry, index) =>
@@ -204,6 +210,7 @@ describe('the simulated Redis', () => {
 
   it('does what random sequences of scripts ask as the real one does, with every outcome that there is', async () => {
     const outcomes = new Set<unknown>()
+    const decided = new Set<unknown>()
     let epoch = 3
     for (let seed = 1; seed <= 3; seed++) {
       const random = new Random(seed)
@@ -214,15 +221,27 @@ describe('the simulated Redis', () => {
           [2, 'put'] as const,
           [2, 'raise'] as const,
           [0.1, 'epoch'] as const,
+          [5, 'standIn'] as const,
+          [1, 'standInRead'] as const,
+          [0.5, 'standInStop'] as const,
+          [1, 'standInJournals'] as const,
         ])
-        if (name === 'epoch') await both('epoch', [EPOCH, RESERVATIONS], [String(++epoch)])
+        if (name === 'epoch') await both('epoch', [EPOCH, RESERVATIONS, STAND_IN, ...STAND_IN_HASHES], [String(++epoch)])
+        else if (name === 'standIn') {
+          const found = await both('standIn', ...standInOf(random, known))
+          for (const outcome of [found].flat()) decided.add(typeof outcome === 'string' ? 'known' : outcome)
+        } else if (name === 'standInRead') await both('standInRead', ...standInReadOf(random, known))
+        else if (name === 'standInStop')
+          await both('standInStop', [EPOCH, STAND_IN, JOURNALS, STOPPED], [known, journalOf(random), random.pick(TOKENS), 'LOST'])
+        else if (name === 'standInJournals') await both('standInJournals', ...journalsOf(random, known))
         else if (name === 'put') await both('put', ...putOf(random, known))
         else if (name === 'raise') await both('raise', ...raiseOf(random, known))
         else for (const outcome of [await both('reserve', ...reserveOf(random, known))].flat()) outcomes.add(outcome)
       }
       await sameContents()
     }
-    expect([...outcomes].sort((a, b) => Number(a) - Number(b))).toEqual([-1, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+    expect([...outcomes].sort((a, b) => Number(a) - Number(b))).toEqual([-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    expect([...decided].map(String).sort()).toEqual(['-1', '0', '1', '10', '2', '3', '4', '5', '6', '7', '8', '9', 'known'])
   })
 
   it('forgets a counter when it has lived its time', async () => {
@@ -236,10 +255,61 @@ describe('the simulated Redis', () => {
   })
 })
 
+describe('the disk of this machine', () => itKeepsTheContractOfDisks(systemContractDisk))
+
+describe('the simulated disk', () => {
+  itKeepsTheContractOfDisks(simulatedContractDisk)
+
+  it('keeps what was synchronised when power goes, and any part of the rest', () => {
+    const lengths = new Set<number>()
+    let named = 0
+    for (let seed = 1; seed <= 300; seed++) {
+      const disk = new FakeDisk()
+      disk.makeDirectory('d')
+      disk.create('d/kept')
+      const kept = disk.handle('d/kept')
+      kept.append(Buffer.from('durable'))
+      kept.sync()
+      disk.syncDirectory('d')
+      kept.append(Buffer.from('lost'))
+      disk.create('d/unnamed')
+      disk.handle('d/unnamed').sync()
+      disk.losePower(new Random(seed))
+      const bytes = disk.read('d/kept')
+      expect(bytes.subarray(0, 7).toString()).toBe('durable')
+      lengths.add(bytes.length)
+      named += disk.list('d').length - 1
+    }
+    expect([...lengths].sort((a, b) => a - b)).toEqual([7, 8, 9, 10, 11])
+    expect(named).toBeGreaterThan(100)
+    expect(named).toBeLessThan(200)
+  })
+
+  it('never has what a failed synchronisation was to keep, whatever a later one says', () => {
+    const disk = new FakeDisk()
+    disk.makeDirectory('d')
+    disk.create('d/file')
+    disk.syncDirectory('d')
+    const file = disk.handle('d/file')
+    file.append(Buffer.from('lost'))
+    file.spoil()
+    file.sync()
+    disk.losePower(new Random(1))
+    expect(disk.read('d/file').length).toBeLessThan(4)
+  })
+})
+
 const EPOCH = '{0}:epoch'
 const RESERVATIONS = '{0}:reservations'
-/** Never set: what is reserved is reserved in ordinary times. */
 const STAND_IN = '{0}:standin'
+const JOURNALS = '{0}:standin:journals'
+const ANSWERS = '{0}:standin:answers'
+const STOPPED = '{0}:standin:stopped'
+/** What goes when the last journal is empty. */
+const PINS = '{0}:standin:pins'
+const STAND_IN_HASHES = [JOURNALS, ANSWERS, STOPPED, '{0}:standin:counters', PINS]
+const CAPS = ['{0}:standin:cap:1:2026-11-22', '{0}:standin:cap:2:2026-11-22']
+const TOKENS = ['t1', 't2', 't3']
 const PURSES = [1, 2, 3, 4, 5]
 const CARDS = ['{0}:card:a', '{0}:card:b']
 const COUNTERS = ['c0', 'c1', 'c2']
@@ -271,6 +341,44 @@ function raiseOf(random: Random, epoch: string): Call {
   return [
     [EPOCH, ...COUNTERS],
     [epoch, '[60000,60000,60000]', JSON.stringify(returned), JSON.stringify(attempts)],
+  ]
+}
+
+function journalOf(random: Random): string {
+  return random.pick(['a/slot-001', 'a/slot-002', 'b/slot-001'])
+}
+
+function standInOf(random: Random, epoch: string): Call {
+  const items = Array.from({ length: random.between(1, 4) }, () => {
+    const pin = random.pick([0, 0, 1, 2])
+    const holder = [random.pick([-1, -1, random.between(1, 9)]), pin, random.between(0, 2), pin === 0 ? 0 : random.between(3, 6)]
+    const item = [`k${random.between(1, 200)}`, String(random.between(1, 2)), random.pick(TOKENS), ...holder]
+    if (random.chance(0.3)) return [...item, 0]
+    const cap = [random.between(1, 2), random.pick([3, 50])]
+    const marks = random.chance(0.5) ? 1 << random.between(0, 8) : 0
+    const purse = random.pick(PURSES)
+    return [...item, 1, ...cap, random.between(0, 600), random.pick([0, 0, 0, 1, 2]), marks, 1_795_000_000_000, 20261122, purse]
+  })
+  const purses = items.flatMap((item) => [purseKey(Number(item[15] ?? 0)), random.pick(CAPS)])
+  return [
+    [EPOCH, RESERVATIONS, STAND_IN, ...STAND_IN_HASHES, ...purses],
+    [epoch, journalOf(random), '259200', JSON.stringify(items), ...items.map(([key]) => `{"of":"${key ?? ''}"}`)],
+  ]
+}
+
+function standInReadOf(random: Random, epoch: string): Call {
+  const keys = Array.from({ length: random.between(0, 5) }, () => `k${random.between(1, 200)}`)
+  return [
+    [EPOCH, ANSWERS, STOPPED, PINS],
+    [epoch, String(keys.length), ...keys, ...TOKENS],
+  ]
+}
+
+function journalsOf(random: Random, epoch: string): Call {
+  const names = (chance: number): string[] => ['a/slot-001', 'a/slot-002', 'b/slot-001'].filter(() => random.chance(chance))
+  return [
+    [EPOCH, STAND_IN, ...STAND_IN_HASHES],
+    [epoch, JSON.stringify(names(0.2)), JSON.stringify(names(0.7))],
   ]
 }
 

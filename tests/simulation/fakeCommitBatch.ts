@@ -259,6 +259,7 @@ function insert(tables: FakeTables, item: Item, decidedAt: string): boolean {
     secondPurseId: item.number('second'),
     secondVersion: item.secondVersion,
     secondAvailableAfter: item.secondBalance,
+    stoodInAt: item.text('stoodIn'),
   }
   return tables.addDecision(row)
 }

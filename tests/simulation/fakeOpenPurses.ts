@@ -55,6 +55,7 @@ export function openPurses(tables: FakeTables, values: readonly unknown[]): numb
       secondPurseId: gets?.id ?? null,
       secondVersion: intoVersion,
       secondAvailableAfter: intoBalance,
+      stoodInAt: null,
     })
     if (!won) continue
     const post = (ordinal: number, row: Omit<TransferRow, 'ordinal' | 'keyDate'>): void => {

@@ -152,19 +152,22 @@ function originalsByReference(tables: FakeTables, [, purses, rrns, codes]: Value
   )
 }
 
-/** Numbers: see KIND. These give back, less what of a refund was reversed itself; 3 completes. */
-const GIVE_BACK: readonly number[] = [8, 10, 12, 17]
+/** Numbers: see KIND. These give back, less what of a refund was reversed itself; 3 completes; 23 is lent for a dispute, 25 taken back of that. */
+const GIVE_BACK: readonly number[] = [8, 10, 12, 17, 24]
+const LENT: Readonly<Record<number, number>> = { 23: 1, 25: -1 }
 
 function originalRow(tables: FakeTables, asked: number, row: AuthorizationRow): Row {
   const linked = tables.linkedTo(row.purseId, row.keyDate, row.key)
-  let [givenBack, toSuspense, quantity] = [0, 0, 0]
+  let [givenBack, toSuspense, quantity, provisional, kept] = [0, 0, 0, 0, 0]
   for (const one of linked) {
-    if (!GIVE_BACK.includes(one.kind)) continue
     const reversals = REFUNDS.includes(one.kind)
       ? tables.linkedTo(one.purseId, one.keyDate, one.key).filter(({ kind }) => kind === 10)
       : []
     const taken = (of: (reversal: AuthorizationRow) => number | null): number =>
       reversals.reduce((sum, reversal) => sum + (of(reversal) ?? 0), 0)
+    provisional += (LENT[one.kind] ?? 0) * one.approved
+    kept += Math.max(taken(({ fromSuspense }) => fromSuspense) - (one.fromSuspense ?? 0), 0)
+    if (!GIVE_BACK.includes(one.kind)) continue
     givenBack += one.approved - taken(({ approved }) => approved)
     toSuspense += Math.max((one.fromSuspense ?? 0) - taken(({ fromSuspense }) => fromSuspense), 0)
     if (one.quantity !== null) quantity += one.quantity - taken((reversal) => reversal.quantity)
@@ -195,6 +198,8 @@ function originalRow(tables: FakeTables, asked: number, row: AuthorizationRow): 
     given_back: String(givenBack),
     given_back_to_suspense: String(toSuspense),
     given_back_quantity: String(quantity),
+    provisional: String(provisional),
+    kept: String(kept),
     completed: linked.some(({ kind }) => kind === 3),
     hold_remaining: bigint(hold?.remaining ?? null),
   }

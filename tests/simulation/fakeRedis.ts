@@ -3,10 +3,13 @@
  * cases against it and against a real one.
  */
 import { redisScript } from '../../src/decision/redisLink.ts'
+import { decideStandIn, readStandIn, stopStandIn, tellJournals, type DroppedStandIn } from './fakeStandIn.ts'
 
-const SCRIPTS = new Map(
-  (['reserve', 'put', 'epoch', 'raise', 'standInRead'] as const).map((name) => [redisScript(`${name}.lua`).sha, name]),
-)
+const SCRIPT_NAMES = [
+  ...(['reserve', 'put', 'epoch', 'raise'] as const),
+  ...(['standIn', 'standInRead', 'standInStop', 'standInJournals'] as const),
+] as const
+const SCRIPTS = new Map(SCRIPT_NAMES.map((name) => [redisScript(`${name}.lua`).sha, name]))
 
 /** A purse as reserve.lua packs it, in the order of its doubles. */
 const PURSE_DOUBLES = 16
@@ -23,7 +26,7 @@ interface Held {
 type Value = { readonly text: string; readonly untilMs: number } | { readonly purse: number[] }
 
 /** What a planted bug leaves out. */
-export interface DroppedChecks {
+export interface DroppedChecks extends DroppedStandIn {
   /** A confirm is applied whether it is newer or not. */
   readonly confirmOrder?: boolean
 }
@@ -31,16 +34,25 @@ export interface DroppedChecks {
 interface Contents {
   readonly values: Map<string, Value>
   readonly reservations: Map<string, Map<string, Held>>
+  readonly hashes: Map<string, Map<string, string>>
+}
+
+const NO_FIELDS: ReadonlyMap<string, string> = new Map()
+
+function nothingHeld(): Contents {
+  return { values: new Map(), reservations: new Map(), hashes: new Map() }
 }
 
 export class FakeRedis {
   dropped: DroppedChecks = {}
   /** Of counters that live for a time. */
   readonly #now: () => number
-  #contents: Contents = { values: new Map(), reservations: new Map() }
+  #contents: Contents = nothingHeld()
   readonly #loaded = new Set<string>()
   /** Keys that something was set aside under since it was another Redis or had another epoch, for whoever looks at what is left. */
   readonly everReserved = new Set<string>()
+  /** Called when it loses what it held. */
+  onLost: () => void = () => undefined
 
   constructor(now: () => number) {
     this.#now = now
@@ -48,10 +60,11 @@ export class FakeRedis {
 
   /** A copy, to come back to. */
   snapshot(): Contents {
-    const { values, reservations } = this.#contents
+    const { values, reservations, hashes } = this.#contents
     return {
       values: new Map([...values].map(([key, value]) => [key, 'purse' in value ? { purse: [...value.purse] } : value])),
       reservations: new Map([...reservations].map(([key, held]) => [key, new Map(held)])),
+      hashes: new Map([...hashes].map(([key, fields]) => [key, new Map(fields)])),
     }
   }
 
@@ -61,8 +74,9 @@ export class FakeRedis {
   }
 
   flush(): void {
+    this.onLost()
     this.everReserved.clear()
-    this.#contents = { values: new Map(), reservations: new Map() }
+    this.#contents = nothingHeld()
   }
 
   /** A restart forgets scripts. */
@@ -71,13 +85,13 @@ export class FakeRedis {
   }
 
   mget(keys: readonly string[]): (string | null)[] {
-    return keys.map((key) => this.#text(key) ?? null)
+    return keys.map((key) => this.text(key) ?? null)
   }
 
   getBuffer(key: string): Buffer | null {
     const value = this.#contents.values.get(key)
     if (value !== undefined && 'purse' in value) return packed(value.purse)
-    const text = this.#text(key)
+    const text = this.text(key)
     return text === undefined ? null : Buffer.from(text)
   }
 
@@ -113,14 +127,70 @@ export class FakeRedis {
         return this.#put(keys, args)
       case 'raise':
         return this.#raise(keys, args)
-      case 'standInRead':
-        return this.#standInRead(keys, args)
       case 'reserve':
         return this.#reserve(keys, args)
+      default:
+        return this.text(keys[0] ?? '') === args[0] ? this.#standIn(script, keys, args) : -1
     }
   }
 
-  #text(key: string): string | undefined {
+  /** Of a hash of texts. */
+  hash(key: string): ReadonlyMap<string, string> {
+    return this.#contents.hashes.get(key) ?? NO_FIELDS
+  }
+
+  hset(key: string, field: string, value: string): void {
+    const fields = this.#contents.hashes.get(key)
+    if (fields === undefined) this.#contents.hashes.set(key, new Map([[field, value]]))
+    else fields.set(field, value)
+  }
+
+  hdel(key: string, field: string): void {
+    this.#contents.hashes.get(key)?.delete(field)
+  }
+
+  del(key: string): void {
+    const { values, reservations, hashes } = this.#contents
+    for (const held of [values, reservations, hashes]) held.delete(key)
+  }
+
+  isReserved(name: string, key: string): boolean {
+    return this.#contents.reservations.get(name)?.has(key) === true
+  }
+
+  setAside(name: string, key: string, held: Held): void {
+    const all = this.#contents.reservations.get(name) ?? new Map<string, Held>()
+    this.#contents.reservations.set(name, all.set(key, held))
+    this.everReserved.add(key)
+  }
+
+  /** The doubles of a purse, to be changed where they are. */
+  doubles(key: string): number[] | undefined {
+    return this.#purse(key)
+  }
+
+  get nowMs(): number {
+    return this.#now()
+  }
+
+  #standIn(
+    script: 'standIn' | 'standInRead' | 'standInStop' | 'standInJournals',
+    keys: readonly string[],
+    args: readonly string[],
+  ): unknown {
+    switch (script) {
+      case 'standIn':
+        return decideStandIn(this, keys, args, this.dropped)
+      case 'standInRead':
+        return readStandIn(this, keys, args)
+      case 'standInStop':
+        return stopStandIn(this, keys, args)
+      case 'standInJournals':
+        return tellJournals(this, keys, args, this.dropped)
+    }
+  }
+
+  text(key: string): string | undefined {
     const value = this.#contents.values.get(key)
     if (value === undefined || 'purse' in value) return undefined
     if (value.untilMs > this.#now()) return value.text
@@ -128,7 +198,7 @@ export class FakeRedis {
     return undefined
   }
 
-  #set(key: string, text: string, untilMs = Infinity): void {
+  set(key: string, text: string, untilMs = Infinity): void {
     this.#contents.values.set(key, { text, untilMs })
   }
 
@@ -137,22 +207,22 @@ export class FakeRedis {
     return value !== undefined && 'purse' in value ? value.purse : undefined
   }
 
-  #epoch([epochKey = '', reservationsKey = '']: readonly string[], [epoch = '']: readonly string[]): number {
-    const known = this.#text(epochKey)
+  #epoch([epochKey = '', ...others]: readonly string[], [epoch = '']: readonly string[]): number {
+    const known = this.text(epochKey)
     if (known !== undefined && Number(known) >= Number(epoch)) return Number(known)
-    this.#contents.reservations.delete(reservationsKey)
+    for (const key of others) this.del(key)
     this.everReserved.clear()
-    this.#set(epochKey, epoch)
+    this.set(epochKey, epoch)
     return Number(epoch)
   }
 
   #put(keys: readonly string[], [epoch = '', states = '[]', ...cards]: readonly string[]): number | number[] {
-    if (this.#text(keys[0] ?? '') !== epoch) return -1
+    if (this.text(keys[0] ?? '') !== epoch) return -1
     const rest = keys.slice(1)
     for (const [index, record] of cards.entries()) {
       const key = rest[index] ?? ''
-      const [knownEpoch, knownVersion] = (this.#text(key) ?? '').split(':')
-      if (knownEpoch !== epoch || Number(knownVersion) <= Number(record.split(':')[1])) this.#set(key, record)
+      const [knownEpoch, knownVersion] = (this.text(key) ?? '').split(':')
+      if (knownEpoch !== epoch || Number(knownVersion) <= Number(record.split(':')[1])) this.set(key, record)
     }
     return (JSON.parse(states) as number[][]).map((state, index) => {
       const key = rest[cards.length + index] ?? ''
@@ -167,16 +237,11 @@ export class FakeRedis {
     })
   }
 
-  /** There is no stand-in in these histories: nothing was answered or stopped in it. */
-  #standInRead(keys: readonly string[], [epoch, , ...asked]: readonly string[]): unknown {
-    return this.#text(keys[0] ?? '') === epoch ? asked.map(() => '') : -1
-  }
-
   #raise(keys: readonly string[], [epoch = '', lifetimes = '[]', returned = '[]', attempts = '[]']: readonly string[]): unknown {
-    if (this.#text(keys[0] ?? '') !== epoch) return -1
+    if (this.text(keys[0] ?? '') !== epoch) return -1
     if (keys.length === 1) return []
     const counters = keys.slice(1)
-    const before = counters.map((key) => this.#text(key))
+    const before = counters.map((key) => this.text(key))
     const change = counters.map(() => 0)
     const count = (at: number): number => Number(before[at] ?? 0) + (change[at] ?? 0)
     const add = (at: number, by: number): void => {
@@ -194,15 +259,15 @@ export class FakeRedis {
       if (change[at] === 0) continue
       const value = this.#contents.values.get(key)
       if (before[at] === undefined || value === undefined || 'purse' in value)
-        this.#set(key, String(change[at]), this.#now() + (times[at] ?? 0))
+        this.set(key, String(change[at]), this.#now() + (times[at] ?? 0))
       else if (count(at) <= 0) this.#contents.values.delete(key)
-      else this.#set(key, String(count(at)), value.untilMs)
+      else this.set(key, String(count(at)), value.untilMs)
     }
     return results
   }
 
   #reserve(keys: readonly string[], [epoch = '', settled = '[]', asked = '[]']: readonly string[]): unknown {
-    if (this.#text(keys[0] ?? '') !== epoch) return -1
+    if (this.text(keys[0] ?? '') !== epoch) return -1
     const settlements = JSON.parse(settled) as (string | number)[][]
     const reservations = JSON.parse(asked) as (string | number)[][]
     const name = keys[1] ?? ''
@@ -212,9 +277,10 @@ export class FakeRedis {
       const purse = this.#purse(keys[at + 3])
       return purse?.[EPOCH] === Number(epoch) ? purse : undefined
     }
+    const standsIn = this.text(keys[2] ?? '') === epoch
     for (const [index, item] of settlements.entries()) this.#settle(held, purseOf(index), item)
     return reservations.map((item, index) => {
-      const outcome = reserve(held, purseOf(settlements.length + index), item)
+      const outcome = reserve(held, purseOf(settlements.length + index), item, standsIn)
       if (outcome === 0) this.everReserved.add(String(item[0]))
       return outcome
     })
@@ -266,14 +332,20 @@ function lower(purse: number[], at: number, by: number): void {
   purse[at] = Math.max(0, (purse[at] ?? 0) - by)
 }
 
-/** @returns 0 reserved, 1 kept, 2 another body, 3 purse not here, 4 gate, 5 balance, 6 the day's amount, 7 the day's count, 8 a mark */
-function reserve(held: Map<string, Held>, purse: number[] | undefined, item: readonly (string | number)[]): number {
+/** @returns 0 reserved, 1 kept, 2 another body, 3 purse not here, 4 gate, 5 balance, 6 the day's amount, 7 the day's count, 8 a mark, 9 the shard is in stand-in */
+function reserve(
+  held: Map<string, Held>,
+  purse: number[] | undefined,
+  item: readonly (string | number)[],
+  standsIn: boolean,
+): number {
   const [key, ...rest] = item as [string, ...number[]]
   const [debit = 0, gate = 0, group = 0, amount = 0, count = 0, amountMax = 0, countMax = 0, day = 0, marks = 0, ms = 0] = rest
   const [keyDate = 0, purseId = 0] = rest.slice(10)
   const body = String(item[13])
   const before = held.get(key)
   if (before !== undefined) return before.body === body ? 1 : 2
+  if (standsIn && item[14] === 1) return 9
   if (purse === undefined) return 3
   const at = (index: number): number => purse[index] ?? 0
   if (gate !== 0 && at(GATE) !== gate) return 4

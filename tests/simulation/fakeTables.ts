@@ -99,6 +99,8 @@ export interface AuthorizationRow {
   readonly secondPurseId: number | null
   readonly secondVersion: number | null
   readonly secondAvailableAfter: number | null
+  /** When stand-in has told it. */
+  readonly stoodInAt: string | null
 }
 
 export interface TransferRow {

@@ -2,7 +2,7 @@
 import { decode } from '../../src/iso8583/decode.ts'
 import { encode, type FieldValues } from '../../src/iso8583/encode.ts'
 import { messageSpec } from '../../src/iso8583/messageSpec.ts'
-import type { MessageKind, PlannedMessage } from './plan.ts'
+import type { MessageKind, PlannedMessage } from './planned.ts'
 import { simulatedTerminals, type SimulatedCard, type SimulatedTerminal } from './programme.ts'
 
 export const SPEC = messageSpec('ascii')

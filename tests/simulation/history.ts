@@ -1,12 +1,15 @@
 /** One history: a plan is carried out in a simulated world, everything is mended, and when all is quiet the model looks at what is left. */
 import { openReservations } from '../../src/decision/hotRecords.ts'
-import type { PlantedBug } from './bugs.ts'
+import type { PlantedBug } from './plantedBug.ts'
+import { FakeDisk } from './fakeDisk.ts'
 import { FakePostgres } from './fakePostgres.ts'
 import { FakeRedis } from './fakeRedis.ts'
 import type { FakeTables } from './fakeTables.ts'
 import { Model } from './model.ts'
-import { CLOCK_JUMP_MAX_MS, type Plan, type PlannedFault } from './plan.ts'
+import { CLOCK_JUMP_MAX_MS, type Plan } from './plan.ts'
+import type { PlannedFault } from './planned.ts'
 import { cardsOf, LINKS, openHousehold, simulatedConfig, simulatedTerminals } from './programme.ts'
+import { SimulatedDisk } from './simulatedDisk.ts'
 import { SimulatedPostgres } from './simulatedPostgres.ts'
 import { SimulatedRedis } from './simulatedRedis.ts'
 import { SwitchProcess } from './switchProcess.ts'
@@ -54,12 +57,14 @@ export async function carryOut(plan: Plan, bug?: PlantedBug, recorded?: string[]
   if (world.failure === undefined && terminals.open > 0)
     world.fail(`${terminals.open} messages have no answer long after everything was mended`)
   // What was reserved by a clock that was ahead is swept when that time has come for the others.
-  for (const one of processes) if (one.life !== undefined) one.life.skewMs = CLOCK_JUMP_MAX_MS
+  const jumps = plan.events.filter((event) => event.what === 'fault' && event.kind === 'clock').length
+  for (const one of processes) if (one.life !== undefined) one.life.skewMs = CLOCK_JUMP_MAX_MS * Math.max(1, jumps)
   await world.run(world.nowMs + SWEPT_MS)
   if (world.failure === undefined) {
     model.atTheEnd()
     stage.judgeRedis()
     stage.judgeProcesses()
+    stage.judgeJournals()
   }
   for (const one of processes) one.crash()
   process.off('unhandledRejection', broken)
@@ -75,6 +80,7 @@ interface Stage {
   readonly heal: () => void
   readonly judgeRedis: () => void
   readonly judgeProcesses: () => void
+  readonly judgeJournals: () => void
 }
 
 function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage {
@@ -87,7 +93,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   database.dropped = bug?.droppedGuards?.(world) ?? {}
   const fake = new FakeRedis(() => world.nowMs)
   fake.dropped = bug?.droppedChecks ?? {}
-  const [sqlWeather, redisWeather, netWeather] = [new Weather(), new Weather(), new Weather()]
+  const [sqlWeather, redisWeather, netWeather, diskWeather] = [new Weather(), new Weather(), new Weather(), new Weather()]
   const traps = new Traps()
   const overMidnight = plan.startMs % DAY_MS > 21 * HOUR_MS
   const model = new Model({ world, tables, cards, overMidnight })
@@ -103,10 +109,20 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
     weather: redisWeather,
     traps,
     onReserve: redisJudge(world, fake, tables),
+    onRemember: (args, results) => model.standIn.remembered(args[3] ?? '[]', args.slice(4), results),
   })
+  fake.onLost = () => model.standIn.redisLost()
+  const machines = ['x', 'y', 'z'].map((name) => {
+    const disk = new FakeDisk()
+    disk.onWritten = (file, bytes) => model.standIn.written(`${name} ${file}`, bytes)
+    disk.onDurable = (file, bytes) => model.standIn.durable(`${name} ${file}`, bytes)
+    return { name, disk: new SimulatedDisk(disk, { world, weather: diskWeather, traps }) }
+  })
+  const machineOf = (index: number): SwitchProcess['machine'] =>
+    plan.standIn === undefined ? undefined : machines[plan.standIn === 'apart' ? index : 0]
   const processes = Array.from(
     { length: plan.processes },
-    (_, index) => new SwitchProcess('ABC'.charAt(index), { world, config, postgres, redis, bug }),
+    (_, index) => new SwitchProcess('ABC'.charAt(index), { world, config, postgres, redis, machine: machineOf(index), bug }),
   )
   const linkOf = bug?.linkOf ?? ((name: keyof typeof LINKS) => LINKS[name])
   const terminals = new Terminals({ world, plan, model, weather: netWeather, cards, processes, linkOf })
@@ -114,6 +130,16 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   const restart = (process: SwitchProcess): void => {
     if (process.life?.alive === true) process.crash()
     process.start()
+  }
+  const losePower = (process: SwitchProcess | undefined, forMs: number): void => {
+    const { machine } = process ?? {}
+    if (machine === undefined) return
+    for (const one of processes) {
+      if (one.machine !== machine) continue
+      one.crash()
+      world.schedule(forMs, 'starts again', () => !healed && restart(one))
+    }
+    if (machine.disk.contents.losePower(world.stream('power', world.nowMs))) machine.disk.hasFailed = true
   }
   const setCard = (index: number, state: 'LOST' | 'ACTIVE'): void => {
     const card = tables.cards.get(cards[index]?.token ?? '')
@@ -144,6 +170,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
           lateMs: fault.lateMs,
           spring: () => {
             world.note(() => `*** ${whom?.name} crashes: ${fault.point}`)
+            if (fault.power === true) return losePower(whom, fault.forMs)
             whom?.crash()
             world.schedule(fault.forMs, 'starts again', () => whom !== undefined && !healed && restart(whom))
           },
@@ -161,6 +188,12 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
         return redisWeather.begin(fault.storm, until, whom?.life?.name)
       case 'netStorm':
         return netWeather.begin(fault.storm, until, whom?.name)
+      case 'diskStorm':
+        return diskWeather.begin(fault.storm, until, whom?.life?.name)
+      case 'powerLoss':
+        return losePower(whom, fault.forMs)
+      case 'cutOff':
+        return postgres.cutOff(whom?.name ?? '', until)
       case 'postgresDown':
         postgres.stop()
         world.schedule(fault.forMs, 'postgres starts', () => postgres.start())
@@ -169,6 +202,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
         return postgres.stall(until)
       case 'redisDown':
         redis.stop()
+        model.standIn.redisLost()
         world.schedule(fault.forMs, 'redis starts', () => redis.up || redis.restart(undefined))
         return
       case 'redisFlush':
@@ -184,9 +218,10 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   const heal = (): void => {
     healed = true
     world.note(() => '*** everything is mended')
-    for (const weather of [sqlWeather, redisWeather, netWeather]) weather.calm()
+    for (const weather of [sqlWeather, redisWeather, netWeather, diskWeather]) weather.calm()
     traps.disarm()
     postgres.start()
+    postgres.mend()
     postgres.stall(0)
     if (!redis.up) redis.restart(undefined)
     for (const one of processes) {
@@ -217,7 +252,13 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
       if (one.underWay > 0) world.fail(`${one.name} has ${one.underWay} messages under way for ever`)
     }
   }
-  return { terminals, model, processes, redis, strike, heal, judgeRedis, judgeProcesses }
+  /** What was damaged stays beside, for whoever looks. */
+  const judgeJournals = (): void => {
+    for (const { disk } of machines)
+      for (const path of disk.contents.files()) if (path.endsWith('.journal')) world.fail(`${path} is not drained`)
+    if (fake.text('{0}:standin') !== undefined) world.fail('the shard is in stand-in for ever')
+  }
+  return { terminals, model, processes, redis, strike, heal, judgeRedis, judgeProcesses, judgeJournals }
 }
 
 /**

@@ -9,4 +9,14 @@ export const KEPT_SEEDS: readonly (readonly [seed: number, what: string])[] = [
   [5442, 'a statement that came twice was refused by its own posting, and 91 was told when the ledger could not be asked again'],
   [900182, 'a reversal that takes money was voided by the sweeper after its process had died, and was answered 91 for ever'],
   [900341, 'purses that were opened for a month while Redis was given another epoch were told to nobody'],
+  [117, 'wrong PINs that stand-in had told, of which the ledger did not know yet, were not counted for a withdrawal'],
+  [394, 'a journal whose disk failed while it was taken over stayed locked by a process that did not drain it'],
+  [1174, 'a process without a journal told again what Redis remembered, and Redis named a journal that nobody had, for ever'],
+  [
+    1197,
+    'a slot of a dead process was let go before Redis was told that it holds nothing, and kept the shard in stand-in for ever',
+  ],
+  [2027, 'a drained journal stayed where closing its file had failed once'],
+  [3535, 'a lock that a loss of power had taken left a journal that Redis names and nobody looks at'],
+  [3835, 'a file that could neither be made nor removed stayed'],
 ]

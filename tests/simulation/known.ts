@@ -1,8 +1,22 @@
 /** What the model knows of a message. */
 import type { AuthorizationRow } from './fakeTables.ts'
 import type { Composed } from './frames.ts'
-import type { MessageKind, PlannedMessage } from './plan.ts'
+import type { MessageKind, PlannedMessage } from './planned.ts'
 import type { SimulatedCard } from './programme.ts'
+
+/** What stand-in has decided of a message, as a journal has it. */
+export interface Stood {
+  readonly code: string
+  readonly approved: number
+  readonly purseId: number
+  /** The day that was drawn. */
+  readonly day: string
+  durable: boolean
+  /** The ledger had decided the key before: a first message that comes again then is decided anew (spec/standin.md). */
+  readonly anew: boolean
+  /** A terminal was told, before the ledger had it. */
+  told: boolean
+}
 
 /** A message by its key, whoever has sent it how often. */
 export interface Known {
@@ -30,6 +44,8 @@ export interface Known {
   hold: number
   /** Its reversal was answered: nothing of it may be owed any more. */
   reversalTold: boolean
+  /** Undefined: no journal has had it. */
+  stood: Stood | undefined
   /** The terminal was told 91 and had sent no second copy that this could have been the answer to. */
   closedBy91: boolean
 }

@@ -2,12 +2,14 @@
  * The reference model: knows every message that was sent, reads each decision as it becomes durable, and judges every answer and every posting by
  * the rules of the programme. It shares no code with the switch and keeps no more than plain sums. What it allows, and why, stands where it does.
  */
+import { cairoDay } from './cairoDay.ts'
 import type { AuthorizationRow, FakeTables } from './fakeTables.ts'
 import { keyOf, terminalOf, type Answer, type Composed } from './frames.ts'
 import { isApproval, purseIdOf, type Known } from './known.ts'
 import { ModelPurse, type Group } from './modelPurses.ts'
 import { postingOf } from './modelPostings.ts'
-import type { MessageKind, PlannedMessage } from './plan.ts'
+import { StandInModel } from './modelStandIn.ts'
+import type { MessageKind, PlannedMessage } from './planned.ts'
 import { RULES, type SimulatedCard } from './programme.ts'
 import type { World } from './world.ts'
 
@@ -21,6 +23,8 @@ interface CardKnown {
   lastWrongPinMs: number
   /** When its PIN was blocked. */
   pinBlockedAt: number
+  /** Stand-in has counted a wrong PIN: nothing that Redis counted before starts anew until all of it is drained. */
+  countedInRedis: boolean
 }
 
 export interface ModelParts {
@@ -34,6 +38,9 @@ export interface ModelParts {
 /** Said before anything is looked up, or of what nobody has stored: a format error, an unknown terminal or card, too many failures. */
 const WITHOUT_ROW: readonly string[] = ['59']
 
+/** Declines that are told only to who has shown the right PIN. */
+const TELLS_RIGHT: readonly string[] = ['51', '61', '65']
+
 export class Model {
   readonly #parts: ModelParts
   readonly #byKey = new Map<string, Known>()
@@ -41,14 +48,33 @@ export class Model {
   readonly #cards = new Map<string, CardKnown>()
   readonly #durableAt = new Map<AuthorizationRow, number>()
   #read = 0
+  readonly standIn: StandInModel
 
   constructor(parts: ModelParts) {
     this.#parts = parts
+    this.standIn = new StandInModel({
+      world: parts.world,
+      known: (key) => this.#byKey.get(key),
+      wrongPinCounted: (token) =>
+        this.#ofCard(token, (card) => {
+          card.countedInRedis = true
+          this.#countAtMost(card)
+        }),
+      wrongPin: (token) =>
+        this.#ofCard(token, (card) => {
+          card.pinTries++
+        }),
+      forgetPins: () => {
+        for (const card of this.#cards.values()) if (card.countedInRedis) card.pinTries = 0
+      },
+      pinTries: (token) => this.#cards.get(token)?.pinTries ?? 0,
+      fail: (known, what) => this.#fail(known, what),
+    })
     for (const { id, balance, version, cycle } of parts.tables.purses.values())
       this.#purses.set(id, new ModelPurse(id, balance, version, cycle))
     for (const card of parts.cards)
       this.#cards.set(card.token, {
-        ...{ card, stops: [], pinTries: 0, pinTriesAtMost: 0, lastWrongPinMs: 0, pinBlockedAt: Infinity },
+        ...{ card, stops: [], pinTries: 0, pinTriesAtMost: 0, lastWrongPinMs: 0, pinBlockedAt: Infinity, countedInRedis: false },
       })
     this.#read = parts.tables.journal.length
   }
@@ -63,7 +89,7 @@ export class Model {
     const known: Known = {
       ...{ key, kind, composed, card, planned, original, firstArrivalMs: Infinity, copies: 0, row: undefined, forced: undefined },
       ...{ givenBack: 0, givenBackToSuspense: 0, chargedAgain: 0, linked: 0, completed: false, hold: 0 },
-      ...{ reversalTold: false, closedBy91: false },
+      ...{ reversalTold: false, closedBy91: false, stood: undefined },
     }
     this.#byKey.set(key, known)
     return known
@@ -95,6 +121,7 @@ export class Model {
     const { code } = answer
     const approved = isApproval(code)
     const row = known.forced ?? known.row
+    if (this.#toldInStandIn(known, answer)) return
     if (code === '91') {
       // A copy without the repeat digit is as good as a first message: whoever is asked by it cannot know of the other.
       if (row !== undefined && isApproval(row.responseCode) && known.copies === 1)
@@ -111,6 +138,30 @@ export class Model {
     if (approved && known.kind === 'reversal' && known.original !== undefined) this.#reversalTold(known.original, known)
   }
 
+  /** What is durable in a journal is told as it is there, before the ledger has it and after. @returns whether nothing more is to be said of the answer */
+  #toldInStandIn(known: Known, { code, amount }: Answer): boolean {
+    const { stood } = known
+    if (stood === undefined) return false
+    if (stood.anew && code !== stood.code) return false
+    if (code === '91') {
+      if (stood.durable && isApproval(stood.code) && known.copies === 1)
+        this.#fail(known, 'was told 91, and is approved in a journal')
+      return false
+    }
+    // What was taken back before it was drained says so from then on.
+    const isReversed = known.row?.kind === 0 && known.forced === undefined
+    if (stood.told && code !== stood.code && !isReversed) this.#fail(known, `was told ${stood.code} in stand-in, and ${code} now`)
+    if (!stood.durable || code !== stood.code || (known.forced ?? known.row)?.responseCode === code) return false
+    stood.told = true
+    if (isApproval(code) && amount !== stood.approved) this.#fail(known, `was told ${amount}, and ${stood.approved} is approved`)
+    return true
+  }
+
+  #ofCard(token: string, change: (card: CardKnown) => void): void {
+    const card = this.#cards.get(token)
+    if (card !== undefined) change(card)
+  }
+
   /** A terminal hears 91 and gives up. */
   closedBy91(known: Known): void {
     known.closedBy91 = true
@@ -122,6 +173,7 @@ export class Model {
     for (const known of this.#byKey.values()) {
       if (known.reversalTold && this.owed(known) !== 0) this.#fail(known, `was reversed, and ${this.owed(known)} is still owed`)
       this.#judgeClosed(known)
+      this.#judgeDrained(known)
     }
     for (const { token } of this.#parts.cards) {
       const tries = this.#parts.tables.cards.get(token)?.pinTries ?? 0
@@ -134,6 +186,16 @@ export class Model {
       if (purse.held !== (held.get(purse.id) ?? 0))
         this.#parts.world.fail(`purse ${purse.id} holds ${purse.held}, its holds come to ${held.get(purse.id) ?? 0}`)
     this.#judgeTransfers()
+  }
+
+  /** What was told in stand-in is in the ledger in the end, but for what was taken back before (adr/0022). */
+  #judgeDrained(known: Known): void {
+    const { stood } = known
+    if (stood?.told !== true || stood.anew) return
+    const isPosted = isApproval((known.forced ?? known.row)?.responseCode ?? '')
+    if (isApproval(stood.code) && !isPosted && !known.reversalTold)
+      this.#fail(known, 'was told approved in stand-in, and is not posted')
+    if (!isApproval(stood.code) && isPosted) this.#fail(known, `was told ${stood.code} in stand-in, and is posted`)
   }
 
   /** What a message still takes from its purse, or has given it. */
@@ -160,6 +222,8 @@ export class Model {
     else known.row = row
     if (forced && before !== undefined && isApproval(before.responseCode)) return this.#fail(known, 'was posted twice')
     if (row.kind === 0) return
+    if (row.stoodInAt !== null && known.stood?.code !== row.responseCode)
+      return this.#fail(known, `was drained as ${row.responseCode}, and no journal had it so`)
     if (!isApproval(row.responseCode)) return this.#declined(known, row)
     if (known.reversalTold) return this.#fail(known, 'was approved after its reversal was answered')
     if (known.closedBy91) this.#judgeClosed(known)
@@ -170,13 +234,18 @@ export class Model {
     const { world } = this.#parts
     const demand = !['reversal', 'completion', 'breadAdvice'].includes(known.kind)
     const card = this.#cards.get(known.card.token)
-    if (demand && card?.stops.some(({ from, until }) => from < world.nowMs && until > world.nowMs) === true)
+    if (
+      demand &&
+      row.stoodInAt === null &&
+      card?.stops.some(({ from, until }) => from < world.nowMs && until > world.nowMs) === true
+    )
       return this.#fail(known, 'was approved on a card that was stopped before')
-    if (card !== undefined && known.planned.pin !== 'none' && known.kind === 'withdrawal') {
+    if (card !== undefined && known.planned.pin !== 'none' && known.kind !== 'reversal') {
       if (known.planned.pin === 'wrong') return this.#fail(known, 'was approved with a wrong PIN')
-      if (card.pinTries >= RULES.pinTries) return this.#fail(known, 'was approved with a PIN that is blocked')
+      if (card.pinTries >= RULES.pinTries && row.stoodInAt === null && !isRacing(known, card))
+        return this.#fail(known, 'was approved with a PIN that is blocked')
       card.pinTries = 0
-      card.pinTriesAtMost = 0
+      if (!card.countedInRedis && row.stoodInAt === null) card.pinTriesAtMost = 0
     }
     const posting = postingOf(known, row, (id) => this.#purse(id))
     if (typeof posting === 'string') return this.#fail(known, posting)
@@ -216,7 +285,11 @@ export class Model {
     const { planned, card: shown } = known
     const card = this.#cards.get(shown.token)
     if (card === undefined) return
-    if (planned.pin !== 'none' && known.kind === 'withdrawal') this.#pinTold(known, card, code)
+    if (row.stoodInAt !== null) {
+      // It counts in the ledger now, and in Redis until the last journal is drained: a card may be refused a try early meanwhile.
+      if (code === '55') this.#countAtMost(card)
+      else if (planned.pin === 'right' && TELLS_RIGHT.includes(code)) card.pinTries = 0
+    } else if (planned.pin !== 'none' && known.kind !== 'reversal') this.#pinTold(known, card, code)
     const since = known.firstArrivalMs
     const cash = this.#purse(shown.purses.cash)
     const purse = this.#purse(purseIdOf(known) ?? shown.purses.cash)
@@ -286,16 +359,26 @@ export class Model {
   /** However many PINs come at once, no more of them are told apart than the card has tries. */
   #pinTold(known: Known, card: CardKnown, code: string): void {
     if (code === '55') {
-      card.pinTries++
-      card.pinTriesAtMost++
-      card.lastWrongPinMs = this.#parts.world.nowMs
+      this.#wrongPin(card)
       if (card.pinTries > RULES.pinTries) this.#fail(known, `was wrong PIN number ${card.pinTries} that was told`)
-      if (card.pinTriesAtMost >= RULES.pinTries) card.pinBlockedAt = Math.min(card.pinBlockedAt, this.#parts.world.nowMs)
-    } else if (known.planned.pin === 'right' && ['51', '61', '65'].includes(code)) {
-      if (card.pinTries >= RULES.pinTries) this.#fail(known, 'was told that a PIN is right that is blocked')
+    } else if (known.planned.pin === 'right' && TELLS_RIGHT.includes(code)) {
+      if (card.pinTries >= RULES.pinTries && !isRacing(known, card))
+        this.#fail(known, 'was told that a PIN is right that is blocked')
       card.pinTries = 0
-      if (known.firstArrivalMs > card.lastWrongPinMs) card.pinTriesAtMost = 0
+      if (known.firstArrivalMs > card.lastWrongPinMs && !card.countedInRedis) card.pinTriesAtMost = 0
     }
+  }
+
+  #wrongPin(card: CardKnown): void {
+    card.pinTries++
+    this.#countAtMost(card)
+  }
+
+  #countAtMost(card: CardKnown): void {
+    const { nowMs } = this.#parts.world
+    card.pinTriesAtMost++
+    card.lastWrongPinMs = nowMs
+    if (card.pinTriesAtMost >= RULES.pinTries) card.pinBlockedAt = Math.min(card.pinBlockedAt, nowMs)
   }
 
   #reversalTold(original: Known, reversal: Known): void {
@@ -370,19 +453,12 @@ export class Model {
   }
 }
 
+/** Its PIN was under way with the ledger while stand-in told of a wrong one elsewhere. */
+function isRacing(known: Known, card: CardKnown): boolean {
+  return card.countedInRedis && known.firstArrivalMs <= card.lastWrongPinMs
+}
+
 const CASH = 2000
 const RATION = 92
 const BREAD = 93
 const ACCOUNTS: Readonly<Record<number, number>> = { 92: 2100, 93: 2110, 94: 2120 }
-
-const cairo = new Intl.DateTimeFormat('en-CA', { timeZone: 'Africa/Cairo', year: 'numeric', month: '2-digit', day: '2-digit' })
-const days = new Map<number, string>()
-
-export function cairoDay(ms: number): string {
-  const minute = Math.floor(ms / 60_000)
-  const known = days.get(minute)
-  if (known !== undefined) return known
-  const day = cairo.format(ms)
-  days.set(minute, day)
-  return day
-}

@@ -42,8 +42,13 @@ export function postingOf(known: Known, row: AuthorizationRow, purses: Purses): 
     case 'deposit':
     case 'credit':
       return approved === planned.amount ? { moves: [moveOf(row, approved)] } : 'credited another amount'
+    case 'ration': {
+      const lent = row.fromSuspense ?? 0
+      if (approved !== planned.amount) return 'drew another amount'
+      const wrong = lent === 0 ? undefined : lendingOf(known, row, purses, planned.amount, 0)
+      return wrong ?? { moves: [moveOf(row, lent - approved)] }
+    }
     case 'points':
-    case 'ration':
       return approved === planned.amount ? { moves: [moveOf(row, -approved)] } : 'drew another amount'
     case 'bread':
     case 'breadAdvice':
@@ -67,14 +72,20 @@ function moveOf(row: AuthorizationRow, delta: number, held = 0): Move {
 }
 
 /** No day is drawn twice; what an advice drew beyond what was there is owed by suspense. */
-function breadPosting({ kind, planned }: Known, row: AuthorizationRow, purses: Purses): ModelPosting | string {
+function breadPosting(known: Known, row: AuthorizationRow, purses: Purses): ModelPosting | string {
+  const { kind, planned } = known
   const purse = purses(row.purseId ?? 0)
   const lent = row.fromSuspense ?? 0
   if (row.approved !== planned.loaves * RULES.loafPrice || row.quantity !== planned.loaves) return 'gave other loaves'
-  if (lent !== 0 && kind !== 'breadAdvice') return 'gave loaves that nobody has'
+  const drained = row.stoodInAt !== null
+  if (lent !== 0 && kind !== 'breadAdvice' && !drained) return 'gave loaves that nobody has'
+  const asked = drained ? marksOn(known, row) : 0
+  const wrong = lent === 0 || !drained ? undefined : lendingOf(known, row, purses, planned.loaves, asked)
+  if (wrong !== undefined) return wrong
   const marks = row.marks ?? 0
   if ((purse.marks & marks) !== 0) return 'drew a day that was drawn before'
-  if (kind === 'bread' && countOf(marks) !== planned.days) return `drew ${countOf(marks)} days`
+  if (drained && (marks & ~asked) !== 0) return 'drew another day than that on which it was told'
+  if (kind === 'bread' && !drained && countOf(marks) !== planned.days) return `drew ${countOf(marks)} days`
   purse.marks |= marks
   const wallet = kind === 'bread' && terminalOf(planned.terminalId).wallet
   const second = { purseId: row.secondPurseId ?? 0, delta: -row.approved, held: 0 }
@@ -84,6 +95,29 @@ function breadPosting({ kind, planned }: Known, row: AuthorizationRow, purses: P
       ...(wallet ? [{ ...second, balanceAfter: row.secondAvailableAfter, version: row.secondVersion }] : []),
     ],
   }
+}
+
+/** The days that stand-in has given bread of. */
+function marksOn({ planned, stood }: Known, row: AuthorizationRow): number {
+  const first = Number((stood?.day ?? row.decidedAt).slice(8, 10)) - 1
+  let marks = 0
+  for (let bit = first; bit < first + planned.days; bit++) marks |= 1 << bit
+  return marks
+}
+
+/** Suspense lends what stand-in has given and the entitlement does not cover any more. @returns what is wrong with that */
+function lendingOf(
+  { stood, firstArrivalMs }: Known,
+  row: AuthorizationRow,
+  purses: Purses,
+  units: number,
+  marks: number,
+): string | undefined {
+  if (row.stoodInAt === null) return 'gave what nobody has'
+  const purse = purses(row.purseId ?? 0)
+  const lapsed = purse.cycle?.slice(0, 7) !== stood?.day.slice(0, 7)
+  const isCovered = purse.least(firstArrivalMs) >= units && (purse.marks & marks) === 0
+  return isCovered && !lapsed ? 'was lent what the purse had' : undefined
 }
 
 function countOf(marks: number): number {

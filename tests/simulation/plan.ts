@@ -3,72 +3,10 @@
  * left out without changing what the rest is, so that a history that fails can be made small.
  */
 import { Random, seedOf } from './random.ts'
+import type { MessageKind, PlannedFault, PlannedMessage } from './planned.ts'
+import { standInAdded, standsIn } from './planStandIn.ts'
 import { simulatedTerminals, type HouseholdPlan } from './programme.ts'
-import type { Storm, TrapPoint } from './weather.ts'
-
-export type MessageKind =
-  | 'purchase'
-  | 'authorization'
-  | 'completion'
-  | 'withdrawal'
-  | 'refund'
-  | 'reversal'
-  | 'bread'
-  | 'breadAdvice'
-  | 'ration'
-  | 'points'
-  | 'deposit'
-  | 'credit'
-  | 'balance'
-
-export interface PlannedMessage {
-  readonly what: 'message'
-  readonly id: number
-  readonly atMs: number
-  readonly kind: MessageKind
-  /** Index among the cards of the history. */
-  readonly card: number
-  readonly terminalId: string
-  readonly amount: number
-  /** Loaves; days. */
-  readonly loaves: number
-  readonly days: number
-  readonly partialAccepted: boolean
-  readonly pin: 'none' | 'right' | 'wrong'
-  /** The message that it follows. */
-  readonly original: number | undefined
-  /** Index of the process it is sent to, and of those that repeats go to. */
-  readonly process: number
-  readonly repeatsTo: readonly number[]
-  readonly patienceMs: number
-  /** How often it is repeated before it is reversed. */
-  readonly repeatsMax: number
-  /** An exact copy comes so much later, to the first of `repeatsTo`. */
-  readonly copyAfterMs: number | undefined
-  /** The terminal loses all memory of it and never asks again. */
-  readonly abandoned: boolean
-}
-
-export type PlannedFault = { readonly what: 'fault'; readonly id: number; readonly atMs: number } & (
-  | { readonly kind: 'crash' | 'pause' | 'clock'; readonly process: number; readonly forMs: number; readonly byMs: number }
-  | {
-      readonly kind: 'crashAt'
-      readonly process: number
-      readonly point: TrapPoint
-      readonly lateMs: number
-      readonly forMs: number
-    }
-  | {
-      readonly kind: 'sqlStorm' | 'redisStorm' | 'netStorm'
-      readonly process: number | undefined
-      readonly forMs: number
-      readonly storm: Storm
-    }
-  | { readonly kind: 'postgresDown' | 'postgresStalls' | 'redisDown'; readonly forMs: number }
-  | { readonly kind: 'redisFlush' }
-  | { readonly kind: 'redisRestart'; readonly ageMs: number | undefined }
-  | { readonly kind: 'blockCard' | 'unblockCard'; readonly card: number }
-)
+import type { Storm } from './weather.ts'
 
 export type PlannedEvent = PlannedMessage | PlannedFault
 
@@ -76,6 +14,8 @@ export interface Plan {
   readonly seed: number
   readonly startMs: number
   readonly processes: number
+  /** Processes have journals, and stand in: on one machine, or apart. Undefined: there is no stand-in. */
+  readonly standIn: 'together' | 'apart' | undefined
   readonly households: readonly HouseholdPlan[]
   /** Until then things go wrong; after that everything is mended, and the history ends when all is quiet. */
   readonly healMs: number
@@ -106,11 +46,15 @@ export function planOf(seed: number): Plan {
       points: random.between(0, 10) * 500,
     }
   })
-  const healMs = random.between(6_000, 25_000)
-  const messages = messagesOf(random, processes, 2 * households.length, healMs, random.between(30, 110))
-  const faults = faultsOf(random, processes, 2 * households.length, healMs, late)
-  const events = [...messages, ...faults].sort((a, b) => (a.atMs === b.atMs ? a.id - b.id : a.atMs - b.atMs))
-  return { seed, startMs, processes, households, healMs, events }
+  const ordinaryMs = random.between(6_000, 25_000)
+  const messages = messagesOf(random, processes, 2 * households.length, ordinaryMs, random.between(30, 110))
+  const faults = faultsOf(random, processes, 2 * households.length, ordinaryMs, late)
+  const added = standsIn(seed) ? standInAdded(seed, processes, 2 * households.length, ordinaryMs) : undefined
+  const standIn = added === undefined ? undefined : added.apart ? 'apart' : 'together'
+  const { healMs } = added ?? { healMs: ordinaryMs }
+  const events = [...messages, ...(added?.messages ?? []), ...faults, ...(added?.faults ?? [])]
+  events.sort((a, b) => (a.atMs === b.atMs ? a.id - b.id : a.atMs - b.atMs))
+  return { seed, startMs, processes, standIn, households, healMs, events }
 }
 
 const AT: Readonly<Record<MessageKind, readonly string[]>> = {

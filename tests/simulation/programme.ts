@@ -14,6 +14,8 @@ export const RULES = {
   withdrawal: { amount: 60_000, count: 4 },
   noteSize: 5000,
   pinTries: 3,
+  /** A household and day. */
+  standIn: { days: 1, amount: 5000 },
   loafPrice: 20,
   loavesEach: 5,
   pointsEach: 10,
@@ -22,6 +24,16 @@ export const RULES = {
 
 /** What waits and gives up in seconds in a real switch does so in a few here: more happens in a history. */
 const TIMES = { deadlineMs: 4000, statementMs: 2000, sweepEveryMs: 1500, reservationAgeMs: 8000 }
+
+const STAND_IN = {
+  slotsMax: 12,
+  fileBytesMax: 4096,
+  filesMax: 4,
+  batchMax: 4,
+  reopenMs: 400,
+  drainEveryMs: 150,
+  drainBatchMax: 4,
+}
 
 export const LINKS: Readonly<Record<'transmission' | 'local', MessageLink>> = {
   transmission: {
@@ -57,6 +69,8 @@ export function simulatedConfig(): Config {
     redis: { ...loaded.redis, callMs: 500, batchMax: 16 },
     sweeper: { ...loaded.sweeper, everyMs: TIMES.sweepEveryMs, reservationAgeMs: TIMES.reservationAgeMs },
     security: { ...loaded.security, pinUnderWayMs: 10_000 },
+    // Two or three records fill a file.
+    standIn: { ...loaded.standIn, ...STAND_IN },
   }
 }
 
@@ -202,6 +216,7 @@ function openPurse(tables: FakeTables, purse: NewPurse, now: string): void {
     ...{ requested: balance, approved: balance, responseCode: '00', purseId: id, purseVersion: balance > 0 ? 1 : null },
     ...{ availableAfter: balance, heldAfter: 0, fromSuspense: null, decidedAt: now, originalKey: null, originalDate: null },
     ...{ quantity: null, cycle, marks: null, items: null, secondPurseId: null, secondVersion: null, secondAvailableAfter: null },
+    stoodInAt: null,
   })
   if (balance === 0) return
   tables.transfers.push({

@@ -1,5 +1,5 @@
 /** Makes a history that fails small: leaves out what the failure does not need, by delta debugging (Zeller and Hildebrandt, 2002) over its events. */
-import type { PlantedBug } from './bugs.ts'
+import type { PlantedBug } from './plantedBug.ts'
 import { carryOut } from './history.ts'
 import type { Plan, PlannedEvent } from './plan.ts'
 

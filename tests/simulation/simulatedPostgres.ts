@@ -30,6 +30,8 @@ export class SimulatedPostgres {
   readonly #sessions = new Set<Session>()
   #up = true
   #stalledUntilMs = 0
+  /** Processes that cannot reach it, and until when. */
+  readonly #cutOff = new Map<string, number>()
 
   constructor(parts: PostgresParts) {
     this.#parts = parts
@@ -50,6 +52,16 @@ export class SimulatedPostgres {
     this.#up = true
   }
 
+  /** One process cannot reach it for a while. */
+  cutOff(process: string, untilMs: number): void {
+    this.#cutOff.set(process, untilMs)
+    for (const session of this.#sessions) if (session.life.name.startsWith(`${process}.`)) session.lose()
+  }
+
+  mend(): void {
+    this.#cutOff.clear()
+  }
+
   /** It stands still for a while, and then goes on with all that has arrived. */
   stall(untilMs: number): void {
     this.#stalledUntilMs = untilMs
@@ -63,7 +75,8 @@ export class SimulatedPostgres {
       new Promise((resolve, reject) => {
         const open = (): void => {
           if (world.nowMs < this.#stalledUntilMs) reject(new Error('timeout expired'))
-          else if (!this.#up) reject(new Error('connect ECONNREFUSED'))
+          else if (!this.#up || (this.#cutOff.get(life.name.split('.')[0] ?? '') ?? 0) > world.nowMs)
+            reject(new Error('connect ECONNREFUSED'))
           else resolve(this.#session(life, random, pace, onLost))
         }
         const delayMs = world.nowMs < this.#stalledUntilMs ? connectMs : 1 + random.fraction() * 4
@@ -183,6 +196,8 @@ export class SimulatedPostgres {
           world.schedule(secondMs, name, carryOut)
           return
         case 'well':
+        // Of disks only.
+        case 'ioError':
         case 'slow':
           answer(carryOut())
       }

@@ -12,9 +12,13 @@ export interface RedisParts {
   readonly traps: Traps
   /** Something was set aside or settled: in which Redis, and of which purses. */
   readonly onReserve: (runId: string, purseKeys: readonly string[]) => void
+  /** Stand-in has decided: the arguments of its script, and what it answered. */
+  readonly onRemember: (args: readonly string[], results: readonly (number | string)[]) => void
 }
 
 const RESERVE = redisScript('reserve.lua').sha
+const STAND_IN = redisScript('standIn.lua').sha
+const JOURNALS = redisScript('standInJournals.lua').sha
 const SNAPSHOT_EVERY_MS = 500
 const SNAPSHOTS_MAX = 20
 
@@ -148,11 +152,25 @@ class SimulatedLink implements RedisLink {
   evaluate({ sha }: { readonly sha: string }, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     return this.#call('redis script', (redis) => {
       const result = redis.evaluate(sha, keys, args)
-      if (sha !== RESERVE || result === -1) return result
-      this.#parts.onReserve(`run${this.#server.runs}`, keys.slice(3))
-      this.#parts.traps.reached(this.#life.name, 'reserved')
+      if (result !== -1) this.#judge(sha, keys, args, result)
       return result
     })
+  }
+
+  #judge(sha: string, keys: readonly string[], args: readonly string[], result: unknown): void {
+    const { onReserve, onRemember, traps } = this.#parts
+    const run = `run${this.#server.runs}`
+    if (sha === RESERVE) {
+      onReserve(run, keys.slice(3))
+      traps.reached(this.#life.name, 'reserved')
+    } else if (sha === STAND_IN) {
+      onReserve(
+        run,
+        keys.slice(8).filter((_, index) => index % 2 === 0),
+      )
+      onRemember(args, result as (number | string)[])
+      traps.reached(this.#life.name, 'remembered')
+    } else if (sha === JOURNALS && args[2] !== '[]') traps.reached(this.#life.name, 'left')
   }
 
   info(): Promise<string> {

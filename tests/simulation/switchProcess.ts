@@ -9,14 +9,17 @@ import { preload } from '../../src/ledger/preload.ts'
 import { Sweeper } from '../../src/ledger/sweeper.ts'
 import { LinkKeys } from '../../src/linkKeys.ts'
 import type { Logger } from '../../src/log.ts'
-import type { AuthorizationMetrics } from '../../src/metrics.ts'
+import type { AuthorizationMetrics, Metrics } from '../../src/metrics.ts'
 import { tombstoneOf } from '../../src/passageItem.ts'
 import { developmentKeys } from '../../src/security/developmentKeys.ts'
 import { paymentHsm } from '../../src/security/paymentHsm.ts'
 import { softwareKeyStore } from '../../src/security/softwareKeys.ts'
 import type { MessageLink } from '../../src/settings.ts'
-import type { PlantedBug } from './bugs.ts'
+import { Journals } from '../../src/standin/journals.ts'
+import { drainOf } from '../../src/startStandIn.ts'
+import type { PlantedBug } from './plantedBug.ts'
 import { SPEC } from './frames.ts'
+import type { SimulatedDisk } from './simulatedDisk.ts'
 import type { SimulatedPostgres } from './simulatedPostgres.ts'
 import type { SimulatedRedis } from './simulatedRedis.ts'
 import { clockOf, type Life, type World } from './world.ts'
@@ -26,6 +29,8 @@ export interface ProcessParts {
   readonly config: Config
   readonly postgres: SimulatedPostgres
   readonly redis: SimulatedRedis
+  /** Of the machine that it runs on, by the machine's name. Undefined: it does not stand in. */
+  readonly machine: { readonly name: string; readonly disk: SimulatedDisk } | undefined
   readonly bug: PlantedBug | undefined
 }
 
@@ -37,6 +42,12 @@ const NO_METRICS: AuthorizationMetrics = {
   guardRefused: () => {},
   foundInRedis: () => {},
 }
+
+const DIRECTORY = 'journals'
+/** What the switch may report of a disk that fails. */
+const OF_DISK = ['journal', 'a decision cannot be written down']
+const NO_STOPS = { post: () => Promise.reject(new RangeError('no card is stopped in stand-in')) }
+const NOTHING_WATCHED = { watch: () => undefined } as unknown as Metrics
 
 /** Made once: what no history changes. */
 const UNUSED = new Proxy({} as unknown as MessageParts['macGate'], {
@@ -59,6 +70,10 @@ export class SwitchProcess {
 
   get life(): Life | undefined {
     return this.#life
+  }
+
+  get machine(): ProcessParts['machine'] {
+    return this.#parts.machine
   }
 
   /** It takes messages. */
@@ -145,7 +160,10 @@ export class SwitchProcess {
     const sessionKeys = { sessionKeys: async () => [], addSessionKey: async () => false }
     const linkKeys = new LinkKeys({ ...config.sessionKeys, ledger: sessionKeys, hsm, clock, log })
     const regions = { isActive: () => true }
-    const authorizer = new Authorizer({ config, ledger, hotState, hsm, linkKeys, clock, log, metrics: NO_METRICS, regions })
+    const journals = await this.#openJournals(life, clock, log)
+    const authorizer = new Authorizer({
+      ...{ config, ledger, hotState, hsm, linkKeys, clock, log, metrics: NO_METRICS, regions, journals },
+    })
     const sweeper = new Sweeper({
       config,
       ledger: bug?.sweeperLedger?.(ledger) ?? ledger,
@@ -155,12 +173,26 @@ export class SwitchProcess {
       voidOf: (key, keyDate) => tombstoneOf(key, keyDate, null, 'void'),
     })
     sweeper.start()
+    if (journals !== undefined) {
+      const { standIn } = authorizer
+      drainOf(config, { journals, standIn, hotCards: NO_STOPS, ledger, clock, log, metrics: NOTHING_WATCHED }).start()
+    }
     const unused = { network: UNUSED, hotCards: UNUSED, reconciler: UNUSED } as unknown as MessageParts
     this.#running = { parts: { ...unused, config, authorizer, macGate: UNUSED, clock, log }, hotState, ledger }
     world.note(() => `${life.name} serves`)
   }
 
-  /** What the switch itself calls a fault is one, whatever the model says. */
+  async #openJournals(life: Life, clock: Clock, log: Logger): Promise<Journals | undefined> {
+    const { config, machine, bug } = this.#parts
+    if (machine === undefined) return undefined
+    const disk = bug?.disk?.(machine.disk.of(life)) ?? machine.disk.of(life)
+    const options = { ...config.standIn, disk, directory: DIRECTORY, node: machine.name, clock, log }
+    const journals = bug?.journals?.(options) ?? new Journals(options)
+    await journals.open()
+    return journals
+  }
+
+  /** What the switch itself calls a fault is one, whatever the model says; but a journal on a disk that has failed. */
   #log(life: Life): Logger {
     const { world } = this.#parts
     const text = (fields: unknown, message: string | undefined): string =>
@@ -170,7 +202,10 @@ export class SwitchProcess {
       info: () => {},
       warn: (fields: object, message?: string) => world.note(() => text(fields, message)),
       error: (fields: object, message?: string) => {
-        if (message === 'the ledger takes no writes') world.note(() => text(fields, message))
+        const isFull = JSON.stringify(fields).includes('JournalClosed')
+        const isOfDisk =
+          (isFull || this.#parts.machine?.disk.hasFailed === true) && OF_DISK.some((part) => (message ?? '').includes(part))
+        if (message === 'the ledger takes no writes' || isOfDisk) world.note(() => text(fields, message))
         else world.fail(`the switch reports a fault: ${text(fields, message)}`)
       },
     }

@@ -17,6 +17,8 @@ export interface Storm {
   readonly cannotWrite?: number
   /** The server ends the session, with or without having committed (57P01). */
   readonly killed?: number
+  /** The disk says that it could not do it, and has done any part of it. */
+  readonly ioError?: number
 }
 
 export type Fate = keyof Storm | 'well'
@@ -51,8 +53,11 @@ export class Weather {
   }
 }
 
-/** Moments at which a crash shows most: money is set aside and not committed, a commit is on its way, a commit is durable and nobody knows. */
-export type TrapPoint = 'reserved' | 'sent' | 'committed'
+/**
+ * Moments at which a crash shows most: money is set aside and not committed, a commit is on its way, a commit is durable and nobody knows; in stand-in: Redis has
+ * decided, the journal is written and not synchronised, it is durable and nobody was told, Redis knows that a journal is empty whose files are there.
+ */
+export type TrapPoint = 'reserved' | 'sent' | 'committed' | 'remembered' | 'written' | 'durable' | 'left'
 
 interface Trap {
   readonly process: string
