@@ -1,14 +1,17 @@
 /**
- * Three business days of the national mix, with reversals, refunds, late advices: what the books, positions and claims say is what the terminals were told, counted here by
- * itself, message by message.
+ * Three business days of the national mix, with reversals, late advices, a dispute and a payout that comes back: every book, file and claim agrees with the ledger, and the ledger
+ * with what the terminals were told, counted here by itself, message by message.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { demoTerminals, type DemoTerminal } from '../../src/programme/demo.ts'
+import { demoPinBlock } from '../../src/programme/demoVerification.ts'
 import { randomFrom } from '../../benchmarks/support/random.ts'
-import { expectCleanBooks } from '../authorize/books.ts'
+import { expectCleanBooks, keyOf } from '../authorize/books.ts'
 import { bread, copay, ration } from '../authorize/subsidies.ts'
 import { startProgrammeApi, type ProgrammeApi } from '../support/programmeApi.ts'
-import { amount, originalOf, type Fields, type Sent, type TestHousehold, type TestLink } from '../support/switch.ts'
+import { amount, originalOf, until, type Fields, type Sent, type TestHousehold, type TestLink } from '../support/switch.ts'
+import { ACCOUNT, camt, closingOf, type FileEntry } from './bank/statementFiles.ts'
+import { egyptianIban } from './outlets.ts'
 
 const DAYS = ['2026-11-10', '2026-11-11', '2026-11-12'] as const
 type Day = (typeof DAYS)[number]
@@ -28,9 +31,14 @@ beforeAll(async () => {
     configure: (config) => ({
       ...config,
       // Days are closed when the test says so.
-      settlement: { ...config.settlement, days: { ...config.settlement.days, everyMs: 3_600_000 } },
+      settlement: {
+        ...config.settlement,
+        days: { ...config.settlement.days, everyMs: 3_600_000 },
+        payouts: { ...config.settlement.payouts, minimumPiasters: 1 },
+      },
     }),
   })
+  await until(async () => (await api.running.sql('SELECT FROM business_day')).length > 0)
   links = { pos: await api.running.connect('pos'), atm: await api.running.connect('atm') }
   homes = await Promise.all(
     Array.from({ length: HOUSEHOLDS }, () => api.running.openHousehold({ cash: 2_000_000, ration: 50_000 })),
@@ -48,6 +56,7 @@ class Tally {
   /** Piasters and units by day, payer, service and governorate. */
   readonly claims = new Map<string, { units: number; amount: number }>()
   loavesGiven = 0
+  withdrawn = 0
 
   earn(day: Day, { merchantId }: DemoTerminal, code: number, piasters: number): void {
     if (piasters === 0) return
@@ -144,6 +153,24 @@ function copayDeal({ head }: TestHousehold): Deal {
   }
 }
 
+function withdrawalDeal({ head }: TestHousehold): Deal {
+  const terminal = place('ATM00001')
+  return {
+    link: 'atm',
+    terminal,
+    fields: {
+      2: head.pan,
+      3: '010000',
+      4: amount(15_000),
+      52: demoPinBlock(head.pan).toString('hex').toUpperCase(),
+      ...from(terminal),
+    },
+    count: (_, sign) => {
+      tally.withdrawn += sign * 15_000
+    },
+  }
+}
+
 async function buy(day: Day, deal: Deal): Promise<Done> {
   const { mti = '0200', ...rest } = deal
   const { sent, answer } = await links[deal.link].exchange(mti, deal.fields)
@@ -168,6 +195,7 @@ async function live(day: Day, yesterday: readonly Done[]): Promise<Done[]> {
     done.push(await buy(day, cashDeal(home, pick(['POS00001', 'POS00006', 'POS00011']), 2220, '000000')))
     done.push(await buy(day, copayDeal(home)))
     done.push(await buy(day, cashDeal(home, 'GOV00001', 2215, '500000')))
+    await buy(day, withdrawalDeal(home))
   }
   await reverse(day, await buy(day, cashDeal(homes[0]!, 'POS00001', 2220, '000000')))
   await reverse(day, await buy(day, rationDeal(homes[1]!)))
@@ -181,22 +209,139 @@ async function live(day: Day, yesterday: readonly Done[]): Promise<Done[]> {
 }
 
 let yesterday: readonly Done[] = []
+let balanceOfBank = '0.00'
+/** Piasters that were paid to each outlet and did not come back. */
+const paid = new Map<number, number>()
 
-it.each(DAYS)('%s: positions and claims are what terminals were told', { timeout: 60_000 }, async (day) => {
+it.each(DAYS)('%s', { timeout: 60_000 }, async (day) => {
   api.running.clock.moveTo(`${day}T08:00:00Z`)
+  const before = yesterday
   yesterday = await live(day, yesterday)
+  if (day === DAYS[1]) {
+    await settle(day, DAYS[0], { comesBack: true })
+    await dispute(day, before)
+  }
+  if (day === DAYS[2]) await settle(day, DAYS[1], { comesBack: false })
   // The first seconds of the next day: yesterday is closed while it goes on.
   api.running.clock.moveTo(`${day}T22:00:05Z`)
-  const closed = await api.as('settlement-officer').post(`/v1/business-days/${day}/close`, {})
+  const closed = await officer().post(`/v1/business-days/${day}/close`, {})
   expect([closed.status, closed.json['state']]).toEqual([200, 'closed'])
   expect(await positions(day)).toEqual(wanted(tally.earned, day))
+  const claimed = [...tally.claims].filter(([key]) => key.startsWith(day))
   expect(await claims(day)).toEqual(
-    [...tally.claims]
-      .filter(([key]) => key.startsWith(day))
-      .map(([key, { units, amount: piasters }]) => `${key} ${String(units)} ${String(piasters)}`)
-      .sort(),
+    claimed.map(([key, { units, amount: piasters }]) => `${key} ${String(units)} ${String(piasters)}`).sort(),
   )
 })
+
+it('when the last day is paid too, outlets are owed nothing, and the books agree to the piaster and the loaf', async () => {
+  api.running.clock.moveTo('2026-11-15T08:00:00Z')
+  await settle('2026-11-15', DAYS[2], { comesBack: false })
+  api.running.clock.moveTo('2026-11-15T22:00:05Z')
+  expect((await officer().post('/v1/business-days/2026-11-15/close', {})).status).toBe(200)
+  for (const [merchantId, sum] of paid) expect([merchantId, sum]).toEqual([merchantId, earnedBy(merchantId)])
+  const { accounts, totals } = (await officer().get('/v1/books/trial-balance?day=2026-11-15')).json as unknown as TrialBalance
+  for (const { debit, credit } of totals) expect(debit).toBe(credit)
+  const held = new Map(
+    accounts.map(({ code, unit, debit, credit }) => [`${String(code)} ${unit}`, piasters(debit) - piasters(credit)]),
+  )
+  // Outlets, treasury and fund: all is paid, both ways. Suspense has what it lent for the dispute back.
+  for (const code of [1200, 1210, 1220, 2200, 2210, 2215, 2220, 2225, 2900])
+    expect([code, held.get(`${String(code)} EGP`) ?? 0]).toEqual([code, 0])
+  expect(held.get('1010 EGP')).toBe(-tally.withdrawn)
+  const [loaves] = await api.running.sql<{ given: string }>(
+    `SELECT sum(CASE WHEN debit_code = 2110 THEN amount ELSE -amount END) AS given FROM transfer WHERE 2110 IN (debit_code, credit_code) AND 9001 IN (debit_code, credit_code)`,
+  )
+  expect(Number(loaves?.given)).toBe(tally.loavesGiven)
+})
+
+interface TrialBalance {
+  readonly accounts: readonly { code: number; unit: string; debit: string; credit: string }[]
+  readonly totals: readonly { debit: string; credit: string }[]
+}
+
+const officer = (name = 'officer-1') => api.as('settlement-officer', { name })
+const piasters = (pounds: string): number => Math.round(Number(pounds) * 100)
+const pounds = (sum: number): string => (sum / 100).toFixed(2)
+
+function earnedBy(merchantId: number): number {
+  return [...tally.earned].reduce((sum, [key, value]) => (key.split(' ')[1] === String(merchantId) ? sum + value : sum), 0)
+}
+
+/** What outlets have earned up to a day is paid, and what payers owe for the day comes in; one payout may come back. */
+async function settle(day: string, until: Day, { comesBack }: { readonly comesBack: boolean }): Promise<void> {
+  const due = new Map<number, number>()
+  for (const [key, sum] of tally.earned) {
+    const [of = '', merchant = ''] = key.split(' ')
+    if (of <= until) due.set(Number(merchant), (due.get(Number(merchant)) ?? 0) + sum)
+  }
+  for (const [merchant, sum] of due) due.set(merchant, sum - (paid.get(merchant) ?? 0))
+  await api.running.sql(
+    `INSERT INTO merchant_bank_account (merchant_id, version, iban, bic, holder_name, state, made_by, made_at, decided_at)
+     SELECT m.id, 1, m.iban, NULL, 'Outlet ' || m.id, 'in-force', 'test', now(), now() FROM unnest($1::bigint[], $2::text[]) AS m(id, iban)
+     WHERE NOT EXISTS (SELECT FROM merchant_bank_account b WHERE b.merchant_id = m.id)`,
+    [[...due.keys()], [...due.keys()].map((merchant) => egyptianIban(merchant))],
+  )
+  const run = await officer().post('/v1/payout-runs', {})
+  expect([run.status, run.text]).toEqual([202, run.text])
+  const approved = await officer('officer-2').post(`/v1/proposals/${String(run.json['proposalId'])}/decision`, {
+    decision: 'approve',
+  })
+  expect([approved.status, approved.text]).toEqual([200, approved.text])
+  const file = (await officer().get(`/v1/payout-runs/${String(run.json['runId'])}/file`)).text
+  const payouts = [
+    ...file.matchAll(/<EndToEndId>(.*?)<\/EndToEndId>.*?<InstdAmt Ccy="EGP">(.*?)<\/InstdAmt>.*?<Cdtr><Nm>Outlet (\d+)<\/Nm>/gs),
+  ].map(([, endToEndId = '', value = '', merchant = '']) => ({ endToEndId, value, merchant: Number(merchant) }))
+  const owed = [...due].filter(([, sum]) => sum > 0)
+  expect(payouts.map(({ merchant, value }) => `${String(merchant)} ${value}`).sort()).toEqual(
+    owed.map(([merchant, sum]) => `${String(merchant)} ${pounds(sum)}`).sort(),
+  )
+  expect(/<CtrlSum>(.*?)<\/CtrlSum>/.exec(file)?.[1]).toBe(pounds(owed.reduce((all, [, sum]) => all + sum, 0)))
+  for (const [merchant, sum] of owed) paid.set(merchant, (paid.get(merchant) ?? 0) + sum)
+  const entries: FileEntry[] = payouts.map(({ endToEndId, value }) => ({ amount: `-${value}`, endToEndId }))
+  if (comesBack) entries.push(...returned(day as Day, payouts))
+  for (const payer of [1200, 1210, 1220]) {
+    const key = `${until} ${String(payer)} `
+    const sum = [...tally.claims].reduce((all, [claim, { amount: value }]) => (claim.startsWith(key) ? all + value : all), 0)
+    entries.push({ amount: pounds(sum), text: `CLAIM-${String(payer)}-${until.replaceAll('-', '')}` })
+  }
+  const statement = { id: `S-${day}`, account: ACCOUNT, day, opening: balanceOfBank, entries }
+  balanceOfBank = closingOf(statement)
+  const imported = await officer().send('POST', '/v1/bank-statements', camt([statement]), { 'content-type': 'application/xml' })
+  expect([imported.status, imported.json['statements']]).toMatchObject([
+    201,
+    [{ entries: entries.length, matched: entries.length, open: 0 }],
+  ])
+}
+
+/** A grocer's payout: it is owed again from the day on which it came back. */
+function returned(day: Day, payouts: readonly { endToEndId: string; value: string; merchant: number }[]): FileEntry[] {
+  const terminal = place('GRO00001')
+  const { endToEndId = '', value = '' } = payouts.find(({ merchant }) => merchant === terminal.merchantId) ?? {}
+  tally.earn(day, terminal, 2200, piasters(value))
+  return [{ amount: value, endToEndId, returnReason: 'MS03' }]
+}
+
+/** A purchase of the day before: suspense lends at once, two people grant it, the shop pays. */
+async function dispute(day: Day, bought: readonly Done[]): Promise<void> {
+  const old = bought.find(({ terminal, fields }) => terminal.class === 'pos' && fields[2] === homes[4]!.head.pan)
+  expect(old).toBeDefined()
+  const [posting] = await api.running.sql<{ version: string }>(
+    'SELECT purse_version AS version FROM "authorization" WHERE key = $1',
+    [keyOf(old!.sent)],
+  )
+  const body = { cardId: homes[4]!.head.token, purse: 'cash', version: Number(posting?.version), reason: 'charged-twice' }
+  const opened = await api.as('post-clerk').post('/v1/disputes', body)
+  expect([opened.status, opened.text]).toEqual([201, opened.text])
+  const proposed = await officer().post(`/v1/disputes/${String(opened.json['disputeId'])}/decision`, {
+    outcome: 'grant',
+    reason: 'Twice indeed',
+  })
+  const decided = await officer('officer-2').post(`/v1/proposals/${String(proposed.json['proposalId'])}/decision`, {
+    decision: 'approve',
+  })
+  expect([decided.status, decided.text]).toEqual([200, decided.text])
+  old!.count(day, -1)
+}
 
 function wanted(sums: ReadonlyMap<string, number>, day: Day): string[] {
   return [...sums]
