@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { LANGUAGES } from '../settlement/merchantStatementPage.ts'
 import { PAYOUT_FORMATS } from '../settlement/payoutFile.ts'
 import { apiCommand, apiOf, lines, table, type Answer, type Api, type ApiOptions } from './apiClient.ts'
+import { PROPOSAL } from './bank.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
 
@@ -20,13 +21,6 @@ const RUN = [
   ['left to the next run', 'leftOut'],
   ['message', 'messageId'],
   ['paid on', 'executionDay'],
-] as const
-const PAYOUT = [
-  ['payout', 'endToEndId'],
-  ['merchant', 'acceptorId'],
-  ['amount (EGP)', 'amount'],
-  ['state', 'state'],
-  ['merchant held', 'merchantHeld'],
 ] as const
 const HOLD = [
   ['hold', 'holdId'],
@@ -66,12 +60,12 @@ export function settleCommand(): Command {
   apiCommand<ReturnOptions>(
     command,
     'return <endToEndId>',
-    'Post back a payout that the bank has returned.',
+    'Propose to post back a payout that has come back and that no statement brings; somebody else agrees.',
     async (id, options) => {
       const api = await apiOf(options, OFFICER)
       const { reason, amount, valueDate } = options
-      const payout = await api.post(`/v1/payouts/${named(id)}/return`, { reason, amount, valueDate })
-      return { answer: payout, text: lines(payout, PAYOUT) }
+      const proposal = await api.post(`/v1/payouts/${named(id)}/return`, { reason, amount, valueDate })
+      return { answer: proposal, text: lines(proposal, PROPOSAL) }
     },
   )
     .requiredOption('--reason <code>', 'why, a code of ISO 20022: AC04 the account is closed')

@@ -32,7 +32,9 @@ export function isDisputable(original: OriginalSnapshot): original is WithPurse 
  */
 export function leftToGiveBack(original: WithPurse, kept: number): number {
   const goods = original.kind === KIND.dispense
-  if (goods && ((original.secondPurseId !== null && original.linked > 0) || kept > 0)) return 0
+  if (goods && original.secondPurseId !== null && original.linked > 0) return 0
+  // Of goods and of bills what the holder kept is another quantity than what is claimed.
+  if ((goods || original.kind === KIND.copay) && kept > 0) return 0
   return Math.max(0, original.approved - original.givenBack - kept)
 }
 

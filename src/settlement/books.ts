@@ -2,6 +2,7 @@
  * The books as people ask for them: the trial balance of a business day or an instant, the general ledger of a day, the statement of an account. All of it is read up to an
  * event number that is final, so that the same question gets the same answer later, whatever has happened meanwhile.
  */
+import { UNIT_EGP } from '../money.ts'
 import {
   accountBalanceAt,
   accountLines,
@@ -160,6 +161,8 @@ export async function accountStatement(
       'The chart has no such account: 22xx are of a merchant, 1010 of a machine, all others have the owner 0.',
       'code',
     )
+  if (definition.number !== UNIT_EGP && (code === ACCOUNT_CODE.atmCash || (code >= 2200 && code <= 2299)))
+    return refused('invalid', 'no-such-account', 'Outlets and machines have accounts in EGP only.', 'unit')
   const days = await ledgerDays(tx, from, to)
   const [first] = days
   if (first === undefined) return NO_SUCH_DAY

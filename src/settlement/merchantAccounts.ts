@@ -13,6 +13,7 @@ import {
   type BankAccountRow,
 } from '../ledger/settlement/bankAccounts.ts'
 import { liftHoldsOfReturnedPayouts } from '../ledger/settlement/merchantHolds.ts'
+import { awaitApprovals } from '../ledger/settlement/payoutRuns.ts'
 import { propose, type ProposalKind } from '../programme/proposals.ts'
 import { NO_SUCH_MERCHANT } from '../programme/registry.ts'
 import { isBic, maskIban, parseIban } from './bankAccount.ts'
@@ -34,6 +35,7 @@ export const BANK_ACCOUNT: ProposalKind = {
   permission: 'merchant-account:approve',
   execute: async (tx, body) => {
     const { acceptorId, version } = body as unknown as AccountBody
+    await awaitApprovals(tx)
     const merchantId = await lockPaidMerchant(tx, acceptorId)
     if (merchantId === undefined) return NO_SUCH_MERCHANT
     if (!(await decideAccount(tx, merchantId, version, true)))

@@ -1,6 +1,7 @@
 /** A merchant is held: its positions go on, and no run pays it until every hold on it is lifted. */
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import { lockPaidMerchant } from '../ledger/settlement/bankAccounts.ts'
+import { awaitApprovals } from '../ledger/settlement/payoutRuns.ts'
 import { addHold, liftHold, readHold, type HoldCause, type MerchantHold } from '../ledger/settlement/merchantHolds.ts'
 import { NO_SUCH_MERCHANT } from '../programme/registry.ts'
 
@@ -15,6 +16,7 @@ export async function holdMerchant(
   acceptorId: string,
   { cause, reason, by }: AskedHold,
 ): Promise<Outcome<MerchantHold>> {
+  await awaitApprovals(tx)
   const merchantId = await lockPaidMerchant(tx, acceptorId)
   if (merchantId === undefined) return NO_SUCH_MERCHANT
   const hold = await addHold(tx, merchantId, { cause, reason, placedBy: by })

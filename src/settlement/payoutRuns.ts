@@ -10,6 +10,7 @@ import {
   approveAndPost,
   cancelPayoutRun,
   closedUntil,
+  lockApprovals,
   lockPayoutRun,
   nameProposal,
   readPayoutRun,
@@ -113,6 +114,7 @@ async function approve(
   checker: Actor,
 ): Promise<Outcome<Readonly<Record<string, unknown>>>> {
   const run = await lockPayoutRun(tx, runId)
+  await lockApprovals(tx)
   if (run === undefined) return NO_SUCH_RUN
   if (run.state !== 'prepared') return refused('conflict', 'already-decided', `The run was ${run.state} already.`)
   const revised = await revisePayouts(tx, runId)

@@ -6,11 +6,13 @@
  *
  * Paid is posted: 22xx / 1000. What comes back is posted the other way, once, and is a position of the business day that is open then: the next run pays it again.
  */
-import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
+import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
+import type { Proposal } from '../ledger/programme/proposals.ts'
 import { postBook } from '../ledger/settlement/book.ts'
 import { lockPayout, markExecuted, markReturned, paidParts, readPayout, type PayoutRow } from '../ledger/settlement/payouts.ts'
 import { formatAmount } from '../money.ts'
 import { ACCOUNT_CODE } from '../purse/chart.ts'
+import { propose, type ProposalKind } from '../programme/proposals.ts'
 import { holdMerchant } from './merchantHolds.ts'
 
 export const NO_SUCH_PAYOUT = refused('not-found', 'no-such-payout', 'No payout was sent to the bank under this EndToEndId.')
@@ -42,12 +44,7 @@ export async function returnPayout(tx: SqlTransaction, returned: ReturnedPayout)
   const { endToEndId, reason, valueDate, amount, madeBy = 'bank' } = returned
   const payout = await lockPayout(tx, endToEndId)
   if (payout === undefined) return NO_SUCH_PAYOUT
-  if (payout.state === 'returned')
-    return refused(
-      'conflict',
-      'already-returned',
-      `This payout came back on ${payout.returnedOn ?? 'a day before'} already; nothing was posted.`,
-    )
+  if (payout.state === 'returned') return alreadyReturned(payout)
   const wrong = wrongAmount(payout, amount)
   if (wrong !== undefined) return wrong
   const bookKey = `payout-return|${endToEndId}`
@@ -72,6 +69,55 @@ export async function returnPayout(tx: SqlTransaction, returned: ReturnedPayout)
   }
   await tx.emit({ kind: 'payout.returned', data: { endToEndId, acceptorId, amount: formatAmount(payout.amount), reason, held } })
   return done({ payout: { ...payout, state: 'returned', returnedOn: valueDate, returnReason: reason }, held })
+}
+
+/** For what no statement of the bank brings: one says so, another agrees, for the next run pays it again. */
+export const PAYOUT_RETURN: ProposalKind = {
+  kind: 'payout-return',
+  permission: 'payout:approve',
+  single: true,
+  execute: async (tx, body) => {
+    const told = body as unknown as Required<ReturnedPayout>
+    const allowed = await returnableByHand(tx, told)
+    if (!allowed.ok) return allowed
+    const returned = await returnPayout(tx, told)
+    return returned.ok ? done({ state: 'returned', merchantHeld: returned.value.held }) : returned
+  },
+}
+
+/** What can be seen at once is refused at once. */
+export async function proposeReturn(
+  tx: SqlTransaction,
+  maker: Actor,
+  told: Required<ReturnedPayout>,
+): Promise<Outcome<Proposal>> {
+  const allowed = await returnableByHand(tx, told)
+  if (!allowed.ok) return allowed
+  return propose(tx, PAYOUT_RETURN, maker, { subject: `payout ${told.endToEndId}`, body: { ...told } })
+}
+
+async function returnableByHand(
+  tx: SqlTransaction,
+  { endToEndId, amount }: Required<ReturnedPayout>,
+): Promise<Outcome<undefined>> {
+  const payout = await lockPayout(tx, endToEndId)
+  if (payout === undefined) return NO_SUCH_PAYOUT
+  if (payout.state === 'returned') return alreadyReturned(payout)
+  if (payout.state === 'executed')
+    return refused(
+      'conflict',
+      'already-executed',
+      'The bank has executed this payout: it comes back with an entry of a statement, and is matched with that.',
+    )
+  return wrongAmount(payout, amount) ?? done(undefined)
+}
+
+function alreadyReturned({ returnedOn }: PayoutRow): Outcome<never> {
+  return refused(
+    'conflict',
+    'already-returned',
+    `This payout came back on ${returnedOn ?? 'a day before'} already; nothing was posted.`,
+  )
 }
 
 export interface ExecutedPayout {

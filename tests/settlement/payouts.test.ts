@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { settleCommand } from '../../src/cli/settle.ts'
 import { audit } from '../../src/ledger/audit.ts'
 import type { Desk } from '../../src/ledger/programme/desk.ts'
-import { confirmPayout } from '../../src/settlement/payouts.ts'
+import { confirmPayout, returnPayout } from '../../src/settlement/payouts.ts'
 import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../support/programmeApi.ts'
 import { openDesk } from '../support/programmeDesk.ts'
+import { until } from '../support/switch.ts'
 import { temporaryDirectory } from '../support/stack.ts'
 import { egyptianIban, Outlets, type Outlet } from './outlets.ts'
 
@@ -28,6 +29,8 @@ beforeAll(async () => {
     }),
   })
   desk = openDesk(api.running)
+  // The switch has looked at its days once; from then on they are the test's.
+  await until(async () => (await api.running.sql('SELECT FROM business_day')).length > 0)
   outlets = new Outlets(api.running, desk)
 })
 
@@ -196,10 +199,15 @@ describe('a payout that comes back', () => {
     const path = `/v1/payouts/${String(payout?.['endToEndId'])}/return`
     const back = { reason: 'AC04', valueDate: '2026-12-10', amount: '75.00' }
     expect(nameOf(await officer().post(path, { ...back, amount: '75.01' }))).toBe('amount-differs')
-    const twice = await Promise.all([officer('officer-1').post(path, back), officer('officer-2').post(path, back)])
+    const asked = await Promise.all([officer('officer-1').post(path, back), officer('officer-3').post(path, back)])
+    expect(asked.map(({ status }) => status).sort()).toEqual([202, 409])
+    const proposed = asked.find(({ status }) => status === 202)!
+    expect(nameOf(asked.find(({ status }) => status === 409)!)).toBe('already-proposed')
+    expect(nameOf(await decide(proposed, 'approve', String(proposed.json['maker'])))).toBe('own-proposal')
+    const twice = await Promise.all([decide(proposed, 'approve', 'officer-2'), decide(proposed, 'approve', 'officer-4')])
     expect(twice.map(({ status }) => status).sort()).toEqual([200, 409])
-    expect(twice.find(({ status }) => status === 200)?.json).toMatchObject({ state: 'returned', merchantHeld: true })
-    expect(nameOf(twice.find(({ status }) => status === 409)!)).toBe('already-returned')
+    expect(twice.find(({ status }) => status === 200)?.json).toMatchObject({ result: { state: 'returned', merchantHeld: true } })
+    expect(nameOf(await officer().post(path, back))).toBe('already-returned')
     expect(nameOf(await officer().post('/v1/payouts/SARF-1-1/return', back))).toBe('no-such-payout')
     expect(await outlets.balance(outlet)).toBe(7500)
     const day = await outlets.closeDay()
@@ -232,7 +240,10 @@ describe('a payout that comes back', () => {
     expect(await confirm(3000)).toBe('executed')
     expect(await confirm(3000)).toBe('already-executed')
     const back = { reason: 'MS03', valueDate: '2026-12-11', amount: '30.00' }
-    expect((await officer().post(`/v1/payouts/${endToEndId}/return`, back)).json).toMatchObject({ merchantHeld: false })
+    // What the bank has executed comes back with an entry of a statement only.
+    expect(nameOf(await officer().post(`/v1/payouts/${endToEndId}/return`, back))).toBe('already-executed')
+    const told = { endToEndId, reason: 'MS03', valueDate: '2026-12-11', amount: 3000, madeBy: 'bank' }
+    expect((await desk.upkeep((tx) => returnPayout(tx, told))).ok).toBe(true)
     expect(await confirm(3000)).toBe('payout-returned')
     await outlets.closeDay()
     await pay()
@@ -315,9 +326,10 @@ describe('sarf settle', () => {
     expect((await settle('file', '999999', '--out', join(directory, 'none'))).code).toBe(1)
     expect(readdirSync(directory).sort()).toEqual(['payouts.xml', 'statement.csv'])
     const id = String((await payoutsOf(outlet))[0]?.['endToEndId'])
-    expect(await done('return', id, '--reason', 'MS03', '--amount', '42.00', '--value-date', day)).toMatchObject({
-      state: 'returned',
-    })
+    const back = await done('return', id, '--reason', 'MS03', '--amount', '42.00', '--value-date', day)
+    expect(back).toMatchObject({ kind: 'payout-return', state: 'open' })
+    const decision = `/v1/proposals/${String(back['proposalId'])}/decision`
+    expect((await officer('officer-2').post(decision, { decision: 'approve' })).status).toBe(200)
     const hold = String((await done('hold', outlet.acceptorId, '--reason', 'Inspection'))['holdId'])
     expect(await done('lift', outlet.acceptorId, '--hold', hold, '--reason', 'Over')).toMatchObject({ liftedBy: 'sarf-cli' })
     await outlets.closeDay()

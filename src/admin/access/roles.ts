@@ -92,12 +92,11 @@ export const PERMISSIONS = {
   'payout:read': ['auditor', 'administrator', 'settlement-officer'],
   'payout:prepare': ['settlement-officer'],
   'payout:approve': ['settlement-officer'],
-  'payout:return': ['settlement-officer'],
   'merchant:hold': ['settlement-officer', 'administrator'],
   /** Where a merchant is paid to: the whole IBAN; one proposes an account, another agrees. */
   'merchant-account:read': ['auditor', 'settlement-officer'],
   'merchant-account:write': ['operator', 'administrator', 'settlement-officer'],
-  'merchant-account:approve': ['administrator', 'settlement-officer'],
+  'merchant-account:approve': ['settlement-officer'],
 } as const satisfies Record<string, readonly Role[]>
 export type Permission = keyof typeof PERMISSIONS
 

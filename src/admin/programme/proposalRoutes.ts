@@ -13,6 +13,7 @@ import { disputeDecisionKind } from '../../settlement/disputes.ts'
 import { BANK_ACCOUNT } from '../../settlement/merchantAccounts.ts'
 import { PAYOUT_BOOK } from '../../settlement/payoutBook.ts'
 import { payoutParts, payoutRunKind } from '../../settlement/payoutRuns.ts'
+import { PAYOUT_RETURN } from '../../settlement/payouts.ts'
 import { SUSPENSE_RESOLUTION } from '../../settlement/suspense.ts'
 import { actorOf } from '../access/guard.ts'
 import { mayDo } from '../access/roles.ts'
@@ -83,7 +84,7 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const disputes = disputeDecisionKind(parts.config)
   const kinds: readonly ProposalKind[] = [
     ...[REVERIFICATION, adjustments, keyLoading(parts.hsm), BANK_ACCOUNT, payouts],
-    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION, disputes],
+    ...[bankMatchKind(PAYOUT_BOOK), SUSPENSE_RESOLUTION, disputes, PAYOUT_RETURN],
   ]
 
   routes.post(

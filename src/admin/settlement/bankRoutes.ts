@@ -44,7 +44,7 @@ const EntrySchema = Type.Object(
     text: TextOrNull,
     returnReason: TextOrNull,
     state: Type.Enum(['open', 'matched']),
-    openReason: Type.Union([Type.String(), Type.Null()], { description: 'unknown, amount-differs or several-fit' }),
+    openReason: Type.Union([Type.String(), Type.Null()], { description: 'unknown, amount-differs, several-fit or not-expected' }),
     ageDays: Type.Union([Type.Integer(), Type.Null()], { description: 'of an open one, since it was imported' }),
     matchKind: TextOrNull,
     matchedWith: TextOrNull,

@@ -282,9 +282,14 @@ async function reading(
 ): Promise<FastifyReply> {
   let reader: BookReader | undefined
   try {
-    reader = await parts.books.open()
-    const result = await work(reader)
-    if (result !== undefined && 'text' in result) sendExport(parts, reply, reader, result)
+    const opened = (reader = await parts.books.open())
+    // From the beginning on: a client may go away before there is anything to send.
+    reply.raw.once('close', () => {
+      opened.close(true)
+    })
+    const result = reply.raw.destroyed ? undefined : await work(reader)
+    if (reply.raw.destroyed) reader.close(true)
+    else if (result !== undefined && 'text' in result) sendExport(parts, reply, reader, result)
     else {
       reader.close()
       if (result?.ok === false) sendRefusal(reply, result.refusal)
@@ -325,10 +330,7 @@ function sendExport(
     log.warn({ stage: 'books', error: errorText(error) }, 'an export of the books was broken off')
   })
   // Also where the client goes while nothing is being written, and Postgres is still at work on the next piece.
-  reply.raw.once('close', () => {
-    body.destroy()
-    reader.close(true)
-  })
+  reply.raw.once('close', () => body.destroy())
   if (name !== undefined) void reply.header('content-disposition', `attachment; filename="${name}"`)
   void reply.type(type).send(body)
 }

@@ -8,7 +8,7 @@ import { listPayouts, type PayoutRow } from '../../ledger/settlement/payouts.ts'
 import { formatAmount, parseAmount } from '../../money.ts'
 import { NO_SUCH_MERCHANT } from '../../programme/registry.ts'
 import { maskIban } from '../../settlement/bankAccount.ts'
-import { payoutOf, returnPayout } from '../../settlement/payouts.ts'
+import { payoutOf, proposeReturn } from '../../settlement/payouts.ts'
 import { actorOf } from '../access/guard.ts'
 import { jsonResponse } from '../problem.ts'
 import {
@@ -21,6 +21,7 @@ import {
 } from '../programme/command.ts'
 import { AcceptorId } from '../programme/merchantRoutes.ts'
 import { PageQuery, pageOf, pageSchema, pageStart } from '../programme/paging.ts'
+import { ProposalSchema, shownProposal } from '../programme/proposalShown.ts'
 import { DaySchema, isDate } from './dayRoutes.ts'
 
 const closed = { additionalProperties: false }
@@ -60,13 +61,6 @@ const example = {
   ...{ executedOn: null, returnedOn: null, returnReason: null },
 }
 const PayoutSchema = Type.Object(members, { ...closed, examples: [example] })
-const ReturnedSchema = Type.Object(
-  { ...members, merchantHeld: Type.Boolean({ description: 'the account is wrong: nothing is paid until there is another' }) },
-  {
-    ...closed,
-    examples: [{ ...example, state: 'returned', returnedOn: '2026-11-29', returnReason: 'AC04', merchantHeld: true }],
-  },
-)
 const ReturnSchema = Type.Object(
   {
     reason: Type.String({ pattern: '^[A-Z0-9]{4}$', description: 'why, a code of ISO 20022 ExternalReturnReason1Code: AC04' }),
@@ -123,17 +117,18 @@ export function payoutRoutes(app: FastifyInstance, parts: ProgrammeParts): void 
   routes.post(
     '/v1/payouts/:endToEndId/return',
     {
-      config: { permission: 'payout:return' },
+      config: { permission: 'payout:approve' },
       schema: {
-        summary: 'A payout came back: posted back once, and due to the merchant again',
+        summary:
+          'Proposes that a payout came back; another officer agrees: it is posted back once, and due to the merchant again',
         description:
-          'For what no statement of the bank brings. Where the reason says that the account is wrong, the merchant is held until it has another.',
+          'For what no statement of the bank brings: one that the bank has executed comes back with a statement only. Where the reason says that the account is wrong, the merchant is held until it has another.',
         tags,
         params: Params,
         headers: WriteHeaders,
         body: ReturnSchema,
         response: {
-          200: jsonResponse('The payout as it is now', ReturnedSchema),
+          202: jsonResponse('The proposal, open', ProposalSchema),
           ...writeProblems({ 404: 'There is no such payout' }),
         },
       },
@@ -141,20 +136,26 @@ export function payoutRoutes(app: FastifyInstance, parts: ProgrammeParts): void 
     (request, reply) => {
       const { endToEndId } = request.params
       const { reason, valueDate, amount } = request.body
-      const madeBy = actorOf(request).name
-      return answerCommand(parts, request, reply, {
-        action: 'payout.return',
-        subject: `payout ${endToEndId}`,
-        detail: request.body,
-        work: async (tx) => {
-          if (!isDate(valueDate)) return refused('invalid', 'no-such-day', 'There is no such date.', '/valueDate')
-          const piasters = parseAmount(amount)
-          if (piasters === undefined) return refused('invalid', 'no-amount', 'It is an amount in pounds, 525.00.', '/amount')
-          const returned = await returnPayout(tx, { endToEndId, reason, valueDate, amount: piasters, madeBy })
-          if (!returned.ok) return returned
-          return done({ ...shownPayout(returned.value.payout), merchantHeld: returned.value.held })
+      const actor = actorOf(request)
+      return answerCommand(
+        parts,
+        request,
+        reply,
+        {
+          action: 'payout.return',
+          subject: `payout ${endToEndId}`,
+          detail: request.body,
+          work: async (tx) => {
+            if (!isDate(valueDate)) return refused('invalid', 'no-such-day', 'There is no such date.', '/valueDate')
+            const piasters = parseAmount(amount)
+            if (piasters === undefined) return refused('invalid', 'no-amount', 'It is an amount in pounds, 525.00.', '/amount')
+            const told = { endToEndId, reason, valueDate, amount: piasters, madeBy: actor.name }
+            const proposed = await proposeReturn(tx, actor, told)
+            return proposed.ok ? done(shownProposal(proposed.value)) : proposed
+          },
         },
-      })
+        202,
+      )
     },
   )
 }

@@ -271,7 +271,7 @@ function listRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
   routes.get(
     '/v1/payout-runs/:runId/file',
     {
-      config: { permission: 'payout:read' },
+      config: { permission: 'merchant-account:read' },
       schema: {
         summary: 'The file of an approved run for the bank: ISO 20022 pain.001.001.09, or CSV',
         description:

@@ -29,6 +29,7 @@ import {
   answerRead,
   etag,
   readProblems,
+  sendTrouble,
   versionSeen,
   WriteHeaders,
   writeProblems,
@@ -245,8 +246,15 @@ export function suspenseRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
         response: { 202: jsonResponse('The proposal, open', ProposalSchema), ...writeProblems({ 404: 'There is no such item' }) },
       },
     },
-    (request, reply) => {
+    async (request, reply) => {
       const itemId = Number(request.params.itemId)
+      // What was posted meanwhile is part of what is open.
+      try {
+        await parts.desk.read((tx) => suspenseUpToNow(tx, parts.clock, patienceMs))
+      } catch (error) {
+        sendTrouble(reply, error)
+        return reply
+      }
       const subject = `suspense ${String(itemId)}`
       const actor = actorOf(request)
       return answerCommand(

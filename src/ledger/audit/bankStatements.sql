@@ -23,10 +23,16 @@ SELECT 'entry', e.id::text,
     WHEN (o.entry_id IS NULL) = (m.entry_id IS NULL) THEN 'it is neither on the work list nor matched, or both'
     WHEN m.kind IN ('claims', 'suspense') AND t.net IS DISTINCT FROM CASE WHEN e.credit THEN e.amount ELSE -e.amount END THEN 'what was posted for it is not its amount'
     WHEN m.kind IS NULL AND t.net IS NOT NULL THEN 'it is posted, and not matched'
+    WHEN m.kind IN ('payout', 'payout-return') AND (p.amount IS NULL OR p.state NOT IN ('executed', 'returned') OR m.kind = 'payout-return' AND p.state <> 'returned')
+      THEN 'it is matched with no payout of that state'
+    -- What it has beyond the payout, or less, is on suspense.
+    WHEN m.kind IN ('payout', 'payout-return') AND CASE WHEN e.credit THEN e.amount ELSE -e.amount END
+      <> CASE m.kind WHEN 'payout' THEN -p.amount ELSE p.amount END + coalesce(t.net, 0) THEN 'it is not what was paid'
   END
 FROM bank_entry e
   LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
   LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
+  LEFT JOIN payout p ON p.shard = m.shard AND m.kind IN ('payout', 'payout-return') AND p.end_to_end_id = m.what
   LEFT JOIN (
     SELECT shard, key, sum(CASE WHEN debit_code = 1000 THEN amount WHEN credit_code = 1000 THEN -amount ELSE 0 END) AS net FROM book_transfer
     WHERE key LIKE 'bank|%' GROUP BY 1, 2

@@ -51,6 +51,8 @@ CREATE TABLE bank_entry (
   FOREIGN KEY (shard, account, statement_id) REFERENCES bank_statement
 );
 
+CREATE INDEX bank_entry_reference ON bank_entry (shard, account, bank_reference) WHERE bank_reference IS NOT NULL;
+
 -- The work list: entries of which nobody knows yet what they are. Whoever takes an entry's row away matches it: nobody else can.
 CREATE TABLE bank_open (
   shard smallint NOT NULL,

@@ -239,3 +239,29 @@ export function listEntries(tx: SqlTransaction, filter: EntryFilter): Promise<Ba
   if (state === 'open' && statementId === null) return tx.rows<BankEntry>(LIST_OPEN, [tx.shard, after, account, limit])
   return tx.rows<BankEntry>(LIST_ENTRIES, [tx.shard, after, account, limit, statementId, state === 'matched'])
 }
+
+const KNOWS_ENTRIES: Statement = {
+  name: 'bank_entries_known',
+  text: `
+    SELECT EXISTS (
+      SELECT FROM unnest($3::text[], $4::date[], $5::boolean[], $6::bigint[]) AS n(bank_reference, booked_on, credit, amount)
+        JOIN bank_entry e ON e.shard = $1 AND e.account = $2 AND e.bank_reference = n.bank_reference AND e.booked_on = n.booked_on
+          AND e.credit = n.credit AND e.amount = n.amount) AS known`,
+}
+
+/** Whether the bank's own references say that an entry was taken before, with another statement. */
+export async function knowsEntries(
+  tx: SqlTransaction,
+  { account, entries }: { readonly account: string; readonly entries: readonly EntryTold[] },
+): Promise<boolean> {
+  const named = entries.filter(({ bankReference }) => bankReference !== null)
+  const row = await tx.row<{ known: boolean }>(KNOWS_ENTRIES, [
+    tx.shard,
+    account,
+    named.map(({ bankReference }) => bankReference),
+    named.map(({ bookedOn }) => bookedOn),
+    named.map(({ credit }) => credit),
+    named.map(({ amount }) => amount),
+  ])
+  return row?.known === true
+}

@@ -2,13 +2,13 @@
 import type { Statement } from '../connection.ts'
 import type { SqlTransaction } from '../programme/desk.ts'
 
-/** That was sent to the bank and has not come back. */
+/** That was sent to the bank. */
 export interface SentPayout {
   readonly endToEndId: string
   readonly amount: number
   /** Of its run: the day for which it was sent. */
   readonly executionDay: string
-  readonly state: 'paid' | 'executed'
+  readonly state: 'paid' | 'executed' | 'returned'
 }
 
 const COLUMNS = `p.end_to_end_id AS "endToEndId", p.amount::float8, r.execution_day::text AS "executionDay", p.state`
@@ -17,7 +17,7 @@ const FROM = 'FROM payout p JOIN payout_run r ON r.shard = p.shard AND r.id = p.
 const BY_REFERENCE: Statement = {
   name: 'sent_payouts_by_reference',
   text: `
-    SELECT ${COLUMNS} ${FROM} WHERE p.shard = $1 AND p.end_to_end_id = ANY ($2::text[]) AND p.state IN ('paid', 'executed') ORDER BY p.end_to_end_id`,
+    SELECT ${COLUMNS} ${FROM} WHERE p.shard = $1 AND p.end_to_end_id = ANY ($2::text[]) AND p.state IN ('paid', 'executed', 'returned') ORDER BY p.end_to_end_id`,
 }
 const BY_AMOUNT: Statement = {
   name: 'sent_payouts_by_amount',

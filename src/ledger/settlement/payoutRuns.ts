@@ -156,6 +156,19 @@ export async function nameProposal(tx: SqlTransaction, runId: number, proposalId
   await tx.row(NAME_PROPOSAL, [tx.shard, runId, proposalId])
 }
 
+const LOCK_APPROVALS: Statement = { name: 'lock_payout_approvals', text: 'SELECT pg_advisory_xact_lock(8585, 1)' }
+const AWAIT_APPROVALS: Statement = { name: 'await_payout_approvals', text: 'SELECT pg_advisory_xact_lock_shared(8585, 1)' }
+
+/** Until the end of the SQL transaction nobody is held, and no bank account comes into force: whoever does that waits, or was seen. */
+export async function lockApprovals(tx: SqlTransaction): Promise<void> {
+  await tx.row(LOCK_APPROVALS, [])
+}
+
+/** Waits for a run that is being approved, so that what is changed after it was paid is not said to have had effect on it. */
+export async function awaitApprovals(tx: SqlTransaction): Promise<void> {
+  await tx.row(AWAIT_APPROVALS, [])
+}
+
 export function lockPayoutRun(tx: SqlTransaction, runId: number): Promise<PayoutRun | undefined> {
   return tx.row<RunRow>(LOCK, [tx.shard, runId])
 }

@@ -18,6 +18,13 @@ export interface MatchLimits {
 /** `CLAIM-1210-20261201`, or with a second day: from the first to that. */
 const CLAIM_REFERENCE = /\bCLAIM-(\d{4})-(\d{8})(?:-(\d{8}))?\b/g
 const DEPOSIT_REFERENCE = /\bDEPOSIT-\d{8}\b/g
+const OURS = /^(CLAIM-\d{4}|DEPOSIT)-\d{8}/
+
+export interface Expected {
+  readonly expectations: readonly Expectation[]
+  /** References of ours that entries name, of which nothing is expected any more. */
+  readonly settled: ReadonlySet<string>
+}
 
 export function claimReference(payer: number, day: string): string {
   return `CLAIM-${String(payer)}-${day.replaceAll('-', '')}`
@@ -49,17 +56,18 @@ export async function expectationsFor(
   payouts: PayoutBook,
   limits: MatchLimits,
   entries: readonly StatementEntry[],
-): Promise<Expectation[]> {
+): Promise<Expected> {
   const [first] = entries
-  if (first === undefined) return []
+  if (first === undefined) return { expectations: [], settled: new Set() }
   const references = [...new Set(entries.flatMap((entry) => entry.references))]
   const days = entries.flatMap(({ bookedOn, valueOn }) => [bookedOn, valueOn ?? bookedOn])
   const earliest = days.reduce((a, b) => (a < b ? a : b))
   const latest = days.reduce((a, b) => (a > b ? a : b))
   const { dateDaysMax, claimDaysMax } = limits
   const between = { from: addDays(earliest, -dateDaysMax), until: addDays(latest, dateDaysMax) }
-  return [
-    ...(await expectedPayouts(tx, payouts, entries, between)).flatMap(payoutExpectations(dateDaysMax)),
+  const sent = await expectedPayouts(tx, payouts, entries, between)
+  const expectations = [
+    ...sent.flatMap(payoutExpectations(dateDaysMax)),
     ...(await unmatchedAtmLoads(tx, references)).map((load): Expectation => ({
       ...{ kind: 'atm-load', what: load.key, credit: load.amount < 0, amount: Math.abs(load.amount) },
       ...{ references: [load.reference], day: load.day, byAmount: false, daysMax: dateDaysMax },
@@ -70,6 +78,9 @@ export async function expectationsFor(
       ...{ references: [`DEPOSIT-${day.replaceAll('-', '')}`], day, byAmount: true, daysMax: dateDaysMax },
     })),
   ]
+  const expected = new Set(expectations.flatMap((one) => one.references))
+  const ours = [...sent.map(({ endToEndId }) => endToEndId), ...references.filter((reference) => OURS.test(reference))]
+  return { expectations, settled: new Set(ours.filter((reference) => !expected.has(reference))) }
 }
 
 /** Those that are named; and where an entry names none, those that come to its amount. */
@@ -91,6 +102,7 @@ function payoutExpectations(daysMax: number): (payout: SentPayout) => Expectatio
   return ({ endToEndId, amount, executionDay, state }) => {
     const payout = { what: endToEndId, amount, references: [endToEndId], day: executionDay, daysMax } as const
     const back: Expectation = { ...payout, kind: 'payout-return', credit: true, byAmount: false }
+    if (state === 'returned') return []
     return state === 'executed' ? [back] : [{ ...payout, kind: 'payout', credit: false, byAmount: true }, back]
   }
 }

@@ -8,6 +8,7 @@ import {
   addMatches,
   addOpenEntries,
   addStatement,
+  knowsEntries,
   lastStatement,
   lockBankAccount,
   readStatement,
@@ -84,6 +85,7 @@ export async function importStatements(
     const follows =
       last === undefined || (last.closing === statement.opening && statement.from >= last.from && statement.until >= last.until)
     if (!follows && forcedBecause === undefined) return statementMissing(index + 1)
+    if (forcedBecause === undefined && (await knowsEntries(tx, statement))) return entriesTaken(index + 1)
     const { account, statementId, from, until, opening, closing, entries, counted } = statement
     const stored = await addStatement(tx, {
       ...{ account, statementId, from, until, opening, closing, fingerprint },
@@ -104,6 +106,14 @@ function anotherStatement(position: number): Outcome<never> {
     'conflict',
     'statement-id-reused',
     `Statement ${String(position)} has the identification of one that was taken before, and is another one. Ask the bank which is right.`,
+  )
+}
+
+function entriesTaken(position: number): Outcome<never> {
+  return refused(
+    'conflict',
+    'entries-taken',
+    `Statement ${String(position)} has entries that were taken with another statement of its account: the bank's references, days and amounts are the same. Ask the bank; where they are others all the same, say why.`,
   )
 }
 
@@ -130,10 +140,10 @@ async function takeEntries(
   const ids = await addEntries(tx, statement, statement.entries)
   assert(ids.length === statement.entries.length, 'every entry has an id')
   const named = statement.entries.map(withNamedReferences)
-  const expectations = await expectationsFor(tx, context.payouts, context.limits, named)
+  const { expectations, settled: settledBefore } = await expectationsFor(tx, context.payouts, context.limits, named)
   const open: OpenEntry[] = []
   const found: Found[] = []
-  for (const [index, match] of matchEntries(named, expectations).entries()) {
+  for (const [index, match] of matchEntries(named, expectations, settledBefore).entries()) {
     const entryId = ids[index]
     const entry = named[index]
     assert(entryId !== undefined && entry !== undefined, 'every match has its entry')

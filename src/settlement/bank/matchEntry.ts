@@ -86,14 +86,18 @@ async function settle(
     case 'payout': {
       const { reference } = asked
       const [payout] = await payouts.named(tx, [reference])
-      if (payout?.amount !== amount)
+      // Of what comes back the bank may keep a fee.
+      if (payout === undefined || (credit ? amount > payout.amount : amount !== payout.amount))
         return refused(
           'conflict',
           'no-such-payout',
           'No payout of this amount that was sent to the bank has this reference.',
           '/reference',
         )
-      const told = { reference, amount, valueOn: receivedOn, madeBy: maker, reason: entry.returnReason }
+      const settled = { kind: credit ? 'payout-return' : 'payout', what: reference }
+      // It was posted back by hand; a second entry about it finds it matched.
+      if (credit && payout.state === 'returned') return withRest(tx, entry, maker, payout.amount, asked.note, settled)
+      const told = { reference, amount: payout.amount, valueOn: receivedOn, madeBy: maker, reason: entry.returnReason }
       const moved = await (credit ? payouts.takeBack(tx, [told]) : payouts.confirm(tx, [told]))
       if (!moved.has(reference))
         return refused(
@@ -102,18 +106,18 @@ async function settle(
           'The payout is in no state in which the bank pays it, or sends it back.',
           '/reference',
         )
-      return done({ kind: credit ? 'payout-return' : 'payout', what: reference })
+      return withRest(tx, entry, maker, credit ? payout.amount : -payout.amount, asked.note, settled)
     }
     case 'deposits': {
       const [deposits] = await unmatchedDeposits(tx, asked.day, asked.day)
-      return deposits?.amount === signed(entry)
-        ? done({ kind: 'deposits', what: asked.day })
-        : refused(
+      return deposits === undefined || deposits.amount > 0 !== credit
+        ? refused(
             'conflict',
             'other-deposits',
-            'The deposits of that business day come to another amount, are matched, or are not closed yet.',
+            'That business day has no deposits in this direction that are unmatched, or is not closed yet.',
             '/day',
           )
+        : withRest(tx, entry, maker, deposits.amount, asked.note, { kind: 'deposits', what: asked.day })
     }
     case 'atm-load': {
       const load = (await unmatchedAtmLoads(tx, [asked.reference])).find((one) => one.amount === -signed(entry))
@@ -129,6 +133,42 @@ async function settle(
     case 'suspense':
       return toSuspense(tx, entry, maker, asked)
   }
+}
+
+/** What the ledger expected is on the bank's account already; what the entry has beyond it, or less, is an item of suspense. */
+async function withRest(
+  tx: SqlTransaction,
+  entry: BankEntry,
+  maker: string,
+  expected: number,
+  note: string,
+  settled: { readonly kind: string; readonly what: string },
+): Promise<Outcome<{ kind: string; what: string }>> {
+  const rest = signed(entry) - expected
+  if (rest === 0) return done(settled)
+  const posted = await postSuspense(tx, entry, { credit: rest > 0, amount: Math.abs(rest), maker, note })
+  if (!posted) return ALREADY_MATCHED
+  await recordBookSuspense(tx, entryKey(entry), null)
+  return done(settled)
+}
+
+async function postSuspense(
+  tx: SqlTransaction,
+  entry: BankEntry,
+  {
+    credit,
+    amount,
+    maker,
+    note,
+  }: { readonly credit: boolean; readonly amount: number; readonly maker: string; readonly note: string },
+): Promise<boolean> {
+  const key = entryKey(entry)
+  const { bank, suspense } = ACCOUNT_CODE
+  const [debitCode, creditCode] = credit ? [bank, suspense] : [suspense, bank]
+  const transfers = [{ debitCode, debitOwner: 0, creditCode, creditOwner: 0, amount }]
+  const reference = entry.references[0] ?? entry.bankReference
+  const valueDate = entry.valueOn ?? entry.bookedOn
+  return (await postBook(tx, [{ key, kind: 'bank-suspense', valueDate, reference, madeBy: maker, note, transfers }])).has(key)
 }
 
 function signed({ credit, amount }: BankEntry): number {
@@ -153,14 +193,7 @@ async function toSuspense(
         '/itemId',
       )
   }
-  const key = entryKey(entry)
-  const { bank, suspense } = ACCOUNT_CODE
-  const [debitCode, creditCode] = credit ? [bank, suspense] : [suspense, bank]
-  const transfers = [{ debitCode, debitOwner: 0, creditCode, creditOwner: 0, amount }]
-  const reference = entry.references[0] ?? entry.bankReference
-  const valueDate = entry.valueOn ?? entry.bookedOn
-  const posted = await postBook(tx, [{ key, kind: 'bank-suspense', valueDate, reference, madeBy: maker, note, transfers }])
-  if (!posted.has(key)) return ALREADY_MATCHED
-  const item = await recordBookSuspense(tx, key, itemId ?? null)
+  if (!(await postSuspense(tx, entry, { credit, amount, maker, note }))) return ALREADY_MATCHED
+  const item = await recordBookSuspense(tx, entryKey(entry), itemId ?? null)
   return done({ kind: 'suspense', what: String(item) })
 }

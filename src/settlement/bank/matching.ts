@@ -23,17 +23,25 @@ export interface Expectation {
 }
 
 /** Why an entry stays open. */
-export type OpenReason = 'unknown' | 'amount-differs' | 'several-fit'
+export type OpenReason = 'unknown' | 'amount-differs' | 'several-fit' | 'not-expected'
 
 export type Match =
   | { readonly expectation: Expectation; readonly by: 'reference' | 'amount' }
   | { readonly expectation: null; readonly reason: OpenReason }
 
-/** The match of each entry, in their order. */
-export function matchEntries(entries: readonly StatementEntry[], expectations: readonly Expectation[]): readonly Match[] {
+/**
+ * The match of each entry, in their order.
+ *
+ * @param settled references of what is not expected any more: who names it means it, and nothing else that comes to the amount
+ */
+export function matchEntries(
+  entries: readonly StatementEntry[],
+  expectations: readonly Expectation[],
+  settled: ReadonlySet<string> = new Set(),
+): readonly Match[] {
   const left = new Set(expectations)
   const byReference = groupBy(expectations, ({ references }) => references)
-  const matches = entries.map((entry) => referenced(entry, byReference, left))
+  const matches = entries.map((entry) => referenced(entry, byReference, left, settled))
   const byAmount = groupBy(
     expectations.filter((expectation) => expectation.byAmount && left.has(expectation)),
     ({ credit, amount }) => [amountKey(credit, amount)],
@@ -54,17 +62,21 @@ export function matchEntries(entries: readonly StatementEntry[], expectations: r
 }
 
 const UNKNOWN: Match = { expectation: null, reason: 'unknown' }
+const NOT_EXPECTED: Match = { expectation: null, reason: 'not-expected' }
 
 /** @returns undefined where the entry names nothing that is expected */
 function referenced(
   entry: StatementEntry,
   byReference: ReadonlyMap<string, readonly Expectation[]>,
   left: Set<Expectation>,
+  settled: ReadonlySet<string>,
 ): Match | undefined {
-  const named = entry.references
-    .flatMap((reference) => byReference.get(reference) ?? [])
-    .filter(({ kind, credit }) => credit === entry.credit && (kind === 'payout-return') === (entry.returnReason !== null))
-  if (named.length === 0) return undefined
+  const known = entry.references.flatMap((reference) => byReference.get(reference) ?? [])
+  const named = known.filter(
+    ({ kind, credit }) => credit === entry.credit && (kind === 'payout-return') === (entry.returnReason !== null),
+  )
+  if (named.length === 0)
+    return known.length > 0 || entry.references.some((reference) => settled.has(reference)) ? NOT_EXPECTED : undefined
   for (const expectation of named) {
     const { partly, amount } = expectation
     if (!left.has(expectation) || (partly === true ? entry.amount > amount : entry.amount !== amount)) continue

@@ -16,7 +16,7 @@ const DEPTH_MAX = 32
 const TEXT_MAX = 4000
 const ATTRIBUTES_MAX = 16
 /** That are kept at a time, for one who listens. */
-const ELEMENTS_MAX = 250_000
+const ELEMENTS_MAX = 5_000_000
 
 export interface XmlListener {
   /** The root, as soon as it begins. */

@@ -393,8 +393,24 @@ describe('payouts', () => {
     expect(await statesOf()).toEqual(['executed', 'returned'])
     const path = `/v1/bank-entries/${String(await openEntry('12.50'))}/match`
     const proposed = await officer().post(path, { to: 'payout', reference: grocer, note: 'x' })
-    expect(problemOf(await agree(proposed))).toMatchObject({ status: 409, type: 'no-such-payout' })
+    expect(problemOf(await agree(proposed))).toMatchObject({ status: 409, type: 'already-matched' })
     await withdrawAll()
+  })
+
+  it('less a fee are matched by two people, who leave the fee to suspense', async () => {
+    const [bakery] = await api.running.sql<{ id: string }>('SELECT end_to_end_id AS id FROM payout ORDER BY amount LIMIT 1')
+    const back = [{ amount: '5.00', endToEndId: bakery!.id, returnReason: 'AC04' }]
+    const told = await upload(statement('EG-5', '2026-12-10', '3994.75', back))
+    expect(told.json['statements']).toMatchObject([{ matched: 0, open: 1 }])
+    const path = `/v1/bank-entries/${String(await openEntry('5.00'))}/match`
+    expect((await agree(await officer().post(path, { to: 'payout', reference: bakery!.id, note: 'A fee' }))).status).toBe(200)
+    expect(await postingsOf('payout-return')).toEqual(['1000 / 2200 1250', '1000 / 2210 525'])
+    expect(await statesOf()).toEqual(['returned', 'returned'])
+    const fee = `/v1/suspense/${String(await openItem('0.25'))}/resolution`
+    expect((await agree(await officer().post(fee, { way: 'write-off', note: 'A fee' }))).status).toBe(200)
+    // The same entries under another name, where nothing but the name is new.
+    const again = await upload(statement('EG-5B', '2026-12-10', '3999.75', back))
+    expect(problemOf(again)).toMatchObject({ status: 409, type: 'entries-taken' })
   })
 
   async function statesOf(): Promise<string[]> {
@@ -478,7 +494,7 @@ describe('suspense', () => {
       ...(await postingsOf('suspense-recover')),
       ...(await postingsOf('suspense-claim')),
       ...(await postingsOf('suspense-write-off')),
-    ]).toEqual(['2220 / 2900 250', '1200 / 2900 1200', '4000 / 2900 800', '4000 / 2900 100'])
+    ]).toEqual(['2220 / 2900 250', '1200 / 2900 1200', '4000 / 2900 25', '4000 / 2900 800', '4000 / 2900 100'])
   })
 
   it('ends once, by one way at a time, and not by one that does not fit', async () => {

@@ -243,7 +243,17 @@ describe('entries and what is expected', () => {
     const came = entry({ credit: true, references: ['P-1'], returnReason: 'AC04' })
     expect(found([came], [expected({}), back])).toEqual(['payout-return P-1 by reference'])
     expect(found([{ ...came, references: [] }], [back])).toEqual(['unknown'])
-    expect(found([{ ...came, returnReason: null }], [back])).toEqual(['unknown'])
+    expect(found([{ ...came, returnReason: null }], [back])).toEqual(['not-expected'])
+  })
+
+  it('that name what is not expected any more are not taken for something else of the amount', () => {
+    const next = expected({ what: 'P-2', references: ['P-2'] })
+    const named = (settled: readonly string[]): unknown =>
+      matchEntries([entry({ references: ['P-1'] })], [next], new Set(settled)).map(
+        (match) => match.expectation?.what ?? (match.expectation === null && match.reason),
+      )
+    expect(named(['P-1'])).toEqual(['not-expected'])
+    expect(named([])).toEqual(['P-2'])
   })
 
   it('pay claims in part where they name them', () => {
