@@ -53,12 +53,16 @@ interface ResolutionBody {
 
 export const NO_SUCH_ITEM = refused('not-found', 'no-such-item', 'There is no such item of suspense.')
 
+/** Whose an item is until somebody is named (migrations/0019_bank.sql). */
+const SETTLEMENT_OFFICE = 'settlement'
+
 export async function assignItem(tx: SqlTransaction, itemId: number, owner: string | null): Promise<Outcome<SuspenseItem>> {
   const item = (await lockSuspenseItems(tx, [itemId])).get(itemId)
   if (item === undefined) return NO_SUCH_ITEM
   await assignSuspenseItem(tx, itemId, owner)
-  await tx.emit({ kind: 'suspense.assigned', data: { itemId, owner } })
-  return done({ ...item, owner, version: item.version + 1 })
+  const assigned = owner ?? SETTLEMENT_OFFICE
+  await tx.emit({ kind: 'suspense.assigned', data: { itemId, owner: assigned } })
+  return done({ ...item, owner: assigned, version: item.version + 1 })
 }
 
 /** What can be said of a way out before anybody agrees; and the body of its proposal. */

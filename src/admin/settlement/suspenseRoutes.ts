@@ -55,7 +55,7 @@ const facts = {
   comeBack: Type.String({ description: 'credits of 2900' }),
   open: Type.String({ description: 'more than 0: it is owed to the programme; less: the programme owes it' }),
   state: Type.Enum(['open', 'resolved']),
-  owner: Type.Union([Type.String(), Type.Null()]),
+  owner: Type.String({ description: 'who sees to it: settlement, the office, until somebody is named' }),
   version: Type.Integer(),
 }
 const example = {
@@ -69,7 +69,7 @@ const example = {
   comeBack: '0.00',
   open: '5.25',
   state: 'open' as const,
-  owner: null,
+  owner: 'settlement',
   version: 2,
 }
 const ItemSchema = Type.Object(facts, { ...closed, examples: [example] })
@@ -208,7 +208,7 @@ export function suspenseRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
     {
       config: { permission: 'suspense:assign' },
       schema: {
-        summary: 'Says who is to see to an item; null: nobody',
+        summary: 'Says who is to see to an item; null: the office',
         tags,
         params: Params,
         headers: WriteHeaders,

@@ -132,7 +132,7 @@ CREATE TABLE suspense_item (
   lent bigint NOT NULL DEFAULT 0,
   come_back bigint NOT NULL DEFAULT 0,
   open bigint GENERATED ALWAYS AS (lent - come_back) STORED,
-  owner text,
+  owner text NOT NULL DEFAULT 'settlement',
   version bigint NOT NULL DEFAULT 1,
   PRIMARY KEY (shard, id),
   UNIQUE (shard, item_key)

@@ -16,7 +16,8 @@ export interface SuspenseItem {
   readonly comeBack: number
   /** More than 0: it is owed to us; less: we owe it. */
   readonly open: number
-  readonly owner: string | null
+  /** Who sees to it: `settlement`, the office, until somebody is named. */
+  readonly owner: string
   readonly version: number
 }
 
@@ -52,7 +53,7 @@ const LOCK: Statement = {
 }
 const ASSIGN: Statement = {
   name: 'assign_suspense_item',
-  text: 'UPDATE suspense_item SET owner = $3, version = version + 1 WHERE shard = $1 AND id = $2',
+  text: `UPDATE suspense_item SET owner = coalesce($3, 'settlement'), version = version + 1 WHERE shard = $1 AND id = $2`,
 }
 const POSTINGS: Statement = {
   name: 'read_suspense_postings',
@@ -115,7 +116,7 @@ export function readSuspensePostings(tx: SqlTransaction, itemId: number): Promis
   return tx.rows<SuspensePosting>(POSTINGS, [tx.shard, itemId])
 }
 
-/** Of an item that is locked. @param owner null: nobody's */
+/** Of an item that is locked. @param owner null: the office's again */
 export async function assignSuspenseItem(tx: SqlTransaction, itemId: number, owner: string | null): Promise<void> {
   await tx.row(ASSIGN, [tx.shard, itemId, owner])
 }

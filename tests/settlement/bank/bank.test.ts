@@ -442,7 +442,7 @@ describe('suspense', () => {
         comeBack: '3.00',
         open: '2.50',
         ageDays: 0,
-        owner: null,
+        owner: 'settlement',
       },
       { kind: 'dispense', acceptorId: at('grocer')[42], account: 2200, open: '20.00' },
     ])
