@@ -20,6 +20,7 @@ const HOUSEHOLDS = 100_000
 const FIRST_MERCHANT = 1_000_001
 const LOADED_AT_A_TIME = 250_000
 const STATEMENT_MS = 600_000
+const POLL_MS = 50
 const EXIT_FAILED = 1
 const EXIT_INTERRUPTED = 130
 /** Three of bread and one of ration, with two transfers each (the units, and what treasury pays); one of cash. */
@@ -104,7 +105,8 @@ async function loadDay({ databaseUrl }: PrivateStack): Promise<number> {
   try {
     const day = addDays(cairoDay(systemClock.now()), -1)
     // The first day began when the switch was started: it becomes yesterday, so that its cut-off has passed.
-    await client.query('UPDATE business_day SET day = $1 WHERE until IS NULL', [day])
+    while ((await client.query('UPDATE business_day SET day = $1 WHERE until IS NULL', [day])).rowCount === 0)
+      await sleep(POLL_MS)
     await client.query('ALTER TABLE event_mark DISABLE TRIGGER append_only')
     await client.query(`UPDATE event_mark SET at = at - interval '1 day'`)
     await client.query('ALTER TABLE event_mark ENABLE TRIGGER append_only')
