@@ -1,3 +1,4 @@
+import { Client } from 'pg'
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -265,6 +266,23 @@ describe('a reader', () => {
     expect((await api.as('post-clerk').get(`/v1/books/trial-balance?day=${FIRST}`)).status).toBe(403)
   })
 
+  it('leaves its connection free where it goes away before the answer begins', async () => {
+    const headers = await slowReader()
+    const locker = new Client({ connectionString: api.running.databaseUrl })
+    await locker.connect()
+    await locker.query('BEGIN; LOCK TABLE business_day IN ACCESS EXCLUSIVE MODE')
+    const request = get(`${api.url}/v1/books/${statement('1210/0')}`, { headers })
+    request.once('error', () => undefined)
+    const reading = async (): Promise<boolean> =>
+      (await (await fetch(`${api.url}/metrics`)).text()).includes('sarf_books_reading 1')
+    await until(reading)
+    request.destroy()
+    await locker.query('ROLLBACK')
+    await locker.end()
+    await until(async () => !(await reading()))
+    expect((await officer(`trial-balance?day=${FIRST}`)).status).toBe(200)
+  })
+
   it('finds others busy, and their connection free again when they go away', async () => {
     await expectCleanBooks(api.running)
     // Long enough that not all of it fits between here and there.
@@ -274,16 +292,7 @@ describe('a reader', () => {
       [FIRST],
     )
     await api.running.sql('ANALYZE transfer')
-    const { access } = api.running.config
-    if (access.kind !== 'development') throw new Error('tests make their tokens themselves')
-    const token = await developmentToken({
-      access,
-      name: 'slow',
-      roles: ['auditor'],
-      nowMs: api.running.clock.now(),
-      seconds: 300,
-    })
-    const headers = { authorization: `Bearer ${token}` }
+    const headers = await slowReader()
     for (const goesAway of [true, false]) {
       const request = get(`${api.url}/v1/books/general-ledger/${FIRST}`, { headers })
       const [response] = (await once(request, 'response')) as [IncomingMessage]
@@ -303,3 +312,17 @@ describe('a reader', () => {
     expect(text.trim().split('\n').at(-1)?.split(',')[2]).toBe(String(text.split('\n').filter((line) => /^\d/.test(line)).length))
   })
 })
+
+/** Headers of one whom no agent keeps a connection for. */
+async function slowReader(): Promise<{ authorization: string }> {
+  const { access } = api.running.config
+  if (access.kind !== 'development') throw new Error('tests make their tokens themselves')
+  const token = await developmentToken({
+    access,
+    name: 'slow',
+    roles: ['auditor'],
+    nowMs: api.running.clock.now(),
+    seconds: 300,
+  })
+  return { authorization: `Bearer ${token}` }
+}

@@ -5,6 +5,7 @@ import { audit } from '../../src/ledger/audit.ts'
 import { silentLogger } from '../../src/log.ts'
 import { lendWhatIsDue } from '../../src/settlement/disputeJob.ts'
 import { bookedUnder, daysDrawn, expectCleanBooks, keyOf, purseOf, unitsIn } from '../authorize/books.ts'
+import { copay } from '../authorize/subsidies.ts'
 import { complaintsOf } from '../support/counter.ts'
 import { openDesk } from '../support/programmeDesk.ts'
 import { startProgrammeApi, type ApiAnswer, type ProgrammeApi } from '../support/programmeApi.ts'
@@ -368,6 +369,20 @@ describe('money that was had twice', () => {
     expect((await ask(bought, { amount: '20.01' })).json).toMatchObject({ status: 422 })
     const id = await opened(bought, { reason: 'charged-twice' })
     expect(await caseOf(id)).toMatchObject({ claimed: '20.00', provisional: '20.00' })
+  })
+
+  it('of a clinic’s bill is not claimed at all: what the holder kept is a part of it, and the claim is of the whole', async () => {
+    const { head } = await api.running.openHousehold({ cash: 1000 })
+    const billed = await pos.exchange('0200', copay(head.pan, 10_000, 'MED'))
+    const back = { 2: head.pan, 3: '200094', 4: amount(10_000), 90: originalOf(billed.sent), ...at('clinic') }
+    const refunded = await pos.exchange('0200', back)
+    expect([billed.answer.text(39), refunded.answer.text(39)]).toEqual(['00', '00'])
+    await buy({ 4: amount(1000) }, head)
+    const { 3: code, 4: value, 41: terminal, 42: acceptor } = refunded.sent.fields
+    const undone = { 2: head.pan, 3: code, 4: value, 41: terminal, 42: acceptor, 90: originalOf(refunded.sent) }
+    expect((await pos.ask('0400', undone)).text(39)).toBe('00')
+    const refused = await ask({ card: head, version: await versionOf(billed.sent) }, { reason: 'goods-not-given' })
+    expect([refused.status, refused.json['type']]).toEqual([409, 'urn:sarf:problem:given-back-already'])
   })
 })
 

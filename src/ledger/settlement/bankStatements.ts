@@ -89,20 +89,24 @@ export function listStatements(tx: SqlTransaction, { account, after, limit }: St
   return tx.rows<StoredStatement>(LIST_STATEMENTS, [tx.shard, account ?? null, after.account, after.number, limit])
 }
 
-/** What a file says of an entry. */
-export interface EntryTold {
+/** Money came in (credit) or went out, of our account. */
+export interface StatementEntry {
   readonly credit: boolean
+  /** More than 0. */
   readonly amount: number
   readonly bookedOn: string
   readonly valueOn: string | null
+  /** What the parties call it, the end-to-end reference first. */
   readonly references: readonly string[]
+  /** What the bank calls it. */
   readonly bankReference: string | null
   readonly counterparty: string | null
   readonly text: string | null
+  /** A payment that came back, and why: a code of ISO 20022, or `reversal`. */
   readonly returnReason: string | null
 }
 
-export interface BankEntry extends EntryTold {
+export interface BankEntry extends StatementEntry {
   readonly entryId: number
   readonly account: string
   readonly statementId: string
@@ -176,7 +180,7 @@ const LIST_ENTRIES: Statement = {
 export async function addEntries(
   tx: SqlTransaction,
   { account, statementId }: Pick<StoredStatement, 'account' | 'statementId'>,
-  entries: readonly EntryTold[],
+  entries: readonly StatementEntry[],
 ): Promise<number[]> {
   const told = JSON.stringify(entries.map((entry, index) => ({ ...entry, ordinal: index + 1 })))
   const rows = await tx.rows<{ entryId: number }>(ADD_ENTRIES, [tx.shard, account, statementId, told])
@@ -252,7 +256,7 @@ const KNOWS_ENTRIES: Statement = {
 /** Whether the bank's own references say that an entry was taken before, with another statement. */
 export async function knowsEntries(
   tx: SqlTransaction,
-  { account, entries }: { readonly account: string; readonly entries: readonly EntryTold[] },
+  { account, entries }: { readonly account: string; readonly entries: readonly StatementEntry[] },
 ): Promise<boolean> {
   const named = entries.filter(({ bankReference }) => bankReference !== null)
   const row = await tx.row<{ known: boolean }>(KNOWS_ENTRIES, [

@@ -4,23 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import { done, refused, type Outcome, type Refusal } from '../../ledger/programme/desk.ts'
+import type { StatementEntry } from '../../ledger/settlement/bankStatements.ts'
 
-/** Money came in (credit) or went out, of our account. */
-export interface StatementEntry {
-  readonly credit: boolean
-  /** More than 0. */
-  readonly amount: number
-  readonly bookedOn: string
-  readonly valueOn: string | null
-  /** What the parties call it, the end-to-end reference first. */
-  readonly references: readonly string[]
-  /** What the bank calls it. */
-  readonly bankReference: string | null
-  readonly counterparty: string | null
-  readonly text: string | null
-  /** A payment that came back, and why: a code of ISO 20022, or `reversal`. */
-  readonly returnReason: string | null
-}
+export type { StatementEntry } from '../../ledger/settlement/bankStatements.ts'
 
 /** What a file says about its own entries; absent: it says nothing. */
 export interface StatedTotals {
