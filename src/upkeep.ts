@@ -44,9 +44,7 @@ export class Upkeep {
     const stage = <T>(name: string, run: (batch: T[]) => Promise<void>): Stage<T> =>
       new Stage<T>({ clock: parts.clock, batchMax, callsInFlightMax, run, onBatch: parts.metrics.batch(name) })
     this.#correcting = stage('correct', (batch) => this.#readCommitted(batch))
-    this.#reloading = stage('reload', async (batch) => {
-      await this.#reloadChanged(batch)
-    })
+    this.#reloading = stage('reload', (batch) => this.#reloadChanged(batch))
     this.#returning = stage('return', (batch) => this.#return(batch))
     parts.hotState.untold.onFirst(() => {
       this.#tellLater()
@@ -130,9 +128,7 @@ export class Upkeep {
 
   async #return(batch: Passage[]): Promise<void> {
     const failed = batch.filter(({ verified }) => verified?.pin === 'wrong')
-    const read = failed.length === 0 || (await this.#reloadChanged(failed.map(({ transaction }) => transaction.cardToken)))
-    // A wrong PIN of which Redis could not be told stays counted there, as an attempt that is under way.
-    if (!read) for (const passage of failed) passage.counted = passage.counted.filter(({ name }) => !name.startsWith('pin:'))
+    if (failed.length > 0) await this.#reloadChanged(failed.map(({ transaction }) => transaction.cardToken))
     await this.#parts.hotState
       .raise(
         batch.flatMap(({ counted }) => counted),
@@ -179,15 +175,12 @@ export class Upkeep {
     }
   }
 
-  /** @returns whether they could be read */
-  async #reloadChanged(tokens: string[]): Promise<boolean> {
+  async #reloadChanged(tokens: string[]): Promise<void> {
     try {
       await this.reload(tokens)
-      return true
     } catch (error) {
       // They are read again when a gate does not fit.
       this.#parts.log.warn({ stage: 'reload', count: tokens.length, error: errorText(error) }, 'cards cannot be read')
-      return false
     }
   }
 }

@@ -29,6 +29,14 @@ const EXIT_USAGE = 2
 
 await main(process.argv.slice(2))
 
+/** A card id may begin with a hyphen (base64url), and is no option then: it goes to the end, behind `--`. */
+function withPositionalIds(given: readonly string[]): string[] {
+  const isId = (text: string, index: number): boolean =>
+    /^-[A-Za-z0-9_][A-Za-z0-9_-]{20}$/.test(text) && given[index - 1]?.startsWith('--') !== true
+  const ids = given.filter(isId)
+  return ids.length === 0 ? [...given] : [...given.filter((text, index) => !isId(text, index)), '--', ...ids]
+}
+
 async function main(given: string[]): Promise<void> {
   const program = new Command('sarf')
     .description('Tools of the sarf authorization switch.')
@@ -39,7 +47,7 @@ async function main(given: string[]): Promise<void> {
   // Without this a wrong option would exit 1, which means "declined" or "not clean" to a script.
   for (const command of [program, ...program.commands]) command.exitOverride()
   try {
-    await program.parseAsync(given, { from: 'user' })
+    await program.parseAsync(withPositionalIds(given), { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     // Commander's own errors carry 1, ours their own code; help carries 0 where it was asked for.

@@ -205,6 +205,11 @@ describe('sarf card', () => {
   })
 })
 
+it('a card id that begins with a hyphen is no option', async () => {
+  const { code, stderr } = await runSarf(['card', 'show', '-2p0iV6WnljyjSGIK021eq', '--url', 'http://127.0.0.1:9'])
+  expect([code, stderr]).toEqual([3, expect.stringContaining('no answer from http://127.0.0.1:9')])
+})
+
 describe('sarf day', () => {
   it('shows the days, one and its books, and closes one that is over', async () => {
     const own = (...given: string[]): Promise<Ran> => run(dayCommand(), ...given, '--url', api.url)

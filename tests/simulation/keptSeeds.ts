@@ -19,8 +19,4 @@ export const KEPT_SEEDS: readonly (readonly [seed: number, what: string])[] = [
   [2027, 'a drained journal stayed where closing its file had failed once'],
   [3535, 'a lock that a loss of power had taken left a journal that Redis names and nobody looks at'],
   [3835, 'a file that could neither be made nor removed stayed'],
-  [
-    31074,
-    'a wrong PIN of which Redis could not be told before the ledger went away was given back there: a try too many in stand-in',
-  ],
 ]
