@@ -177,7 +177,7 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
         })
         return
       case 'pause':
-        if (whom?.life !== undefined) whom.life.pausedUntilMs = until
+        if (whom?.life !== undefined) whom.life.pausedUntilMs = Math.max(whom.life.pausedUntilMs, until)
         return
       case 'clock':
         if (whom?.life !== undefined) whom.life.skewMs += fault.byMs

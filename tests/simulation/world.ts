@@ -16,8 +16,8 @@ export interface Life {
 }
 
 interface Event {
-  readonly atMs: number
-  readonly sequence: number
+  atMs: number
+  sequence: number
   readonly label: string
   readonly owner: Life | undefined
   readonly run: () => void
@@ -84,7 +84,10 @@ export class World {
       this.#pop()
       if (event.cancelled || event.owner?.alive === false) continue
       if (event.owner !== undefined && event.owner.pausedUntilMs > event.atMs) {
-        this.#push({ ...event, atMs: event.owner.pausedUntilMs, sequence: this.#sequence++ })
+        // The same event: whoever scheduled it may take it back until it happens.
+        event.atMs = event.owner.pausedUntilMs
+        event.sequence = this.#sequence++
+        this.#push(event)
         continue
       }
       this.nowMs = event.atMs
