@@ -361,6 +361,7 @@ export class Authorizer {
     if (passage.place === 'ledger') passage.place = 'here'
     if (outcome.kind === 'unknown') {
       // The reservation stays: the sweeper finds out.
+      this.#upkeep.outcomeUnknown(passage)
       this.#respond(passage, undefined)
       return
     }
@@ -380,10 +381,11 @@ export class Authorizer {
     passage.reservedAnew = false
     switch (outcome.kind) {
       case 'won':
-        this.#upkeep.afterCommit(passage, item, outcome.purse?.secondVersion)
+        this.#upkeep.afterCommit(passage, item, outcome.purse)
         this.#respond(passage, resultOfCommit(passage, item, outcome.purse))
         return
       case 'duplicate':
+        this.#upkeep.wasThere(passage, outcome.stored)
         this.#answerAgain(passage, outcome.stored)
         return
       case 'refused':
@@ -406,8 +408,10 @@ export class Authorizer {
 
   /** Its deadline is over: what was not submitted by then never is; what was, nobody can be told of. */
   #overdue(passage: Passage): void {
-    if (passage.place === 'ledger') this.#respond(passage, undefined)
-    else this.#declineNow(passage, 'cannot_decide')
+    if (passage.place === 'ledger') {
+      if (!passage.standsIn) this.#upkeep.outcomeUnknown(passage)
+      this.#respond(passage, undefined)
+    } else this.#declineNow(passage, 'cannot_decide')
   }
 
   #settle(settlement: Settlement | undefined): void {

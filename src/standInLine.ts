@@ -160,7 +160,8 @@ export class StandInLine {
 
   /** Steps wait until Redis knows. */
   async leave(names: readonly string[]): Promise<boolean> {
-    if (!this.#parts.hotState.up || !this.quiet) return false
+    // Redis forgets the wrong PINs of stand-in then: it has to know what the ledger's count of them came to.
+    if (!this.#parts.hotState.up || !this.quiet || !this.#parts.upkeep.hasToldPins) return false
     const told = tellJournals(this.#parts.hotState, { empty: names }).catch(ifUnavailable(-1))
     this.#leaving = told
     return (await told) >= 0
@@ -394,7 +395,7 @@ export class StandInLine {
     return {
       ...remembered(record),
       counter: record.verified?.atc ?? undefined,
-      pin: pin === undefined ? undefined : { told: pin, tries: card?.pinTries ?? 0, triesMax },
+      pin: pin === undefined ? undefined : { told: pin, tries: card?.pinTries ?? 0, triesMax, cardVersion: card?.version ?? 0 },
       approves: decision.kind === 'approve' ? this.#approvalOf(passage, decision) : undefined,
     }
   }

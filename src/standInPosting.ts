@@ -76,7 +76,7 @@ export class StandInPosting {
     switch (outcome.kind) {
       case 'won':
         this.#excess += excessOf(item)
-        upkeep.afterCommit(passage, item, outcome.purse?.secondVersion)
+        upkeep.afterCommit(passage, item, outcome.purse)
         done('posted')
         return
       case 'duplicate':

@@ -2,13 +2,14 @@
  * Keeps Redis up with the ledger: what was read from the ledger goes there, and what a commit changed beside the purse that it settled. Nothing
  * depends on it but speed; what Redis is not told, a guard of the ledger finds.
  */
+import { countedPin, oneMorePin, tellCountedPins, type CountedPin } from './decision/countedPins.ts'
 import type { PurseFound } from './decision/hotOutcomes.ts'
 import type { CommittedPurse, HotState, Settlement } from './decision/hotState.ts'
 import { HotStateUnavailable } from './decision/hotState.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { CardAndPurses } from './ledger/cards.ts'
-import type { CommitItem } from './ledger/commitItem.ts'
+import type { CommitItem, PurseState, StoredAnswer } from './ledger/commitItem.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { errorText, type Logger } from './log.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
@@ -37,6 +38,10 @@ export class Upkeep {
   readonly #correcting: Stage<Stale>
   readonly #reloading: Stage<string>
   readonly #returning: Stage<Passage>
+  /** One after the other: each goes on top of the one before. */
+  #tellingPins: Promise<void> = Promise.resolve()
+  #pinsUnderWay = 0
+  #isPinTimerSet = false
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts
@@ -55,6 +60,7 @@ export class Upkeep {
     await this.#correcting.idle()
     await this.#reloading.idle()
     await this.#returning.idle()
+    await this.#tellingPins
   }
 
   /** Redis learns what was read from the ledger; `epoch` is that before the reading. */
@@ -111,11 +117,15 @@ export class Upkeep {
   }
 
   /** What a commit changed beside its purse: cards, and a second purse. */
-  afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem, secondVersion?: number): void {
-    if (second !== null && secondVersion !== undefined) {
-      const moved = { version: secondVersion, delta: second.delta }
+  afterCommit(passage: Passage, { cardUpdate, second, key, verification }: CommitItem, purse: PurseState | undefined): void {
+    if (second !== null && purse?.secondVersion !== undefined) {
+      const moved = { version: purse.secondVersion, delta: second.delta }
       this.#parts.settle({ key, purseId: second.purseId, state: undefined, moved })
     }
+    const { card } = passage
+    const tries = verification?.pin === 'right' ? 0 : purse?.tries
+    if (card !== undefined && (verification?.pin === 'wrong' || verification?.pin === 'right'))
+      this.#tellPin(tries === undefined ? oneMorePin(card) : countedPin(card, tries))
     if (!this.#parts.hotState.up) return
     // Of a cryptogram that stand-in would take nobody but Redis could say then that it was used.
     const isUsed = (verification?.atc ?? null) !== null && standInRulesOf(passage) !== undefined
@@ -126,8 +136,69 @@ export class Upkeep {
     if (cardUpdate.token !== passage.transaction.cardToken) this.#reloading.push(passage.transaction.cardToken)
   }
 
+  /** The ledger was given it and does not say what became of it: a wrong PIN of it may be counted. */
+  outcomeUnknown({ card, verified }: Passage): void {
+    if (verified?.pin === 'wrong' && card !== undefined) this.#tellPin(oneMorePin(card))
+  }
+
+  /** Its key was there: it was this message's own, whose first answer from the ledger was lost, or that of another copy. */
+  wasThere({ card, verified }: Passage, { reason, quantity }: StoredAnswer): void {
+    if (verified?.pin !== 'wrong' || card === undefined || reason !== 'pin_wrong') return
+    // One that was counted before this card was read is in the card.
+    if (quantity !== null && quantity > card.pinTries) this.#tellPin(countedPin(card, quantity))
+  }
+
+  /** Redis knows of each wrong PIN that this process has had counted, as far as it has to. */
+  get hasToldPins(): boolean {
+    return this.#pinsUnderWay + this.#parts.hotState.untoldPins.length === 0
+  }
+
+  #tellPin(pin: CountedPin): void {
+    const { hotState } = this.#parts
+    if (hotState.untoldPins.length >= UNTOLD_PINS_MAX) return
+    hotState.untoldPins.push(pin)
+    if (hotState.up) void this.#tellPins()
+    else this.#tellPinsLater()
+  }
+
+  async #tellPins(): Promise<void> {
+    this.#tellingPins = this.#tellingPins.then(() => this.#tellPinsNow())
+    await this.#tellingPins
+  }
+
+  async #tellPinsNow(): Promise<void> {
+    const { hotState, config, log } = this.#parts
+    const { epoch } = hotState
+    const pins = hotState.untoldPins.splice(0, config.redis.batchMax)
+    if (pins.length === 0) return
+    this.#pinsUnderWay = pins.length
+    try {
+      await tellCountedPins(hotState, pins)
+    } catch (error) {
+      log.warn({ stage: 'pins', count: pins.length, error: errorText(error) }, 'Redis is told of wrong PINs a little later')
+      // In another epoch it has the cards as the ledger has them, or has to ask.
+      if (hotState.epoch === undefined || hotState.epoch === epoch) hotState.untoldPins.unshift(...pins)
+      this.#tellPinsLater()
+    }
+    this.#pinsUnderWay = 0
+  }
+
+  #tellPinsLater(): void {
+    const { clock, config, hotState } = this.#parts
+    if (this.#isPinTimerSet) return
+    this.#isPinTimerSet = true
+    clock.after(config.redis.reconnectMs, () => {
+      this.#isPinTimerSet = false
+      if (hotState.closed || hotState.untoldPins.length === 0) return
+      if (hotState.up) void this.#tellPins()
+      else this.#tellPinsLater()
+    })
+  }
+
   async #return(batch: Passage[]): Promise<void> {
     const failed = batch.filter(({ verified }) => verified?.pin === 'wrong')
+    // Nobody may have a try more in between: first it is counted, then the attempt is given back.
+    if (!this.hasToldPins) await this.#tellPins()
     if (failed.length > 0) await this.#reloadChanged(failed.map(({ transaction }) => transaction.cardToken))
     await this.#parts.hotState
       .raise(
@@ -184,6 +255,9 @@ export class Upkeep {
     }
   }
 }
+
+/** Above that many, what a long time without Redis has kept from it is known when their cards are read again. */
+const UNTOLD_PINS_MAX = 100_000
 
 /** A purse as a decision sees it, by the ledger's word alone: what others have reserved may have come to nothing. */
 export function snapshotOf(purse: CommittedPurse): PurseSnapshot {

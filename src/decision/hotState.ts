@@ -8,7 +8,7 @@
  * dropped, cards and purses are loaded again when they are needed.
  *
  * Keys, all in the shard's slot: {s}:epoch, {s}:reservations (hash), {s}:card:<token> (epoch:version:json), {s}:purse:<id> (packed, see
- * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua), {s}:standin and what begins with it (standInState.ts). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
+ * reserve.lua), {s}:count:<name> (attempts within a time, see raise.lua), {s}:pins:<token> (countedPins.ts), {s}:standin and what begins with it (standInState.ts). Nothing of it has to survive a restart of Redis: that is another epoch in any case.
  */
 import { Breaker, type BreakerState } from '../breaker.ts'
 import type { CardSnapshot } from '../card.ts'
@@ -17,6 +17,7 @@ import { errorText, type Logger } from '../log.ts'
 import { agreedEpoch, type EpochStore } from './agreedEpoch.ts'
 import { HotStateUnavailable, hotPurse, openReservations, type OpenReservation } from './hotRecords.ts'
 import { PURSE_FOUND, RESERVE_OUTCOMES, type PurseFound, type ReserveOutcome } from './hotOutcomes.ts'
+import type { CountedPin } from './countedPins.ts'
 import { openRedisLink, redisScript, type OpenRedisLink, type RedisLink, type RedisScript } from './redisLink.ts'
 import { STAND_IN_FLAG, STAND_IN_KEYS } from './standInKeys.ts'
 import { UntoldPurses } from './untoldPurses.ts'
@@ -105,6 +106,8 @@ const NO_CEILING = 999_999_999_999_999
 export class HotState {
   /** Told by the upkeep, as soon as Redis is there again. */
   readonly untold = new UntoldPurses()
+  /** Counts of wrong PINs that it was not told yet; void in another epoch. */
+  readonly untoldPins: CountedPin[] = []
   readonly #options: HotStateOptions
   readonly #redis: RedisLink
   readonly #breaker: Breaker
@@ -397,6 +400,7 @@ export class HotState {
       log.info({ shard, epoch }, 'hot state is up')
       if (known !== epoch) {
         this.untold.clear()
+        this.untoldPins.length = 0
         this.#options.onNewEpoch?.()
       }
     } catch (error) {

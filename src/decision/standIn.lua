@@ -4,10 +4,11 @@
 --
 -- KEYS  1 epoch   2 reservations (hash, see reserve.lua)   3 flag: the shard is in stand-in (string: the epoch)   4 journals (hash: name -> 1)
 --       5 answers (hash: idempotency key -> record)   6 stopped cards (hash: token -> report)   7 transaction counters used (hash: token|counter -> 1)
---       8 wrong PINs (hash: token -> count)   9.. of each item its purse and its cap (string: what was approved of it)
+--       8 wrong PINs (hash: token -> count)
+--       9.. of each item its purse, its cap (string: what was approved of it), and what the ledger's count of its card's wrong PINs came to (countedPins.lua)
 -- ARGV  1 epoch the caller knows   2 name of the journal   3 how long a cap lives, seconds   4 JSON: the items, each a list
 --         { key, body, token, counter (-1: none), PIN (0 nothing is told of one, 1 right, 2 wrong), wrong PINs before, PINs that block,
---           approves (1, or 0: the rest says nothing), cap's part, cap's ceiling, debit, gate (0: any), marks, ms, keyDate yyyymmdd, purseId }
+--           version of the card that says how many before, approves (1, or 0: the rest says nothing), cap's part, cap's ceiling, debit, gate (0: any), marks, ms, keyDate yyyymmdd, purseId }
 --       5.. the record of each item, as text
 -- Result -1: another epoch, nothing was done; else a list, an element an item: the record (text) where the key was known; else a number
 --   0 remembered   1 the card is stopped   2 the counter was used   3 no PIN is told of any more   4 cap   5 purse not here   6 gate
@@ -23,7 +24,13 @@ local function enter()
   redis.call('HSET', KEYS[4], ARGV[2], 1)
 end
 
-local function decide(item, record, purse_key, cap_key)
+-- Wrong PINs that the ledger has counted, by the later word of the two.
+local function counted(item, pins_key)
+  local known_epoch, version, count = string.match(redis.call('GET', pins_key) or '', '^(%d+):(%d+):(%d+)$')
+  return known_epoch == epoch_text and tonumber(version) > item[8] and tonumber(count) or item[6]
+end
+
+local function decide(item, record, purse_key, cap_key, pins_key)
   local key, body, token, counter, pin = item[1], item[2], item[3], item[4], item[5]
   local known = redis.call('HGET', KEYS[5], key)
   if known then
@@ -32,17 +39,17 @@ local function decide(item, record, purse_key, cap_key)
     return known
   end
   if redis.call('HEXISTS', KEYS[2], key) == 1 then return 10 end
-  local approves = item[8] == 1
+  local approves = item[9] == 1
   if approves and redis.call('HEXISTS', KEYS[6], token) == 1 then return 1 end
   if counter >= 0 and redis.call('HEXISTS', KEYS[7], token .. '|' .. counter) == 1 then return 2 end
-  if pin ~= 0 and item[6] + tonumber(redis.call('HGET', KEYS[8], token) or 0) >= item[7] then return 3 end
+  if pin ~= 0 and counted(item, pins_key) + tonumber(redis.call('HGET', KEYS[8], token) or 0) >= item[7] then return 3 end
   local purse
   if approves then
-    if tonumber(redis.call('GET', cap_key) or 0) + item[9] > item[10] then return 4 end
+    if tonumber(redis.call('GET', cap_key) or 0) + item[10] > item[11] then return 4 end
     local text = redis.call('GET', purse_key)
     purse = text and { struct.unpack(PURSE, text) }
     if not purse or purse[1] ~= epoch then return 5 end
-    local debit, gate, marks = item[11], item[12], item[13]
+    local debit, gate, marks = item[12], item[13], item[14]
     if gate ~= 0 and purse[GATE] ~= gate then return 6 end
     if purse[BALANCE] < debit then return 7 end
     if bit.band(purse[MARKS], marks) ~= 0 then return 9 end
@@ -55,14 +62,14 @@ local function decide(item, record, purse_key, cap_key)
   if counter >= 0 then redis.call('HSET', KEYS[7], token .. '|' .. counter, 1) end
   if pin == 2 then redis.call('HINCRBY', KEYS[8], token, 1) end
   if approves then
-    redis.call('INCRBY', cap_key, item[9])
+    redis.call('INCRBY', cap_key, item[10])
     redis.call('EXPIRE', cap_key, ARGV[3])
     redis.call('SET', purse_key, struct.pack(PURSE, unpack(purse, 1, 16)))
-    redis.call('HSET', KEYS[2], key, struct.pack(RESERVATION, item[11], 0, 0, 0, item[13], item[14], item[15], item[16], body))
+    redis.call('HSET', KEYS[2], key, struct.pack(RESERVATION, item[12], 0, 0, 0, item[14], item[15], item[16], item[17], body))
   end
   return 0
 end
 
 local results = {}
-for i, item in ipairs(items) do results[i] = decide(item, ARGV[i + 4], KEYS[7 + 2 * i], KEYS[8 + 2 * i]) end
+for i, item in ipairs(items) do results[i] = decide(item, ARGV[i + 4], KEYS[6 + 3 * i], KEYS[7 + 3 * i], KEYS[8 + 3 * i]) end
 return results

@@ -2,6 +2,7 @@
  * What stand-in keeps in Redis, so that every process sees it: what was answered, caps, what was stopped. The shard is in stand-in while one of its journals
  * holds what the ledger does not have. All of it is void in another epoch; each script says what it does at its head.
  */
+import { countedPinName } from './countedPins.ts'
 import { dayNumber, HotStateUnavailable, type HotState } from './hotState.ts'
 import { redisScript } from './redisLink.ts'
 import { STAND_IN_FLAG, STAND_IN_KEYS } from './standInKeys.ts'
@@ -19,8 +20,10 @@ export interface StandInItem {
   readonly token: string
   /** Transaction counter of a right cryptogram. */
   readonly counter: number | undefined
-  /** What the answer tells of a PIN, wrong ones before it that the ledger has counted, and how many block it. */
-  readonly pin: { readonly told: 'right' | 'wrong'; readonly tries: number; readonly triesMax: number } | undefined
+  /** What the answer tells of a PIN, wrong ones before it that the ledger has counted, how many block it, and the version of the card that says so. */
+  readonly pin:
+    | { readonly told: 'right' | 'wrong'; readonly tries: number; readonly triesMax: number; readonly cardVersion: number }
+    | undefined
   /** Undefined: it is declined. */
   readonly approves: StandInApproval | undefined
   /** The text that is remembered. */
@@ -67,7 +70,8 @@ export async function decideInStandIn(
 ): Promise<StandInOutcome[]> {
   const { journals, answers, stopped, counters, pins } = STAND_IN_KEYS
   const names: string[] = ['reservations', STAND_IN_FLAG, journals, answers, stopped, counters, pins]
-  for (const { approves } of items) names.push(`purse:${String(approves?.purseId ?? 0)}`, capName(approves))
+  for (const { approves, token } of items)
+    names.push(`purse:${String(approves?.purseId ?? 0)}`, capName(approves), countedPinName(token))
   const lists = items.map((item) => itemList(item, nowMs))
   const records = items.map(({ record }) => record)
   const reply = await hotState.run(DECIDE, names, [journal, String(CAP_LIFETIME_S), JSON.stringify(lists), ...records])
@@ -84,7 +88,8 @@ function capName(approves: StandInApproval | undefined): string {
 }
 
 function itemList({ key, keyDate, body, token, counter, pin, approves }: StandInItem, nowMs: number): (string | number)[] {
-  const holder = [counter ?? -1, pin === undefined ? 0 : PIN_TOLD[pin.told], pin?.tries ?? 0, pin?.triesMax ?? 0]
+  const pins = [pin === undefined ? 0 : PIN_TOLD[pin.told], pin?.tries ?? 0, pin?.triesMax ?? 0, pin?.cardVersion ?? 0]
+  const holder = [counter ?? -1, ...pins]
   if (approves === undefined) return [key, body, token, ...holder, 0]
   const { cap, debit, gate, setMarks, purseId } = approves
   return [

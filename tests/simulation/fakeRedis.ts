@@ -3,11 +3,11 @@
  * cases against it and against a real one.
  */
 import { redisScript } from '../../src/decision/redisLink.ts'
-import { decideStandIn, readStandIn, stopStandIn, tellJournals, type DroppedStandIn } from './fakeStandIn.ts'
+import { decideStandIn, noteCountedPins, readStandIn, stopStandIn, tellJournals, type DroppedStandIn } from './fakeStandIn.ts'
 
 const SCRIPT_NAMES = [
   ...(['reserve', 'put', 'epoch', 'raise'] as const),
-  ...(['standIn', 'standInRead', 'standInStop', 'standInJournals'] as const),
+  ...(['standIn', 'standInRead', 'standInStop', 'standInJournals', 'countedPins'] as const),
 ] as const
 const SCRIPTS = new Map(SCRIPT_NAMES.map((name) => [redisScript(`${name}.lua`).sha, name]))
 
@@ -174,7 +174,7 @@ export class FakeRedis {
   }
 
   #standIn(
-    script: 'standIn' | 'standInRead' | 'standInStop' | 'standInJournals',
+    script: 'standIn' | 'standInRead' | 'standInStop' | 'standInJournals' | 'countedPins',
     keys: readonly string[],
     args: readonly string[],
   ): unknown {
@@ -185,6 +185,8 @@ export class FakeRedis {
         return readStandIn(this, keys, args)
       case 'standInStop':
         return stopStandIn(this, keys, args)
+      case 'countedPins':
+        return noteCountedPins(this, keys, args)
       case 'standInJournals':
         return tellJournals(this, keys, args, this.dropped)
     }

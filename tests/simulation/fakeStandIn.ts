@@ -1,5 +1,5 @@
 /**
- * The scripts of stand-in (src/decision/standIn*.lua) in plain TypeScript, on the simulated Redis. Whoever calls them has compared the epoch.
+ * The scripts of stand-in (src/decision/standIn*.lua, countedPins.lua) in plain TypeScript, on the simulated Redis. Whoever calls them has compared the epoch.
  * tests/simulation/contract.test.ts holds them equal to the real ones.
  */
 
@@ -41,10 +41,11 @@ export function decideStandIn(
     redis.set(flag, epoch)
     redis.hset(journals, journal, '1')
   }
-  const decide = (item: Item, record: string, purseKey: string, capKey: string): string | number => {
+  const decide = (item: Item, record: string, purseKey: string, capKey: string, pinsKey: string): string | number => {
     const [key, body, token] = item as readonly string[]
-    const [, , , counter = -1, pin = 0, tries = 0, triesMax = 0, approves = 0, part = 0, ceiling = 0] = item as readonly number[]
-    const [debit = 0, gate = 0, marks = 0, ms = 0, keyDate = 0, purseId = 0] = item.slice(10) as number[]
+    const [, , , counter = -1, pin = 0, before = 0, triesMax = 0, cardVersion = 0] = item as readonly number[]
+    const [approves = 0, part = 0, ceiling = 0] = item.slice(8) as number[]
+    const [debit = 0, gate = 0, marks = 0, ms = 0, keyDate = 0, purseId = 0] = item.slice(11) as number[]
     const known = redis.hash(answers).get(key ?? '')
     if (known !== undefined) {
       enter()
@@ -54,6 +55,8 @@ export function decideStandIn(
     if (approves === 1 && redis.hash(stopped).has(token ?? '')) return 1
     const used = `${token ?? ''}|${counter}`
     if (counter >= 0 && redis.hash(counters).has(used)) return 2
+    const [knownEpoch, version, count] = (redis.text(pinsKey) ?? '').split(':')
+    const tries = knownEpoch === epoch && Number(version) > cardVersion ? Number(count) : before
     const wrong = Number(redis.hash(pins).get(token ?? '') ?? 0)
     if (pin !== 0 && tries + wrong >= triesMax) return 3
     const given = Number(redis.text(capKey) ?? 0)
@@ -80,10 +83,32 @@ export function decideStandIn(
     return 0
   }
   return (JSON.parse(items) as Item[]).map((item, index) => {
-    const [purseKey = '', capKey = ''] = keys.slice(8 + 2 * index)
+    const [purseKey = '', capKey = '', pinsKey = ''] = keys.slice(8 + 3 * index)
     const ownCap = dropped.capOfOthers === true ? `${capKey}:${journal}` : capKey
-    return decide(item, records[index] ?? '', purseKey, ownCap)
+    return decide(item, records[index] ?? '', purseKey, ownCap, pinsKey)
   })
+}
+
+/** @returns how many there were */
+export function noteCountedPins(
+  redis: Store,
+  [, ...keys]: readonly string[],
+  [epoch = '', lifetime = '0', notes = '[]']: readonly string[],
+): number {
+  const list = JSON.parse(notes) as number[][]
+  for (const [index, [decidedOn = 0, version = 0, count = 0, onTop = 0]] of list.entries()) {
+    const key = keys[index] ?? ''
+    const [knownEpoch, ...known] = (redis.text(key) ?? '').split(':')
+    const [knownVersion = 0, knownCount = 0] = known.map(Number)
+    const since =
+      knownEpoch !== epoch || knownVersion <= decidedOn
+        ? [version, count]
+        : onTop === 1
+          ? [knownVersion + 1, knownCount + 1]
+          : [Math.max(knownVersion, version), Math.max(knownCount, count)]
+    redis.set(key, [epoch, ...since].join(':'), redis.nowMs + Number(lifetime))
+  }
+  return list.length
 }
 
 export function readStandIn(
