@@ -87,7 +87,9 @@ export class Drain {
     try {
       if (this.#rounds++ % SELDOM === 0) {
         this.#failed.clear()
-        if (await journals.adopt()) this.#named = true
+        await journals.adopt()
+        // One that was taken over may be named there; and what a process that has died had on its way may arrive after all of it was drained.
+        this.#named = true
       }
       if (journals.undrained > 0) {
         this.#named = true
