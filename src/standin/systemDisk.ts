@@ -2,9 +2,10 @@
  * The disk of this machine. Files are the owner's alone: they hold what was decided for whom.
  *
  * A lock is a file that says which process has the directory: `lock.<number>`, where the highest number counts. It appears with its content in it and only
- * if there was none of that number (link(2)), so that of several that find the holder dead one wins.
+ * if there was none of that number (link(2)), so that of several that find the holder dead one wins. One that this process could neither have nor take back
+ * counts as of nobody: else it would keep it for as long as it lives, and drain nothing.
  */
-import { link, mkdir, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -13,9 +14,13 @@ import type { Disk, DiskFile, DiskLock } from './disk.ts'
 export const systemDisk: Disk = {
   async makeDirectory(path) {
     const first = await mkdir(path, { recursive: true, mode: 0o700 })
-    if (first === undefined) return
-    // Each of those that were made, in the one above it: else a power loss may take the lowest with a journal in it that was synchronised.
-    for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made)) await syncDirectory(dirname(made))
+    const madeFrom = first === undefined ? Infinity : resolve(first).length
+    // Each in the one above it: else a power loss may take the lowest with a journal in it that was synchronised. Also of those that are there already: whoever
+    // made them may have died just then. What belongs to another was not made here.
+    for (let made = resolve(path); made !== dirname(made); made = dirname(made)) {
+      if (made.length >= madeFrom) await syncDirectory(dirname(made))
+      else if ((await stat(made)).uid !== process.getuid?.() || !(await syncIfReadable(dirname(made)))) return
+    }
   },
   async list(path) {
     try {
@@ -49,28 +54,62 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Who has a directory: a process by its number and its start, since numbers are given again. */
+/** @returns whether it could be opened: in one that could not nothing was made here */
+async function syncIfReadable(path: string): Promise<boolean> {
+  try {
+    await syncDirectory(path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') return false
+    throw error
+  }
+}
+
+/** Who has a directory: a process by its number and its start, since numbers are given again, and which of its attempts it was. */
 interface Holder {
   readonly host: string
   readonly boot: string
   readonly pid: number
   readonly start: string
+  readonly attempt: number
 }
 
 const LOCK = /^lock\.(\d+)$/
 /** Makes the names of this process's attempts different. */
 let attempts = 0
+/** Those that are under way, and those that have a directory. */
+const ours = new Set<number>()
 
 async function lock(directory: string): Promise<DiskLock | undefined> {
   const highest = await highestLock(directory)
   if (highest > 0 && !isDead(await readHolder(lockFile(directory, highest)))) return undefined
-  const own = lockFile(directory, highest + 1)
-  const draft = join(directory, `draft.${String(process.pid)}.${String(++attempts)}`)
-  await writeFile(draft, JSON.stringify(holderOf(process.pid)), { mode: 0o600, flush: true })
+  const attempt = ++attempts
+  ours.add(attempt)
+  const isTaken = await take(directory, highest + 1, attempt).catch((error: unknown) => {
+    ours.delete(attempt)
+    throw error
+  })
+  if (!isTaken) {
+    ours.delete(attempt)
+    return undefined
+  }
+  return {
+    release: async () => {
+      await rm(lockFile(directory, highest + 1), { force: true })
+      ours.delete(attempt)
+    },
+  }
+}
+
+async function take(directory: string, number: number, attempt: number): Promise<boolean> {
+  const own = lockFile(directory, number)
+  const draft = join(directory, `draft.${String(process.pid)}.${String(attempt)}`)
+  const holder: Holder = { host: hostname(), boot: bootId(), pid: process.pid, start: startOf(process.pid), attempt }
+  await writeFile(draft, JSON.stringify(holder), { mode: 0o600, flush: true })
   try {
     await link(draft, own)
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return undefined
+    if (codeOf(error) === 'EEXIST') return false
     throw error
   } finally {
     await unlink(draft)
@@ -78,20 +117,20 @@ async function lock(directory: string): Promise<DiskLock | undefined> {
   try {
     await syncDirectory(directory)
   } catch (error) {
-    // Nobody else could have it while this process lives.
+    // Nobody else could have it while this process lives, where it cannot be removed either.
     await rm(own, { force: true })
     throw error
   }
   // Whoever was slow may have taken a number that another has passed meanwhile.
-  if ((await highestLock(directory)) !== highest + 1) {
+  if ((await highestLock(directory)) !== number) {
     await rm(own, { force: true })
-    return undefined
+    return false
   }
   for (const name of await readdir(directory)) {
-    const number = numberOf(name)
-    if (number > 0 && number <= highest) await rm(join(directory, name), { force: true })
+    const earlier = numberOf(name)
+    if (earlier > 0 && earlier < number) await rm(join(directory, name), { force: true })
   }
-  return { release: () => rm(own, { force: true }) }
+  return true
 }
 
 function lockFile(directory: string, number: number): string {
@@ -120,12 +159,9 @@ function isDead(holder: Holder | undefined): boolean {
   if (holder === undefined) return true
   if (holder.host !== hostname()) return false
   if (holder.boot !== bootId()) return true
+  if (holder.pid === process.pid && holder.start === startOf(process.pid)) return !ours.has(holder.attempt)
   if (holder.start !== '') return startOf(holder.pid) !== holder.start
   return !isAlive(holder.pid)
-}
-
-function holderOf(pid: number): Holder {
-  return { host: hostname(), boot: bootId(), pid, start: startOf(pid) }
 }
 
 function bootId(): string {

@@ -100,6 +100,7 @@ export const FOUND_BY: Readonly<Record<string, number>> = {
   'cap-of-others': 55,
   'leave-for-all': 65,
   'post-what-was-reversed': 224,
+  'pin-given-back-untold': 42607,
 }
 
 class HastyLedger extends Ledger {

@@ -52,6 +52,11 @@ export const STAND_IN_BUGS: readonly PlantedBug[] = [
     droppedChecks: { otherJournals: true },
   },
   {
+    name: 'pin-given-back-untold',
+    what: 'the attempt of a wrong PIN is given back before Redis knows that the ledger has counted it',
+    droppedChecks: { countedPins: true },
+  },
+  {
     name: 'post-what-was-reversed',
     what: 'the drain posts by force what was reversed before',
     ledger: (options) => new ForcingLedger(options),

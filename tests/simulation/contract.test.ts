@@ -159,6 +159,7 @@ describe('the simulated Redis', () => {
     standInRead: redisScript('standInRead.lua'),
     standInStop: redisScript('standInStop.lua'),
     standInJournals: redisScript('standInJournals.lua'),
+    countedPins: redisScript('countedPins.lua'),
   }
   beforeAll(async () => {
     const ready = Promise.withResolvers<undefined>()
@@ -182,7 +183,7 @@ describe('the simulated Redis', () => {
   }
 
   async function sameContents(): Promise<void> {
-    const keys = [...PURSES.map(purseKey), ...CARDS, ...COUNTERS, ...CAPS, EPOCH, STAND_IN]
+    const keys = [...PURSES.map(purseKey), ...CARDS, ...COUNTERS, ...CAPS, ...TOKENS.map(pinsKey), EPOCH, STAND_IN]
     for (const key of keys) expect(fake.getBuffer(key), key).toEqual(await real.getBuffer(key))
     const entries = (page: { entries: Buffer[] }): string[] =>
       page.entries.flatMap((entry, index) =>
@@ -225,6 +226,7 @@ describe('the simulated Redis', () => {
           [1, 'standInRead'] as const,
           [0.5, 'standInStop'] as const,
           [1, 'standInJournals'] as const,
+          [1.5, 'countedPins'] as const,
         ])
         if (name === 'epoch') await both('epoch', [EPOCH, RESERVATIONS, STAND_IN, ...STAND_IN_HASHES], [String(++epoch)])
         else if (name === 'standIn') {
@@ -233,6 +235,7 @@ describe('the simulated Redis', () => {
         } else if (name === 'standInRead') await both('standInRead', ...standInReadOf(random, known))
         else if (name === 'standInStop')
           await both('standInStop', [EPOCH, STAND_IN, JOURNALS, STOPPED], [known, journalOf(random), random.pick(TOKENS), 'LOST'])
+        else if (name === 'countedPins') await both('countedPins', ...countedPinsOf(random, known))
         else if (name === 'standInJournals') await both('standInJournals', ...journalsOf(random, known))
         else if (name === 'put') await both('put', ...putOf(random, known))
         else if (name === 'raise') await both('raise', ...raiseOf(random, known))
@@ -314,6 +317,7 @@ const PURSES = [1, 2, 3, 4, 5]
 const CARDS = ['{0}:card:a', '{0}:card:b']
 const COUNTERS = ['c0', 'c1', 'c2']
 const purseKey = (id: number): string => `{0}:purse:${id}`
+const pinsKey = (token: string): string => `{0}:pins:${token}`
 
 type Call = [keys: string[], args: string[]]
 
@@ -351,7 +355,13 @@ function journalOf(random: Random): string {
 function standInOf(random: Random, epoch: string): Call {
   const items = Array.from({ length: random.between(1, 4) }, () => {
     const pin = random.pick([0, 0, 1, 2])
-    const holder = [random.pick([-1, -1, random.between(1, 9)]), pin, random.between(0, 2), pin === 0 ? 0 : random.between(3, 6)]
+    const holder = [
+      random.pick([-1, -1, random.between(1, 9)]),
+      pin,
+      random.between(0, 2),
+      pin === 0 ? 0 : random.between(3, 6),
+      random.between(1, 9),
+    ]
     const item = [`k${random.between(1, 200)}`, String(random.between(1, 2)), random.pick(TOKENS), ...holder]
     if (random.chance(0.3)) return [...item, 0]
     const cap = [random.between(1, 2), random.pick([3, 50])]
@@ -359,10 +369,21 @@ function standInOf(random: Random, epoch: string): Call {
     const purse = random.pick(PURSES)
     return [...item, 1, ...cap, random.between(0, 600), random.pick([0, 0, 0, 1, 2]), marks, 1_795_000_000_000, 20261122, purse]
   })
-  const purses = items.flatMap((item) => [purseKey(Number(item[15] ?? 0)), random.pick(CAPS)])
+  const purses = items.flatMap((item) => [purseKey(Number(item[16] ?? 0)), random.pick(CAPS), pinsKey(String(item[2]))])
   return [
     [EPOCH, RESERVATIONS, STAND_IN, ...STAND_IN_HASHES, ...purses],
     [epoch, journalOf(random), '259200', JSON.stringify(items), ...items.map(([key]) => `{"of":"${key ?? ''}"}`)],
+  ]
+}
+
+function countedPinsOf(random: Random, epoch: string): Call {
+  const notes = Array.from({ length: random.between(0, 3) }, () => {
+    const decidedOn = random.between(1, 9)
+    return [decidedOn, decidedOn + random.between(1, 2), random.between(0, 3), random.between(0, 1)]
+  })
+  return [
+    [EPOCH, ...notes.map(() => pinsKey(random.pick(TOKENS)))],
+    [epoch, '600000', JSON.stringify(notes)],
   ]
 }
 
@@ -394,7 +415,7 @@ function reserveOf(random: Random, epoch: string): Call {
     const limits =
       group === 0
         ? [0, 0, 0, 0, 0, 0]
-        : [group, random.between(1, 200), 1, random.between(200, 2000), random.between(2, 9), 20261122]
+        : [group, random.between(1, 200), 1, random.between(50, 2000), random.between(2, 9), 20261122]
     const marks = random.chance(0.4) ? 1 << random.between(0, 4) : 0
     const debit = random.between(0, 900)
     return [

@@ -186,7 +186,7 @@ export class FakeRedis {
       case 'standInStop':
         return stopStandIn(this, keys, args)
       case 'countedPins':
-        return noteCountedPins(this, keys, args)
+        return noteCountedPins(this, keys, args, this.dropped)
       case 'standInJournals':
         return tellJournals(this, keys, args, this.dropped)
     }

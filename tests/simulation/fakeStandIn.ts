@@ -9,6 +9,8 @@ export interface DroppedStandIn {
   readonly capOfOthers?: boolean
   /** Other journals that hold something are not looked at when one is empty. */
   readonly otherJournals?: boolean
+  /** What the ledger's count of wrong PINs came to is not noted. */
+  readonly countedPins?: boolean
 }
 
 /** The simulated Redis, as far as these scripts use it. */
@@ -94,8 +96,10 @@ export function noteCountedPins(
   redis: Store,
   [, ...keys]: readonly string[],
   [epoch = '', lifetime = '0', notes = '[]']: readonly string[],
+  dropped: DroppedStandIn,
 ): number {
   const list = JSON.parse(notes) as number[][]
+  if (dropped.countedPins === true) return list.length
   for (const [index, [decidedOn = 0, version = 0, count = 0, onTop = 0]] of list.entries()) {
     const key = keys[index] ?? ''
     const [knownEpoch, ...known] = (redis.text(key) ?? '').split(':')

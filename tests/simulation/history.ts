@@ -96,7 +96,9 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   const [sqlWeather, redisWeather, netWeather, diskWeather] = [new Weather(), new Weather(), new Weather(), new Weather()]
   const traps = new Traps()
   const overMidnight = plan.startMs % DAY_MS > 21 * HOUR_MS
-  const model = new Model({ world, tables, cards, overMidnight })
+  const processes: SwitchProcess[] = []
+  const isRedisAway = (): boolean => processes.some(({ serves, hotState }) => serves && hotState?.up !== true)
+  const model = new Model({ world, tables, cards, overMidnight, isRedisAway })
   const orphans = new Orphans(tables, fake)
   const read = (sender: Life, isHeard: boolean): void => {
     orphans.read(sender.alive && isHeard)
@@ -120,10 +122,8 @@ function setStage(plan: Plan, world: World, bug: PlantedBug | undefined): Stage 
   })
   const machineOf = (index: number): SwitchProcess['machine'] =>
     plan.standIn === undefined ? undefined : machines[plan.standIn === 'apart' ? index : 0]
-  const processes = Array.from(
-    { length: plan.processes },
-    (_, index) => new SwitchProcess('ABC'.charAt(index), { world, config, postgres, redis, machine: machineOf(index), bug }),
-  )
+  for (let index = 0; index < plan.processes; index++)
+    processes.push(new SwitchProcess('ABC'.charAt(index), { world, config, postgres, redis, machine: machineOf(index), bug }))
   const linkOf = bug?.linkOf ?? ((name: keyof typeof LINKS) => LINKS[name])
   const terminals = new Terminals({ world, plan, model, weather: netWeather, cards, processes, linkOf })
   let healed = false

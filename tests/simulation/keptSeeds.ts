@@ -19,4 +19,10 @@ export const KEPT_SEEDS: readonly (readonly [seed: number, what: string])[] = [
   [2027, 'a drained journal stayed where closing its file had failed once'],
   [3535, 'a lock that a loss of power had taken left a journal that Redis names and nobody looks at'],
   [3835, 'a file that could neither be made nor removed stayed'],
+  [
+    31074,
+    'a wrong PIN that the ledger had counted was given back in Redis, which was not told of it before the ledger went away',
+  ],
+  [700000104, 'what a dead process had on its way to Redis named a journal that had been drained, for ever'],
+  [700000534, 'a wrong PIN that Redis was to remember for stand-in was not forgotten with a right one: a try early'],
 ]

@@ -16,6 +16,8 @@ export interface Stood {
   readonly anew: boolean
   /** A terminal was told, before the ledger had it. */
   told: boolean
+  /** Redis has lost it before the ledger had it: who does not have the journal decides anew meanwhile (spec/standin.md). */
+  forgotten: boolean
 }
 
 /** A message by its key, whoever has sent it how often. */
@@ -28,6 +30,8 @@ export interface Known {
   readonly original: Known | undefined
   /** When a process first had it; Infinity: none yet. */
   firstArrivalMs: number
+  /** It came while some process reached the ledger and not Redis: that one does not know what stand-in tells (spec/standin.md). */
+  redisWasAway: boolean
   /** How often it was sent. */
   copies: number
   /** The decision of its key, and of the key by which an advice is posted by force. */

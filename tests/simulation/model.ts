@@ -33,6 +33,8 @@ export interface ModelParts {
   readonly cards: readonly SimulatedCard[]
   /** Clocks disagree about the day: limits of a day are not judged. */
   readonly overMidnight: boolean
+  /** Some process serves without Redis. */
+  readonly isRedisAway: () => boolean
 }
 
 /** Said before anything is looked up, or of what nobody has stored: a format error, an unknown terminal or card, too many failures. */
@@ -64,8 +66,10 @@ export class Model {
         this.#ofCard(token, (card) => {
           card.pinTries++
         }),
-      forgetPins: () => {
+      forget: () => {
         for (const card of this.#cards.values()) if (card.countedInRedis) card.pinTries = 0
+        for (const { stood, row, forced } of this.#byKey.values())
+          if (stood !== undefined && (forced ?? row) === undefined) stood.forgotten = true
       },
       pinTries: (token) => this.#cards.get(token)?.pinTries ?? 0,
       fail: (known, what) => this.#fail(known, what),
@@ -88,6 +92,7 @@ export class Model {
     const key = keyOf(composed)
     const known: Known = {
       ...{ key, kind, composed, card, planned, original, firstArrivalMs: Infinity, copies: 0, row: undefined, forced: undefined },
+      redisWasAway: false,
       ...{ givenBack: 0, givenBackToSuspense: 0, linked: 0, linkedAt: 0, reversedAt: 0, completed: false, hold: 0 },
       ...{ reversalTold: false, closedBy91: false, stood: undefined },
     }
@@ -97,6 +102,7 @@ export class Model {
 
   arrived(known: Known): void {
     known.firstArrivalMs = Math.min(known.firstArrivalMs, this.#parts.world.nowMs)
+    known.redisWasAway ||= this.#parts.isRedisAway()
   }
 
   cardStopped(token: string): void {
@@ -142,7 +148,7 @@ export class Model {
   #toldInStandIn(known: Known, { code, amount }: Answer): boolean {
     const { stood } = known
     if (stood === undefined) return false
-    if (stood.anew && code !== stood.code) return false
+    if ((stood.anew || stood.forgotten) && code !== stood.code) return false
     if (code === '91') {
       if (stood.durable && isApproval(stood.code) && known.copies === 1)
         this.#fail(known, 'was told 91, and is approved in a journal')
@@ -191,7 +197,7 @@ export class Model {
   /** What was told in stand-in is in the ledger in the end, but for what was taken back before (adr/0022). */
   #judgeDrained(known: Known): void {
     const { stood } = known
-    if (stood?.told !== true || stood.anew) return
+    if (stood?.told !== true || stood.anew || (stood.forgotten && !isApproval(stood.code))) return
     const isPosted = isApproval((known.forced ?? known.row)?.responseCode ?? '')
     if (isApproval(stood.code) && !isPosted && !known.reversalTold)
       this.#fail(known, 'was told approved in stand-in, and is not posted')
@@ -359,8 +365,9 @@ export class Model {
   /** However many PINs come at once, no more of them are told apart than the card has tries. */
   #pinTold(known: Known, card: CardKnown, code: string): void {
     if (code === '55') {
+      const isRace = isRacing(known, card)
       this.#wrongPin(card)
-      if (card.pinTries > RULES.pinTries) this.#fail(known, `was wrong PIN number ${card.pinTries} that was told`)
+      if (card.pinTries > RULES.pinTries && !isRace) this.#fail(known, `was wrong PIN number ${card.pinTries} that was told`)
     } else if (known.planned.pin === 'right' && TELLS_RIGHT.includes(code)) {
       if (card.pinTries >= RULES.pinTries && !isRacing(known, card))
         this.#fail(known, 'was told that a PIN is right that is blocked')
@@ -451,9 +458,9 @@ export class Model {
   }
 }
 
-/** Its PIN was under way with the ledger while stand-in told of a wrong one elsewhere. */
+/** Its PIN was under way with the ledger while stand-in told of a wrong one elsewhere, of which its process could not know. */
 function isRacing(known: Known, card: CardKnown): boolean {
-  return card.countedInRedis && known.firstArrivalMs <= card.lastWrongPinMs
+  return card.countedInRedis && (known.firstArrivalMs <= card.lastWrongPinMs || known.redisWasAway)
 }
 
 const CASH = 2000

@@ -14,8 +14,8 @@ export interface StandInParts {
   readonly wrongPinCounted: (token: string) => void
   /** It is durable, and may be told. */
   readonly wrongPin: (token: string) => void
-  /** Redis has forgotten those that it counted. */
-  readonly forgetPins: () => void
+  /** Redis has forgotten wrong PINs that it counted, and what was answered. */
+  readonly forget: () => void
   /** How many wrong PINs of a card were told. */
   readonly pinTries: (token: string) => number
   readonly fail: (known: Known, what: string) => void
@@ -52,7 +52,7 @@ export class StandInModel {
   redisLost(): void {
     this.#given = new Map()
     this.#anew.clear()
-    this.#parts.forgetPins()
+    this.#parts.forget()
   }
 
   /** The step that decides, in the order in which Redis took it. */
@@ -131,6 +131,15 @@ export class StandInModel {
   }
 
   #stoodOf({ responseCode, approved, purseId, transaction: { key, localDay } }: RecordText): Stood {
-    return { code: responseCode, approved, purseId, day: localDay, durable: false, anew: this.#anew.has(key), told: false }
+    return {
+      code: responseCode,
+      approved,
+      purseId,
+      day: localDay,
+      durable: false,
+      anew: this.#anew.has(key),
+      told: false,
+      forgotten: false,
+    }
   }
 }

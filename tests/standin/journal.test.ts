@@ -1,8 +1,10 @@
 /** The journal on a disk that fails when it is told to; locks on the machine's own. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import files from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { silentLogger } from '../../src/log.ts'
 import type { Disk } from '../../src/standin/disk.ts'
@@ -24,6 +26,18 @@ beforeEach(() => {
   directory = join(root, String(++made))
   failing = {}
 })
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  syncBuiltinESMExports()
+})
+
+/** Whoever has imported it by its name calls the spy from now on. */
+function spyOnFiles(name: 'open' | 'rm'): ReturnType<typeof vi.spyOn> {
+  const spy = vi.spyOn(files, name)
+  syncBuiltinESMExports()
+  return spy
+}
 
 const disk: Disk = {
   ...systemDisk,
@@ -172,6 +186,28 @@ describe('a slot', () => {
     expect(await living.adopt()).toBe(true)
     expect(living.names).toEqual(['a/slot-001', 'a/slot-002'])
     await living.close()
+  })
+
+  it('whose lock could neither be made durable nor be taken back is had by the next who asks, also of the same process', async () => {
+    await systemDisk.makeDirectory(directory)
+    spyOnFiles('open').mockRejectedValueOnce(new Error('EIO'))
+    spyOnFiles('rm').mockRejectedValueOnce(new Error('EIO'))
+    await expect(systemDisk.lock(directory)).rejects.toThrow('EIO')
+    expect(readdirSync(directory)).toEqual(['lock.1'])
+    const lock = await systemDisk.lock(directory)
+    expect(lock).toBeDefined()
+    expect(await systemDisk.lock(directory)).toBeUndefined()
+    await lock?.release()
+    expect(readdirSync(directory)).toEqual([])
+  })
+
+  it('is durable with those above it, also where somebody made it who died before he had seen to that', async () => {
+    const path = join(directory, 'deep', 'slot-001')
+    mkdirSync(path, { recursive: true })
+    const spy = spyOnFiles('open')
+    await systemDisk.makeDirectory(path)
+    const opened = spy.mock.calls.map(([name]: unknown[]) => name)
+    expect(opened.slice(0, 3)).toEqual([join(directory, 'deep'), directory, root])
   })
 
   it('is had by one of many that find it free at the same time', async () => {
