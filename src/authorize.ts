@@ -235,11 +235,10 @@ export class Authorizer {
       return
     }
     const nowMs = clock.now()
-    const day = cairoDay(nowMs)
     const parameters = this.#parametersOn(nowMs)
     const originalParameters = original === undefined ? parameters : parametersOn(config.programme, original.day)
     const known = { terminal, card, purses, original, forced, verified, closed }
-    const context = { ...known, parameters, originalParameters, regions, day, nowMs }
+    const context = { ...known, parameters, originalParameters, regions, day: cairoDay(nowMs), nowMs }
     const decision = drained === undefined ? decide(transaction, context) : this.standIn.posting.decide(drained, context)
     passage.decision = decision
     passage.parameters = parameters
@@ -358,13 +357,12 @@ export class Authorizer {
   }
 
   readonly #committed = (passage: Passage, item: CommitItem, outcome: CommitOutcome): void => {
-    if (passage.place === 'ledger') passage.place = 'here'
     if (outcome.kind === 'unknown') {
       // The reservation stays: the sweeper finds out.
-      this.#upkeep.outcomeUnknown(passage)
       this.#respond(passage, undefined)
       return
     }
+    if (passage.place === 'ledger') passage.place = 'here'
     if (passage.submitted === 'tombstone' && (outcome.kind === 'won' || outcome.kind === 'duplicate')) {
       // Either way there is an original now, and it is looked at again.
       this.#tracing.push(passage)
@@ -408,10 +406,8 @@ export class Authorizer {
 
   /** Its deadline is over: what was not submitted by then never is; what was, nobody can be told of. */
   #overdue(passage: Passage): void {
-    if (passage.place === 'ledger') {
-      if (!passage.standsIn) this.#upkeep.outcomeUnknown(passage)
-      this.#respond(passage, undefined)
-    } else this.#declineNow(passage, 'cannot_decide')
+    if (passage.place === 'ledger') this.#respond(passage, undefined)
+    else this.#declineNow(passage, 'cannot_decide')
   }
 
   #settle(settlement: Settlement | undefined): void {
@@ -437,7 +433,7 @@ export class Authorizer {
 
   #respond(passage: Passage, result: AuthorizationResult | undefined): void {
     if (passage.place === 'leaving') return
-    this.#upkeep.giveBack(passage, result?.replayed === true)
+    this.#upkeep.giveBack(passage, result)
     this.#releasePin(passage)
     forgetPins(passage)
     this.#departure.answer(passage, result)

@@ -158,13 +158,14 @@ export class StandInLine {
     return (await tellJournals(this.#parts.hotState, { holding: names }).catch(ifUnavailable(-1))) >= 0
   }
 
-  /** Steps wait until Redis knows. */
-  async leave(names: readonly string[]): Promise<boolean> {
+  /** Steps wait until Redis knows. @returns how many others hold something; undefined: it was not told */
+  async leave(names: readonly string[]): Promise<number | undefined> {
     // Redis forgets the wrong PINs of stand-in then: it has to know what the ledger's count of them came to.
-    if (!this.#parts.hotState.up || !this.quiet || !this.#parts.upkeep.hasToldPins) return false
+    if (!this.#parts.hotState.up || !this.quiet || !this.#parts.upkeep.hasToldPins) return undefined
     const told = tellJournals(this.#parts.hotState, { empty: names }).catch(ifUnavailable(-1))
     this.#leaving = told
-    return (await told) >= 0
+    const left = await told
+    return left < 0 ? undefined : left
   }
 
   /** Counts what is on its way into a journal beside the steps. */
@@ -235,11 +236,14 @@ export class StandInLine {
 
   /** It is told again once it is durable here: whoever was told to write it down may have died. */
   #known(passage: Passage, record: DecisionRecord): void {
-    const isDurable = this.#parts.journals?.find(record.transaction.key) !== undefined
+    const { journals } = this.#parts
+    const isDurable = journals?.isDurable(record.transaction.key) === true
     if (isDurable || record.transaction.body !== passage.transaction.body) this.#parts.way.known(passage, storedAnswerOf(record))
-    // Redis would name a journal that nobody will drain.
-    else if (this.#parts.journals?.ready !== true) this.#parts.way.decline(passage, 'cannot_decide')
-    else
+    else if (journals?.ready !== true) {
+      // Redis would name a journal that nobody will drain; what is in one is drained in any case.
+      if (journals?.find(record.transaction.key) === undefined) this.#parts.way.decline(passage, 'cannot_decide')
+      else this.#parts.way.respond(passage, undefined)
+    } else
       this.#remembering.push({
         passage,
         record,
@@ -331,7 +335,7 @@ export class StandInLine {
     const { journals, clock, log, way } = this.#parts
     const isOther = record.transaction.body !== passage.transaction.body
     try {
-      if (!isOther && journals?.find(record.transaction.key) === undefined) await journals?.append(record)
+      if (!isOther && journals?.isDurable(record.transaction.key) !== true) await journals?.append(record)
     } catch (error) {
       log.error({ stage: 'stand-in', error: errorText(error) }, 'a decision cannot be written down')
       // What may have been written may be posted one day: nobody can say that it was not.

@@ -15,6 +15,7 @@ import { errorText, type Logger } from './log.ts'
 import type { AuthorizationMetrics } from './metrics.ts'
 import { standInRulesOf, type Passage } from './passage.ts'
 import type { PurseSnapshot } from './purse/purse.ts'
+import type { AuthorizationResult } from './response/result.ts'
 import { Stage } from './stage.ts'
 
 export interface UpkeepParts {
@@ -107,9 +108,12 @@ export class Upkeep {
    * An attempt that has been answered is under way no more. What its card has become is read first, so that no try is free meanwhile. Where it was
    * answered before, nothing may tell what was found this time: it stays counted, right or wrong.
    */
-  giveBack(passage: Passage, replayed: boolean): void {
+  giveBack(passage: Passage, result: AuthorizationResult | undefined): void {
+    const { verified, card, place, standsIn } = passage
+    // The ledger was given it and has not said what became of it: a wrong PIN of it may be counted.
+    if (place === 'ledger' && !standsIn && verified?.pin === 'wrong' && card !== undefined) this.#tellPin(oneMorePin(card))
     if (passage.counted.length + passage.failures.length === 0 || !this.#parts.hotState.up) return
-    if (replayed) {
+    if (result?.replayed === true) {
       passage.counted = passage.counted.filter(({ name }) => name.startsWith('pin:'))
       passage.failures = []
     }
@@ -134,11 +138,6 @@ export class Upkeep {
     if (cardUpdate === null) return
     this.#reloading.push(cardUpdate.token)
     if (cardUpdate.token !== passage.transaction.cardToken) this.#reloading.push(passage.transaction.cardToken)
-  }
-
-  /** The ledger was given it and does not say what became of it: a wrong PIN of it may be counted. */
-  outcomeUnknown({ card, verified }: Passage): void {
-    if (verified?.pin === 'wrong' && card !== undefined) this.#tellPin(oneMorePin(card))
   }
 
   /** Its key was there: it was this message's own, whose first answer from the ledger was lost, or that of another copy. */

@@ -26,8 +26,12 @@ export interface DrainParts {
   readonly stop: (record: StopRecord) => Promise<Posted>
   /** Tells Redis which journals hold something. @returns whether it was told */
   readonly hold: (names: readonly string[]) => Promise<boolean>
-  /** Tells Redis that they hold nothing any more. @returns whether it was told; not while something is on its way to be written */
-  readonly leave: (names: readonly string[]) => Promise<boolean>
+  /**
+   * Tells Redis that they hold nothing any more; not while something is on its way to be written.
+   *
+   * @returns how many others hold something; undefined: it was not told
+   */
+  readonly leave: (names: readonly string[]) => Promise<number | undefined>
 }
 
 /** Slots of processes that are gone are looked for, and what failed is tried again, once in so many rounds. */
@@ -42,6 +46,8 @@ export class Drain {
   #rounds = 0
   /** Redis may still name one of ours that holds nothing. */
   #named = true
+  /** Redis has named others when it was last told. */
+  #othersHold = false
   #drained = 0
 
   constructor(parts: DrainParts) {
@@ -87,8 +93,8 @@ export class Drain {
     try {
       if (this.#rounds++ % SELDOM === 0) {
         this.#failed.clear()
-        await journals.adopt()
-        // One that was taken over may be named there; and what a process that has died had on its way may arrive after all of it was drained.
+        // What a process that has died had on its way to Redis may arrive after all of it was drained, and its slot was let go.
+        await journals.adopt(this.#othersHold)
         this.#named = true
       }
       if (journals.undrained > 0) {
@@ -136,7 +142,9 @@ export class Drain {
     } else if (this.#named) {
       // Whoever begins to write while Redis is told sets it again.
       this.#named = false
-      if (!(await leave(journals.names)) || !(await journals.tidy(true))) this.#named = true
+      const others = await leave(journals.names)
+      this.#othersHold = (others ?? 0) > 0
+      if (others === undefined || !(await journals.tidy(true))) this.#named = true
     }
   }
 }

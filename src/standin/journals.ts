@@ -27,8 +27,10 @@ interface Slot {
 export class Journals {
   readonly #options: JournalsOptions
   readonly #slots = new Map<number, Slot>()
-  /** What is durable and not yet posted, by its idempotency key. */
+  /** What has yet to be posted, by its idempotency key. */
   readonly #decisions = new Map<string, DecisionRecord>()
+  /** Keys of what this process has written itself. */
+  readonly #durable = new Set<string>()
   /** Of slots that are not ours and could not be let go: nobody else can take them while this process lives. */
   readonly #kept = new Map<number, DiskLock>()
   #own: Slot | undefined
@@ -60,11 +62,12 @@ export class Journals {
   }
 
   /**
-   * Takes slots that hold something, or were not given back, and whose processes are gone: Redis may name one that has no file yet. Does not reject.
+   * Takes slots that hold something, or were not given back, and whose processes are gone: Redis may name one that has no file yet. `all` takes those too that
+   * nobody has and that hold nothing. Does not reject.
    *
    * @returns whether there was one
    */
-  async adopt(): Promise<boolean> {
+  async adopt(all = false): Promise<boolean> {
     const { disk, directory, log } = this.#options
     let found = false
     const names = await disk.list(directory).catch((error: unknown) => {
@@ -76,7 +79,7 @@ export class Journals {
       if (number === 0 || this.#slots.has(number)) continue
       try {
         const files = await disk.list(`${directory}/${name}`)
-        const isLeft = files.some((file) => file.endsWith('.journal') || file.startsWith('lock.'))
+        const isLeft = all || files.some((file) => file.endsWith('.journal') || file.startsWith('lock.'))
         if (!isLeft || (await this.#take(number)) === undefined) continue
         found = true
         log.info({ path: name }, 'a journal of stand-in was taken over')
@@ -146,17 +149,26 @@ export class Journals {
     if (this.#own === undefined) throw new RangeError('there is no journal to write to')
     const entry = await this.#own.journal.append(record)
     this.#index(record)
+    if (record.type === 'decision') this.#durable.add(record.transaction.key)
     return entry
   }
 
-  /** What is durable here under a key and has yet to be posted. */
+  /** What a journal that was taken over holds may be in the machine's memory only: its process may have died before it was durable. */
+  isDurable(key: string): boolean {
+    return this.#durable.has(key)
+  }
+
+  /** What is here under a key and has yet to be posted. */
   find(key: string): DecisionRecord | undefined {
     return this.#decisions.get(key)
   }
 
   markPosted(entry: JournalEntry): void {
     markPosted(entry)
-    if (entry.record.type === 'decision') this.#decisions.delete(entry.record.transaction.key)
+    if (entry.record.type !== 'decision') return
+    const { key } = entry.record.transaction
+    this.#decisions.delete(key)
+    this.#durable.delete(key)
   }
 
   /** Removes what is drained; `all`, once Redis was told, lets go of slots too. Does not reject. @returns whether all of it could be done */
@@ -185,6 +197,7 @@ export class Journals {
     this.#slots.clear()
     this.#kept.clear()
     this.#decisions.clear()
+    this.#durable.clear()
     this.#own = undefined
   }
 

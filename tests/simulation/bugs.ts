@@ -98,7 +98,7 @@ export const FOUND_BY: Readonly<Record<string, number>> = {
   'drop-torn-file': 184,
   'drain-under-new-key': 57,
   'cap-of-others': 55,
-  'leave-for-all': 65,
+  'leave-for-all': 117,
   'post-what-was-reversed': 224,
   'pin-given-back-untold': 42607,
 }

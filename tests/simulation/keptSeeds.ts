@@ -25,4 +25,13 @@ export const KEPT_SEEDS: readonly (readonly [seed: number, what: string])[] = [
   ],
   [700000104, 'what a dead process had on its way to Redis named a journal that had been drained, for ever'],
   [700000534, 'a wrong PIN that Redis was to remember for stand-in was not forgotten with a right one: a try early'],
+  [42607, 'a wrong PIN of which Redis could not be told, and two more in stand-in'],
+  [61974, 'what a dead process had on its way to Redis named a journal whose slot nobody has any more, for ever'],
+  [63450, 'what another process had written and not synchronised was told by the one that took its journal over'],
+  [45255, 'a process that reaches the ledger and not Redis does not know of wrong PINs in stand-in (allowed by the model since)'],
+  [
+    47190,
+    'what was declined in stand-in was decided anew when Redis had lost it and its journal stood still (allowed by the model since)',
+  ],
+  [60054, 'a wrong PIN that was told in stand-in and once more by the ledger counted twice (in the model)'],
 ]

@@ -32,6 +32,8 @@ export interface Known {
   firstArrivalMs: number
   /** It came while some process reached the ledger and not Redis: that one does not know what stand-in tells (spec/standin.md). */
   redisWasAway: boolean
+  /** Its PIN was told to be wrong, wherever: it tells no more a second time. */
+  isPinTold: boolean
   /** How often it was sent. */
   copies: number
   /** The decision of its key, and of the key by which an advice is posted by force. */

@@ -62,10 +62,7 @@ export class Model {
           card.countedInRedis = true
           this.#countAtMost(card)
         }),
-      wrongPin: (token) =>
-        this.#ofCard(token, (card) => {
-          card.pinTries++
-        }),
+      wrongPin: (known) => this.#ofCard(known.card.token, (card) => this.#tellWrong(known, card)),
       forget: () => {
         for (const card of this.#cards.values()) if (card.countedInRedis) card.pinTries = 0
         for (const { stood, row, forced } of this.#byKey.values())
@@ -93,6 +90,7 @@ export class Model {
     const known: Known = {
       ...{ key, kind, composed, card, planned, original, firstArrivalMs: Infinity, copies: 0, row: undefined, forced: undefined },
       redisWasAway: false,
+      isPinTold: false,
       ...{ givenBack: 0, givenBackToSuspense: 0, linked: 0, linkedAt: 0, reversedAt: 0, completed: false, hold: 0 },
       ...{ reversalTold: false, closedBy91: false, stood: undefined },
     }
@@ -366,7 +364,8 @@ export class Model {
   #pinTold(known: Known, card: CardKnown, code: string): void {
     if (code === '55') {
       const isRace = isRacing(known, card)
-      this.#wrongPin(card)
+      this.#tellWrong(known, card)
+      this.#countAtMost(card)
       if (card.pinTries > RULES.pinTries && !isRace) this.#fail(known, `was wrong PIN number ${card.pinTries} that was told`)
     } else if (known.planned.pin === 'right' && TELLS_RIGHT.includes(code)) {
       if (card.pinTries >= RULES.pinTries && !isRacing(known, card))
@@ -376,9 +375,9 @@ export class Model {
     }
   }
 
-  #wrongPin(card: CardKnown): void {
-    card.pinTries++
-    this.#countAtMost(card)
+  #tellWrong(known: Known, card: CardKnown): void {
+    if (!known.isPinTold) card.pinTries++
+    known.isPinTold = true
   }
 
   #countAtMost(card: CardKnown): void {

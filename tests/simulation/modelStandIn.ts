@@ -13,7 +13,7 @@ export interface StandInParts {
   /** A wrong PIN was counted in Redis; nobody may ever be told. */
   readonly wrongPinCounted: (token: string) => void
   /** It is durable, and may be told. */
-  readonly wrongPin: (token: string) => void
+  readonly wrongPin: (known: Known) => void
   /** Redis has forgotten wrong PINs that it counted, and what was answered. */
   readonly forget: () => void
   /** How many wrong PINs of a card were told. */
@@ -97,7 +97,7 @@ export class StandInModel {
       if (stood.durable) return
       stood.durable = true
       if (record.responseCode !== '55') return
-      this.#parts.wrongPin(record.transaction.cardToken)
+      this.#parts.wrongPin(known)
       const tries = this.#parts.pinTries(record.transaction.cardToken)
       if (tries > RULES.pinTries) this.#parts.fail(known, `was wrong PIN number ${tries} that is told, in stand-in`)
     })

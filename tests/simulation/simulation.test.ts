@@ -5,10 +5,9 @@ import { BUGS, FOUND_BY } from './bugs.ts'
 import { carryOut } from './history.ts'
 import { KEPT_SEEDS } from './keptSeeds.ts'
 import { planOf } from './plan.ts'
-import { standsIn } from './planStandIn.ts'
 import { shrink } from './shrink.ts'
 
-const FRESH_SEEDS = 30
+const FRESH_SEEDS = 16
 
 it('the same seed is the same history, step by step', async () => {
   const [first, second, other] = [await carryOut(planOf(7)), await carryOut(planOf(7)), await carryOut(planOf(8))]
@@ -25,15 +24,12 @@ it('fresh seeds are clean', async () => {
   const first = randomInt(1_000_000, 1_000_000_000)
   process.stdout.write(`simulation: seeds ${first} to ${first + FRESH_SEEDS - 1}\n`)
   let steps = 0
-  // Those with stand-in are run by hand: one in some hundred finds the wrong PIN of the last moment before an outage, which the model does not allow and
-  // spec/standin.md does not cover (seed 31074).
   for (let seed = first; seed < first + FRESH_SEEDS; seed++) {
-    if (standsIn(seed)) continue
     const result = await carryOut(planOf(seed))
     expect(result.failure, `npm run -s simulate -- --seed ${seed}`).toBeUndefined()
     steps += result.steps
   }
-  expect(steps).toBeGreaterThan(FRESH_SEEDS * 250)
+  expect(steps).toBeGreaterThan(FRESH_SEEDS * 500)
 })
 
 describe('a planted bug is found:', () => {

@@ -238,7 +238,7 @@ describe('the drain', () => {
       hold: () => Promise.resolve(true),
       leave: (names) => {
         told.push(`leave with ${String(readdirSync(join(directory, 'slot-001')).length)} files: ${names.join(' ')}`)
-        return Promise.resolve(true)
+        return Promise.resolve(0)
       },
     })
     await drain.round()
