@@ -18,7 +18,7 @@ export interface CountedPin {
   readonly isOnTop: boolean
 }
 
-/** A card is read again long before, and may draw on it until then. */
+/** A card is mostly read again long before. */
 const LIFETIME_MS = 7 * 86_400_000
 
 /**
