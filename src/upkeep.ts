@@ -2,10 +2,11 @@
  * Keeps Redis up with the ledger: what was read from the ledger goes there, and what a commit changed beside the purse that it settled. Nothing
  * depends on it but speed; what Redis is not told, a guard of the ledger finds.
  */
-import { countedPin, oneMorePin, tellCountedPins, type CountedPin } from './decision/countedPins.ts'
+import { countedPin, oneMorePin, type CountedPin } from './decision/countedPins.ts'
 import type { PurseFound } from './decision/hotOutcomes.ts'
 import type { CommittedPurse, HotState, Settlement } from './decision/hotState.ts'
 import { HotStateUnavailable } from './decision/hotState.ts'
+import { tellCountedPins } from './decision/standInState.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { CardAndPurses } from './ledger/cards.ts'

@@ -3,10 +3,6 @@
  * not be where the ledger goes away in between. Stand-in goes by it while it is of a later version than the card that Redis has, and else by the card.
  */
 import type { CardSnapshot } from '../card.ts'
-import type { HotState } from './hotState.ts'
-import { redisScript } from './redisLink.ts'
-
-const COUNTED_PINS = redisScript('countedPins.lua')
 
 export interface CountedPin {
   readonly token: string
@@ -17,9 +13,6 @@ export interface CountedPin {
   /** Its count was not told: it goes on top of whatever else is known. */
   readonly isOnTop: boolean
 }
-
-/** A card is mostly read again long before. */
-const LIFETIME_MS = 7 * 86_400_000
 
 /**
  * The card's version since then is no part of the answer. Where others counted wrong PINs meanwhile it follows from how many; where a right one came between
@@ -38,14 +31,4 @@ export function oneMorePin({ token, version, pinTries }: CardSnapshot): CountedP
 /** Where it is kept. */
 export function countedPinName(token: string): string {
   return `pins:${token}`
-}
-
-/** @throws HotStateUnavailable */
-export async function tellCountedPins(hotState: HotState, notes: readonly CountedPin[]): Promise<void> {
-  const lists = notes.map(({ version, versionSince, triesSince, isOnTop }) => [
-    ...[version, versionSince, triesSince],
-    isOnTop ? 1 : 0,
-  ])
-  const names = notes.map(({ token }) => countedPinName(token))
-  await hotState.run(COUNTED_PINS, names, [String(LIFETIME_MS), JSON.stringify(lists)])
 }

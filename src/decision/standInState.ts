@@ -2,7 +2,7 @@
  * What stand-in keeps in Redis, so that every process sees it: what was answered, caps, what was stopped. The shard is in stand-in while one of its journals
  * holds what the ledger does not have. All of it is void in another epoch; each script says what it does at its head.
  */
-import { countedPinName } from './countedPins.ts'
+import { countedPinName, type CountedPin } from './countedPins.ts'
 import { dayNumber, HotStateUnavailable, type HotState } from './hotState.ts'
 import { redisScript } from './redisLink.ts'
 import { STAND_IN_FLAG, STAND_IN_KEYS } from './standInKeys.ts'
@@ -11,6 +11,7 @@ const DECIDE = redisScript('standIn.lua')
 const READ = redisScript('standInRead.lua')
 const JOURNALS = redisScript('standInJournals.lua')
 const STOP = redisScript('standInStop.lua')
+const COUNTED_PINS = redisScript('countedPins.lua')
 
 /** What a decision is to be told and remembered by. */
 export interface StandInItem {
@@ -59,6 +60,8 @@ const OUTCOMES = [
 
 /** Long enough for any clock to be past the day. */
 const CAP_LIFETIME_S = 3 * 86_400
+/** A card is mostly read again long before. */
+const COUNTED_PIN_LIFETIME_MS = 7 * 86_400_000
 const PIN_TOLD = { right: 1, wrong: 2 } as const
 
 /** @param journal where the answers will be written down @returns an outcome an item @throws HotStateUnavailable */
@@ -132,4 +135,14 @@ export async function tellJournals(
 export async function stopInStandIn(hotState: HotState, journal: string, token: string, report: string): Promise<void> {
   const { journals, stopped } = STAND_IN_KEYS
   await hotState.run(STOP, [STAND_IN_FLAG, journals, stopped], [journal, token, report])
+}
+
+/** In and out of stand-in, so that it knows. @throws HotStateUnavailable */
+export async function tellCountedPins(hotState: HotState, notes: readonly CountedPin[]): Promise<void> {
+  const lists = notes.map(({ version, versionSince, triesSince, isOnTop }) => [
+    ...[version, versionSince, triesSince],
+    isOnTop ? 1 : 0,
+  ])
+  const names = notes.map(({ token }) => countedPinName(token))
+  await hotState.run(COUNTED_PINS, names, [String(COUNTED_PIN_LIFETIME_MS), JSON.stringify(lists)])
 }
