@@ -4,7 +4,7 @@ import files from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi, type MockInstance } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { silentLogger } from '../../src/log.ts'
 import type { Disk } from '../../src/standin/disk.ts'
@@ -33,8 +33,8 @@ afterEach(() => {
 })
 
 /** Whoever has imported it by its name calls the spy from now on. */
-function spyOnFiles(name: 'open' | 'rm'): ReturnType<typeof vi.spyOn> {
-  const spy = vi.spyOn(files, name)
+function spyOnFiles(name: 'open' | 'rm'): MockInstance {
+  const spy: MockInstance = vi.spyOn(files, name)
   syncBuiltinESMExports()
   return spy
 }
