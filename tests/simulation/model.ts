@@ -229,6 +229,8 @@ export class Model {
     if (row.stoodInAt !== null && known.stood?.code !== row.responseCode)
       return this.#fail(known, `was drained as ${row.responseCode}, and no journal had it so`)
     if (!isApproval(row.responseCode)) return this.#declined(known, row)
+    // A first message that comes again when the ledger is gone is decided anew, also where it was taken back before.
+    if (row.stoodInAt !== null && known.stood?.anew === true) known.reversalTold = false
     if (known.reversalTold) return this.#fail(known, 'was approved after its reversal was answered')
     if (known.closedBy91) this.#judgeClosed(known)
     this.#approved(known, row)
