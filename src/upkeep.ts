@@ -197,7 +197,7 @@ export class Upkeep {
 
   async #return(batch: Passage[]): Promise<void> {
     const failed = batch.filter(({ verified }) => verified?.pin === 'wrong')
-    // Nobody may have a try more in between: first it is counted, then the attempt is given back.
+    // First it is counted, then the attempt is given back: nobody has a try more in between. Where Redis fails just then it is told a little later.
     if (!this.hasToldPins) await this.#tellPins()
     if (failed.length > 0) await this.#reloadChanged(failed.map(({ transaction }) => transaction.cardToken))
     await this.#parts.hotState
