@@ -276,6 +276,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       ...parts,
       ledger,
       hotState,
+      standIn,
       metrics,
       workers,
       desk,
