@@ -158,7 +158,7 @@ it('connections that all send too fast hold one another back no longer than thei
   for (const { socket } of fast) socket.write(numbered(0, 100))
   await until(() => counted.received >= 8 * 40)
   clock.pass(50)
-  for (const { received } of fast) await until(() => received() === numbered(0, 100))
+  for (const peer of fast) await until(() => peer.received() === numbered(0, 100))
 })
 
 it('a clock that is put back costs nobody more than the time of a token', () => {
