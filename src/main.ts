@@ -45,6 +45,7 @@ import { EventNotices } from './programme/notices/eventNotices.ts'
 import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { disputeJob } from './settlement/disputeJob.ts'
+import { unfinishedJob } from './settlement/unfinishedJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { BusinessDays } from './settlement/businessDays.ts'
@@ -301,6 +302,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       openingJob({ config, shard: SHARD, clock, log }),
       cardClockJob({ config, desk, clock, log }),
       disputeJob({ config, desk, clock, log }),
+      unfinishedJob({ config, desk, log }),
     ]
     if (config.jobs.enabled) jobs = await startJobs({ config, log, jobs: due })
   } catch (error) {

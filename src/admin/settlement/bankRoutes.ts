@@ -44,7 +44,10 @@ const EntrySchema = Type.Object(
     text: TextOrNull,
     returnReason: TextOrNull,
     state: Type.Enum(['open', 'matched']),
-    openReason: Type.Union([Type.String(), Type.Null()], { description: 'unknown, amount-differs, several-fit or not-expected' }),
+    openReason: Type.Union([Type.String(), Type.Null()], {
+      description:
+        'unknown, amount-differs, several-fit or not-expected; null of one that is matched, or is looked at in a moment',
+    }),
     ageDays: Type.Union([Type.Integer(), Type.Null()], { description: 'of an open one, since it was imported' }),
     matchKind: TextOrNull,
     matchedWith: TextOrNull,
@@ -232,7 +235,7 @@ function shownEntry({ credit, amount, openSince, matchedAt, ...entry }: BankEntr
     ...entry,
     references: [...entry.references],
     amount: formatAmount(credit ? amount : -amount),
-    state: openSince === null ? 'matched' : 'open',
+    state: entry.matchKind === null ? 'open' : 'matched',
     ageDays: openSince === null ? null : Math.max(0, Math.floor((nowMs - openSince.getTime()) / DAY_MS)),
     matchedAt: matchedAt?.toISOString() ?? null,
   }

@@ -15,12 +15,12 @@ FROM bank_statement s
     ORDER BY x.until_day DESC, x.number DESC LIMIT 1
   ) l ON true
   LEFT JOIN (
-    SELECT shard, account, statement_id, count(*) AS entries, sum(CASE WHEN credit THEN amount ELSE -amount END) AS net FROM bank_entry GROUP BY 1, 2, 3
-  ) e ON e.shard = s.shard AND e.account = s.account AND e.statement_id = s.statement_id
+    SELECT shard, account, statement_id, arrival, count(*) AS entries, sum(CASE WHEN credit THEN amount ELSE -amount END) AS net FROM bank_entry GROUP BY 1, 2, 3, 4
+  ) e ON e.shard = s.shard AND e.account = s.account AND e.statement_id = s.statement_id AND e.arrival = s.arrival
 UNION ALL
 SELECT 'entry', e.id::text,
   CASE
-    WHEN (o.entry_id IS NULL) = (m.entry_id IS NULL) THEN 'it is neither on the work list nor matched, or both'
+    WHEN (o.entry_id IS NULL) = (m.entry_id IS NULL) AND (o.entry_id IS NOT NULL OR a.account IS NULL) THEN 'it is neither on the work list nor matched, or both'
     WHEN m.kind IN ('claims', 'suspense') AND t.net IS DISTINCT FROM CASE WHEN e.credit THEN e.amount ELSE -e.amount END THEN 'what was posted for it is not its amount'
     WHEN m.kind IS NULL AND t.net IS NOT NULL THEN 'it is posted, and not matched'
     WHEN m.kind IN ('payout', 'payout-return') AND (p.amount IS NULL OR p.state NOT IN ('executed', 'returned') OR m.kind = 'payout-return' AND p.state <> 'returned')
@@ -30,6 +30,9 @@ SELECT 'entry', e.id::text,
       <> CASE m.kind WHEN 'payout' THEN -p.amount ELSE p.amount END + coalesce(t.net, 0) THEN 'it is not what was paid'
   END
 FROM bank_entry e
+  JOIN bank_statement s ON s.shard = e.shard AND s.account = e.account AND s.statement_id = e.statement_id AND s.arrival = e.arrival
+  -- It is still being matched.
+  LEFT JOIN bank_arrival a ON a.shard = e.shard AND a.account = e.account AND a.statement_id = e.statement_id
   LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
   LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
   LEFT JOIN payout p ON p.shard = m.shard AND m.kind IN ('payout', 'payout-return') AND p.end_to_end_id = m.what

@@ -9,7 +9,7 @@ import { ACCOUNT_CODE } from '../../purse/chart.ts'
 import { takeReceipt } from '../claims.ts'
 import type { PayoutBook } from '../payoutBook.ts'
 import { claimName } from './expectations.ts'
-import { entryKey } from './importStatements.ts'
+import { entryKey } from './matchStatement.ts'
 
 /** What an entry is, as somebody says. */
 export type MatchAsked = { readonly note: string } & (
@@ -35,6 +35,8 @@ export async function checkMatch(tx: SqlTransaction, entryId: number, { to }: Ma
   const entry = await readEntry(tx, entryId)
   if (entry === undefined) return NO_SUCH_ENTRY
   if (entry.matchKind !== null) return ALREADY_MATCHED
+  if (entry.openReason === null)
+    return refused('conflict', 'being-matched', 'The statement of this entry is being matched; it takes some seconds more.')
   if (to === 'claims' && !entry.credit)
     return refused('invalid', 'not-a-receipt', 'Money went out with this entry; only what came in pays claims.', '/to')
   return done(entry)

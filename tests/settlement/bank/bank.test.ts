@@ -377,7 +377,7 @@ describe('payouts', () => {
     expect(told).toMatchObject([{ matched: 2, open: 1 }])
     expect(await statesOf()).toEqual(['executed', 'executed'])
     expect((await itemsOf('/v1/bank-entries?state=open&account=EG3333')).map(({ openReason }) => openReason)).toEqual([
-      'amount-differs',
+      'not-expected',
     ])
   })
 
