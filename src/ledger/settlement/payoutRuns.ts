@@ -128,7 +128,7 @@ const LEFT: Statement = {
 const SHARES = 8
 const PAYOUTS_A_TIME = 10_000
 /** Events wait for a SQL transaction that posts: it has to be over in a few tenths of a second. */
-const POSTED_A_TIME = 2000
+const POSTED_A_TIME = 1000
 
 type RunRow = PayoutRun & Record<string, unknown>
 

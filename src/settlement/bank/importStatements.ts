@@ -3,6 +3,7 @@
  * another statement of the same name, is refused. Large ones have as many entries as a run has payouts, and events wait for every SQL transaction that is open: so entries are put down
  * in pieces, which nobody sees, and taken all at once in a short SQL transaction; then they are matched (matchStatement.ts). Cut short, it goes on when the file is sent again.
  */
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import { done, refused, type Actor, type Desk, type Outcome, type SqlTransaction } from '../../ledger/programme/desk.ts'
 import { addEntries, beginArrival, countEntriesOf, moveArrival, readArrival } from '../../ledger/settlement/bankArrivals.ts'
 import {
@@ -29,7 +30,8 @@ export async function readStatementFile(
   limits: FileLimits & { readonly accounts: readonly string[] },
 ): Promise<Outcome<readonly BankStatement[]>> {
   try {
-    const statements = await (format === 'csv' ? readStatementCsv(bytes, limits) : readCamt053(bytes, limits))
+    const slices = inSlices(bytes)
+    const statements = await (format === 'csv' ? readStatementCsv(slices, limits) : readCamt053(slices, limits))
     for (const [index, statement] of statements.entries()) {
       const checked = checkStatement(statement, index + 1, limits.accounts)
       if (!checked.ok) return checked
@@ -39,6 +41,17 @@ export async function readStatementFile(
     if (error instanceof BadFile) return { ok: false, refusal: error.refusal }
     throw error
   }
+}
+
+const SLICE_BYTES = 8192
+
+/** Reading a large file takes seconds, and what comes in at the same process meanwhile, authorizations too, gets its turn after each few milliseconds of it. */
+async function* inSlices(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes)
+    for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
+      yield chunk.subarray(at, at + SLICE_BYTES)
+      await othersTurn()
+    }
 }
 
 export interface ImportAsked {
@@ -70,10 +83,14 @@ interface Arriving {
 }
 
 /** Events wait for a SQL transaction that writes: it has to be over in a few tenths of a second. */
-const ENTRIES_A_TIME = 5000
+const ENTRIES_A_TIME = 2000
 
 /** @throws like Desk.run; what was put down stays for the next try */
-export async function importStatements(desk: Desk, context: MatchContext, asked: ImportAsked): Promise<Outcome<Imported>> {
+export async function importStatements(
+  desk: Pick<Desk, 'read' | 'run' | 'upkeep'>,
+  context: MatchContext,
+  asked: ImportAsked,
+): Promise<Outcome<Imported>> {
   const { actor, statements } = asked
   const told = statements.map((statement) => ({ statement, fingerprint: fingerprintOfStatement(statement) }))
   const begun = await desk.upkeep((tx) => beginAll(tx, asked, told))
@@ -145,7 +162,7 @@ async function follows(
 }
 
 /** Puts down the entries that are not there yet; at two processes each puts down the next piece. */
-async function putDown(desk: Desk, { statement, fingerprint }: Arriving): Promise<void> {
+async function putDown(desk: Pick<Desk, 'upkeep'>, { statement, fingerprint }: Arriving): Promise<void> {
   for (let more = true; more;)
     more = await desk.upkeep(async (tx) => {
       await lockBankAccount(tx, statement.account)
@@ -161,7 +178,7 @@ async function putDown(desk: Desk, { statement, fingerprint }: Arriving): Promis
 
 /** All of the file is there from now on. @param known is given those that are there already, of somebody who was faster */
 function takeAll(
-  desk: Desk,
+  desk: Pick<Desk, 'run'>,
   asked: ImportAsked,
   told: readonly Arriving[],
   known: Set<BankStatement>,

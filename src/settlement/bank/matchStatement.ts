@@ -30,11 +30,11 @@ import { claimOfName, expectationsFor, withNamedReferences, type MatchContext } 
 import { matchByAmount, matchByReference, type Expectation, type Match } from './matching.ts'
 
 /** Events wait for a SQL transaction that writes. What came back is posted one by one. */
-const A_TIME = { named: 2500, returned: 50, rest: 2500 }
+const A_TIME = { named: 1000, returned: 50, rest: 1000 }
 
 /** @param accounts absent: all */
 export async function matchStatements(
-  desk: Desk,
+  desk: Pick<Desk, 'read' | 'upkeep'>,
   context: MatchContext,
   {
     accounts,
