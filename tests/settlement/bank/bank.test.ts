@@ -497,6 +497,46 @@ describe('suspense', () => {
     ]).toEqual(['2220 / 2900 250', '1200 / 2900 1200', '4000 / 2900 25', '4000 / 2900 800', '4000 / 2900 100'])
   })
 
+  it('that came from the bank is recovered from an outlet that is named, or given to it', async () => {
+    const last = (await itemsOf('/v1/bank-statements?limit=200')).filter(({ account }) => account === 'EG2').at(-1)
+    const entries = [{ amount: '-31.00' }, { amount: '32.00' }, { amount: '-9.00' }]
+    const opening = String(last?.['closing'] ?? '0.00')
+    expect((await upload(camt([{ id: 'EG2-R', account: 'EG2', day: '2026-12-20', opening, entries }]))).status).toBe(201)
+    for (const { amount: value } of entries)
+      await agree(await officer().post(`/v1/bank-entries/${String(await openEntry(value))}/match`, { to: 'suspense', note: 'x' }))
+    const acceptorId = String(at('bakery')[42]).trim()
+    const path = async (open: string): Promise<string> => `/v1/suspense/${String(await openItem(open))}/resolution`
+    const recover = { way: 'recover', note: 'The bakery agrees to it' }
+    for (const [body, type] of [
+      [recover, 'not-this-way'],
+      [{ ...recover, acceptorId }, 'member-missing'],
+      [{ ...recover, acceptorId, account: 2290 }, 'member-missing'],
+      [{ ...recover, acceptorId: 'NOBODY', account: 2210 }, 'no-such-merchant'],
+      [{ ...recover, acceptorId, account: 2210, amount: '31.01' }, 'more-than-open'],
+    ] as const)
+      expect(problemOf(await officer().post(await path('31.00'), body))).toMatchObject({ type })
+    const named = { ...recover, acceptorId, account: 2210 }
+    const itemId = await openItem('31.00')
+    expect((await agree(await officer().post(await path('31.00'), named))).json).toMatchObject({ result: { left: 0 } })
+    expect(problemOf(await officer().post(`/v1/suspense/${String(itemId)}/resolution`, named))).toMatchObject({
+      type: 'item-is-resolved',
+    })
+    expect((await agree(await officer().post(await path('-32.00'), { ...named, amount: '12.00' }))).status).toBe(200)
+    await agree(await officer().post(await path('-20.00'), { ...named, account: 2220 }))
+    await agree(await officer().post(await path('9.00'), { way: 'write-off', note: 'a fee' }))
+    expect(await postingsOf('suspense-recover')).toEqual([
+      '2220 / 2900 250',
+      '2210 / 2900 3100',
+      '2900 / 2210 1200',
+      '2900 / 2220 2000',
+    ])
+    const [owner] = await api.running.sql<{ acceptor: string }>(
+      `SELECT DISTINCT m.acceptor_id AS acceptor FROM book_transfer t JOIN merchant m ON m.id = t.debit_owner
+       WHERE t.debit_code = 2210 AND t.credit_code = 2900`,
+    )
+    expect(owner?.acceptor.trim()).toBe(acceptorId)
+  })
+
   it('ends once, by one way at a time, and not by one that does not fit', async () => {
     const itemId = await openItem('-58.50')
     const path = `/v1/suspense/${String(itemId)}/resolution`
