@@ -68,3 +68,25 @@ ALTER TABLE bank_entry
   DROP CONSTRAINT bank_entry_shard_account_statement_id_fkey,
   DROP CONSTRAINT bank_entry_shard_account_statement_id_ordinal_key,
   ADD CONSTRAINT bank_entry_place UNIQUE (shard, account, statement_id, arrival, ordinal);
+
+-- Where one entry is several loadings of machines, or several days' deposits, or a part of one: of which it is. Its row in bank_match is `atm-loads` or `deposit-days` then. What is matched of
+-- one is never more than it came to.
+ALTER TABLE bank_match DROP CONSTRAINT bank_match_kind_check;
+ALTER TABLE bank_match ADD CONSTRAINT bank_match_kind_check
+  CHECK (kind IN ('payout', 'payout-return', 'claims', 'deposits', 'deposit-days', 'atm-load', 'atm-loads', 'suspense'));
+DROP INDEX bank_match_once;
+CREATE UNIQUE INDEX bank_match_once ON bank_match (shard, kind, what) WHERE kind NOT IN ('claims', 'suspense', 'deposit-days', 'atm-loads');
+CREATE TABLE bank_match_part (
+  shard smallint NOT NULL,
+  entry_id bigint NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('deposits', 'atm-load')),
+  what text NOT NULL,
+  amount bigint NOT NULL CHECK (amount > 0),
+  PRIMARY KEY (shard, entry_id, what),
+  FOREIGN KEY (shard, entry_id) REFERENCES bank_match
+);
+CREATE INDEX bank_match_part_what ON bank_match_part (shard, kind, what);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bank_match_part FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Those that the bank has not told of: looked for every few seconds.
+CREATE INDEX payout_unconfirmed ON payout (shard, run_id) WHERE state = 'paid';

@@ -5,6 +5,7 @@
  */
 import { assert } from '../../assert.ts'
 import type { Desk, SqlTransaction } from '../../ledger/programme/desk.ts'
+import { lockExpectations } from '../../ledger/settlement/bankExpectations.ts'
 import {
   countEntriesOf,
   endArrival,
@@ -52,6 +53,7 @@ export async function matchStatements(
 /** @returns whether there is more of this statement */
 async function matchNext(tx: SqlTransaction, context: MatchContext, name: StatementName, madeBy: string): Promise<boolean> {
   await lockBankAccount(tx, name.account)
+  await lockExpectations(tx)
   // What was read before the lock may be old.
   const arrival = await readArrival(tx, name)
   if (arrival === undefined || arrival.phase === 'arriving') return false

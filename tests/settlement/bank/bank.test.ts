@@ -561,6 +561,110 @@ async function withdrawAll(): Promise<void> {
     await officer().post(`/v1/proposals/${String(proposal['proposalId'])}/decision`, { decision: 'withdraw' })
 }
 
+describe('an entry for several, and several for one', () => {
+  let ordinal = 0
+  /** A statement of its own. @returns the ids of its entries, which are all open */
+  const openEntries = async (...amounts: string[]): Promise<number[]> => {
+    const last = (await itemsOf('/v1/bank-statements?limit=200')).filter(({ account }) => account === 'EG2').at(-1)
+    const id = `EG2-M${String(++ordinal)}`
+    const told = {
+      id,
+      account: 'EG2',
+      day: '2026-12-21',
+      opening: String(last?.['closing']),
+      entries: amounts.map((one) => ({ amount: one })),
+    }
+    const answer = await upload(camt([told]))
+    expect([answer.text, answer.json['statements']]).toMatchObject([answer.text, [{ open: amounts.length }]])
+    return (await itemsOf(`/v1/bank-entries?statementId=${id}`)).map(({ entryId }) => Number(entryId))
+  }
+  const match = (entryId: number | undefined, body: object, name?: string): Promise<ApiAnswer> =>
+    officer(name).post(`/v1/bank-entries/${String(entryId)}/match`, { note: 'x', ...body })
+  const refusedAs = async (entryId: number | undefined, body: object, type: string): Promise<void> => {
+    expect(problemOf(await agree(await match(entryId, body)))).toMatchObject({ type })
+    await withdrawAll()
+  }
+
+  it('is the cash of several machines; one fetch is several debits; never more, but by a difference that is said', async () => {
+    const path = `/v1/atms/${at('atm')[41]!}/loads`
+    for (const [reference, value] of [
+      ['BAG-1', '300.00'],
+      ['BAG-2', '200.00'],
+      ['BAG-3', '90.00'],
+      ['BAG-4', '70.00'],
+    ])
+      expect((await officer().post(path, { amount: value, reference })).status).toBe(201)
+    const [both, over, first, second, tooMuch, less] = await openEntries(
+      '-500.00',
+      '-500.01',
+      '-60.00',
+      '-30.00',
+      '-31.00',
+      '-69.50',
+    )
+    const bags = { to: 'atm-load', references: ['BAG-1', 'BAG-2'] }
+    await refusedAs(over, bags, 'more-than-expected')
+    await refusedAs(both, { to: 'atm-load', references: ['BAG-1'] }, 'more-than-expected')
+    await refusedAs(both, { to: 'atm-load', references: ['BAG-1', 'NONE'] }, 'no-such-load')
+    await refusedAs(first, { ...bags, part: true }, 'part-of-several')
+    // Two operators at once say it of two entries.
+    const [one, other] = [await match(both, bags, 'a'), await match(over, { ...bags, difference: true }, 'b')]
+    const decided = await Promise.all([agree(one, 'c'), agree(other, 'd')])
+    expect(decided.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 409])
+    for (const { proposalId } of await itemsOf('/v1/proposals?state=open'))
+      await officer('e').post(`/v1/proposals/${String(proposalId)}/decision`, { decision: 'refuse' })
+    const left = decided[0].status === 200 ? over : both
+    await refusedAs(left, bags, 'no-such-load')
+
+    const bag = { to: 'atm-load', reference: 'BAG-3' }
+    await refusedAs(first, bag, 'amount-differs')
+    expect((await agree(await match(first, { ...bag, part: true }))).json).toMatchObject({ result: { kind: 'atm-loads' } })
+    await refusedAs(tooMuch, { ...bag, part: true }, 'more-than-expected')
+    await refusedAs(tooMuch, bag, 'more-than-expected')
+    expect((await agree(await match(second, bag))).json).toMatchObject({ result: { kind: 'atm-load' } })
+    await refusedAs(tooMuch, { ...bag, part: true }, 'no-such-load')
+    expect((await agree(await match(less, { to: 'atm-load', reference: 'BAG-4', difference: true }))).status).toBe(200)
+    expect(await openItem('-0.50')).toBeGreaterThan(0)
+    for (const entryId of [left, tooMuch]) await agree(await match(entryId, { to: 'suspense' }))
+  })
+
+  it('is the deposits of a day in two credits, and of two days in one', async () => {
+    const card = await api.running.openCard({ balance: 0 })
+    for (const [day, value] of [
+      ['10', 1000],
+      ['11', 700],
+      ['12', 800],
+    ] as const) {
+      await pos.ask('0200', { 2: card.pan, 3: '210000', 4: amount(value), ...at('post-office') })
+      api.running.clock.moveTo(`2026-12-${day}T22:30:00Z`)
+      expect((await officer().post(`/v1/business-days/2026-12-${day}/close`, {})).status).toBe(200)
+    }
+    const [part, rest, two] = await openEntries('4.00', '6.00', '15.00')
+    const day = { to: 'deposits', day: '2026-12-10' }
+    await refusedAs(two, { ...day, part: true }, 'more-than-expected')
+    await refusedAs(two, { to: 'deposits', days: ['2026-12-11', '2026-12-10'] }, 'amount-differs')
+    expect((await agree(await match(part, { ...day, part: true }))).status).toBe(200)
+    expect((await agree(await match(rest, day))).json).toMatchObject({ result: { kind: 'deposits', what: '2026-12-10' } })
+    await refusedAs(two, { ...day, part: true }, 'other-deposits')
+    const days = { to: 'deposits', days: ['2026-12-11', '2026-12-12'] }
+    expect((await agree(await match(two, days))).json).toMatchObject({ result: { kind: 'deposit-days' } })
+    expect(await countOf('bank_match_part')).toBe(6)
+  })
+
+  it('is more than it came to only for the auditor to see', async () => {
+    const { databaseUrl, clock } = api.running
+    const failed = async (): Promise<string[]> =>
+      (await audit({ databaseUrl, holdGraceMs: 0, reservationAgeMs: 0, clock })).checks
+        .filter(({ ok }) => !ok)
+        .map(({ name }) => name)
+    await api.running.sql('ALTER TABLE bank_match_part DISABLE TRIGGER append_only')
+    await api.running.sql(`UPDATE bank_match_part SET amount = amount + 100000 WHERE kind = 'deposits'`)
+    expect(await failed()).toEqual(['append_only', 'bank_statements'])
+    await api.running.sql(`UPDATE bank_match_part SET amount = amount - 100000 WHERE kind = 'deposits'`)
+    await api.running.sql('ALTER TABLE bank_match_part ENABLE TRIGGER append_only')
+  })
+})
+
 describe('the audit', () => {
   it('finds nothing wrong with it', async () => {
     await expectCleanBooks(api.running)
