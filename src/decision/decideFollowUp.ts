@@ -19,7 +19,7 @@ import { currencyReason, firstReason, placeReason, terminalReason } from './chec
 import { cashPurseOf, type DecisionContext } from './context.ts'
 import { approval, decline, type Approval, type Decision } from './decision.ts'
 import { isSubsidised, subsidyGivenBack, subsidyTakenAgain, type GiveBackContext, type WithPurse } from './giveBack.ts'
-import type { OriginalSnapshot } from './original.ts'
+import type { Lending, OriginalSnapshot } from './original.ts'
 import { movementOf, NOTHING_TO_POST, type DayCounter, type Posting, type PurseMovement } from './posting.ts'
 import { egp } from './transfers.ts'
 
@@ -112,6 +112,8 @@ export function decideReversal(transaction: Reversal, context: DecisionContext):
   if (original.kind === KIND.authorization) return releaseHold(original, Math.min(amount, original.holdRemaining))
   if (original.kind === KIND.reversal || original.kind === KIND.release) return decline('original_not_found')
   const takesBack = original.kind === KIND.refund || original.kind === KIND.paymentRefund || original.kind === KIND.copayRefund
+  // All that was not spent is the holder's since; what the refund gave back was a part of that.
+  if (original.refunded?.settled === true) return approval(0, NOTHING_TO_POST)
   if (isSubsidised(original, context)) {
     const posting = takesBack ? subsidyTakenAgain(original, amount, context) : subsidyGivenBack(original, amount, context)
     return posting === undefined ? decline('price') : approval(amount, posting)
@@ -139,13 +141,14 @@ export function giveBack(original: WithPurse, amount: number, context: GiveBackC
 
 /**
  * A credit is undone: from what is available as far as it goes, the rest from suspense. Of a refund that suspense had a part in, the purse
- * gives back no more than it got.
+ * gives back no more than it got, and what it has of a dispute's loan that nothing stands for any more.
  */
 function takeBack(original: WithPurse, amount: number, context: DecisionContext): Posting {
   const contra = contraOf(original, context)
   const purseGot = original.approved - original.fromSuspense
   const purseGaveBack = original.givenBack - original.givenBackToSuspense
-  const { covered } = cover(original.purseId, Math.min(amount, purseGot - purseGaveBack), context)
+  const own = Math.min(amount, purseGot - purseGaveBack)
+  const { covered } = cover(original.purseId, own + loanExposed(original, amount, amount - own), context)
   const uncovered = amount - covered
   return {
     ...NOTHING_TO_POST,
@@ -154,6 +157,33 @@ function takeBack(original: WithPurse, amount: number, context: DecisionContext)
     transfers: [...egp(cashAvailable(original.purseId), contra, covered), ...egp(suspense, contra, uncovered)],
     fromSuspense: uncovered === 0 ? null : uncovered,
   }
+}
+
+/**
+ * Of what a refund had brought suspense: what the holder has had of a dispute's loan instead, where that was decided and left the loan, since the refund stood
+ * for it. While the case is open suspense lends it again.
+ */
+function loanExposed({ refunded }: WithPurse, amount: number, toSuspense: number): number {
+  if (refunded === null || refunded.caseOpen) return 0
+  const after = {
+    fromSuspense: refunded.fromSuspense,
+    givenBack: refunded.givenBack - amount,
+    givenBackToSuspense: refunded.givenBackToSuspense - toSuspense,
+  }
+  const exposed = owedOfProvisional(after, refunded.provisional) - owedOfProvisional(refunded, refunded.provisional)
+  return Math.max(0, Math.min(toSuspense, exposed))
+}
+
+/**
+ * What the holder has of the loan of disputes beyond what was given back by now: without any loan suspense would be owed what it lent for the original
+ * itself, less what came back.
+ *
+ * @param provisional part of the original's `fromSuspense` that disputes have lent
+ */
+export function owedOfProvisional({ fromSuspense, givenBack, givenBackToSuspense }: Lending, provisional: number): number {
+  const owed = fromSuspense - givenBackToSuspense
+  const withoutLoan = Math.max(0, fromSuspense - provisional - givenBack)
+  return Math.max(0, Math.min(owed - withoutLoan, provisional))
 }
 
 function releaseHold(original: WithPurse, amount: number): Approval {

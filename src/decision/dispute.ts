@@ -62,18 +62,6 @@ export function provisionalCredit(original: WithPurse, amount: number): Posting 
   }
 }
 
-/**
- * What the holder has of the loan beyond what was given back by now: without any loan suspense would be owed what it lent for the original itself, less
- * what came back.
- *
- * @param provisional part of the original's `fromSuspense` that disputes have lent
- */
-export function owedOfProvisional(original: WithPurse, provisional: number): number {
-  const owed = original.fromSuspense - original.givenBackToSuspense
-  const withoutLoan = Math.max(0, original.fromSuspense - provisional - original.givenBack)
-  return Math.max(0, Math.min(owed - withoutLoan, provisional))
-}
-
 export function provisionalEnd(original: WithPurse, amount: number): Posting {
   return {
     ...NOTHING_TO_POST,

@@ -32,4 +32,22 @@ export interface OriginalSnapshot {
   readonly completed: boolean
   /** What is left of its hold; 0 where it has none. */
   readonly holdRemaining: number
+  /** Of a refund: what it has refunded, which `linked` counts along. Null: it is none. */
+  readonly refunded: Refunded | null
+}
+
+/** What suspense has lent for a transaction and what was given back of it, with all that has been linked to it since. */
+export interface Lending {
+  readonly fromSuspense: number
+  readonly givenBack: number
+  readonly givenBackToSuspense: number
+}
+
+/** What became of that which a refund has refunded. */
+export interface Refunded extends Lending {
+  /** Part of `fromSuspense` that disputes have lent and that was not taken back. */
+  readonly provisional: number
+  readonly caseOpen: boolean
+  /** It was reversed, or given back by a dispute, after the refund, which was taken into account then. */
+  readonly settled: boolean
 }

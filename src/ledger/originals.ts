@@ -1,5 +1,6 @@
 /** Finds the decisions that completions, refunds, reversals and disputes refer to, with all that has been linked to them since. */
 import type { OriginalSnapshot } from '../decision/original.ts'
+import { KIND } from '../transaction/transaction.ts'
 import type { LedgerConnection, Statement } from './connection.ts'
 import type { SqlTransaction } from './programme/desk.ts'
 
@@ -85,6 +86,42 @@ const BY_REFERENCE: Statement = {
     ORDER BY asked.ord, a.decided_at DESC, a.purse_version DESC NULLS LAST`,
 }
 
+/**
+ * What a refund `r` has refunded. `settled`: a reversal of that, or a dispute that was granted, came after the refund and counted it as given back. A case that was decided leaves
+ * no posting where no money moved: `commit_batch` counts it too.
+ */
+const REFUNDED: Statement = {
+  name: 'refunded_originals',
+  text: `
+    SELECT asked.ord AS asked, a.from_suspense, l.linked + d.decided AS linked, l.given_back, l.given_back_to_suspense, l.provisional, d.open AS case_open,
+      EXISTS (
+        SELECT FROM "authorization" v
+        WHERE v.shard = a.shard AND v.purse_id = a.purse_id AND v.original_key = a.key AND v.original_date = a.key_date
+          AND v.kind IN (10, 24) AND v.event_number > r.event_number
+      ) AS settled
+    FROM unnest($2::date[], $3::text[]) WITH ORDINALITY AS asked(key_date, key, ord)
+    JOIN "authorization" r ON r.shard = $1 AND r.key_date = asked.key_date AND r.key = asked.key
+    JOIN "authorization" a ON a.shard = r.shard AND a.key_date = r.original_date AND a.key = r.original_key
+    CROSS JOIN LATERAL (
+      SELECT count(*) FILTER (WHERE c.decided_at IS NOT NULL) AS decided, count(*) FILTER (WHERE c.decided_at IS NULL) > 0 AS open
+      FROM dispute c
+      WHERE c.shard = a.shard AND c.card_token = a.card_token AND c.original_date = a.key_date AND c.original_key = a.key
+    ) d ${LINKED}`,
+}
+
+const REFUNDS: readonly number[] = [KIND.refund, KIND.paymentRefund, KIND.copayRefund]
+
+interface RefundedRow {
+  readonly asked: string
+  readonly from_suspense: string | null
+  readonly linked: string
+  readonly given_back: string
+  readonly given_back_to_suspense: string
+  readonly provisional: string
+  readonly case_open: boolean
+  readonly settled: boolean
+}
+
 export interface KeyQuestion {
   readonly key: string
   readonly keyDate: string
@@ -110,7 +147,50 @@ export async function originalsByKey(
     questions.map((one) => one.key),
   ])
   const found = new Map(rows.map((row) => [Number(row.asked), snapshot(row)]))
+  const refunds = [...found.entries()].filter(([, { kind }]) => REFUNDS.includes(kind))
+  if (refunds.length > 0) {
+    const refunded = await refundedBy(
+      connection,
+      shard,
+      refunds.map(([, refund]) => refund),
+    )
+    for (const [index, [asked]] of refunds.entries()) {
+      const refund = refunded[index]
+      if (refund !== undefined) found.set(asked, refund)
+    }
+  }
   return questions.map((_, index) => found.get(index + 1))
+}
+
+/** Each refund with what became of that which it has refunded. */
+async function refundedBy(
+  connection: LedgerConnection,
+  shard: number,
+  refunds: readonly OriginalSnapshot[],
+): Promise<OriginalSnapshot[]> {
+  const { rows } = await connection.run<RefundedRow>(REFUNDED, [
+    shard,
+    refunds.map((one) => one.keyDate),
+    refunds.map((one) => one.key),
+  ])
+  const found = new Map(rows.map((row) => [Number(row.asked), row]))
+  return refunds.map((refund, index) => {
+    const row = found.get(index + 1)
+    if (row === undefined) return refund
+    const provisional = Number(row.provisional)
+    return {
+      ...refund,
+      linked: refund.linked + Number(row.linked),
+      refunded: {
+        provisional,
+        fromSuspense: Number(row.from_suspense ?? 0) + provisional,
+        givenBack: Number(row.given_back),
+        givenBackToSuspense: Number(row.given_back_to_suspense),
+        caseOpen: row.case_open,
+        settled: row.settled,
+      },
+    }
+  })
 }
 
 /** An original as a dispute sees it. */
@@ -174,5 +254,6 @@ function snapshot(row: OriginalRow): OriginalSnapshot {
     givenBackQuantity: Number(row.given_back_quantity),
     completed: row.completed,
     holdRemaining: Number(row.hold_remaining ?? 0),
+    refunded: null,
   }
 }

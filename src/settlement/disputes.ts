@@ -15,11 +15,11 @@ import {
   disputeCredit,
   isDisputable,
   leftToGiveBack,
-  owedOfProvisional,
   provisionalAmount,
   provisionalCredit,
   provisionalEnd,
 } from '../decision/dispute.ts'
+import { owedOfProvisional } from '../decision/decideFollowUp.ts'
 import type { GiveBackContext, WithPurse } from '../decision/giveBack.ts'
 import type { Posting } from '../decision/posting.ts'
 import { originalAtDesk, type DisputedOriginal } from '../ledger/originals.ts'

@@ -262,6 +262,32 @@ describe('a refund', () => {
     expect((await refundOf(sent, await running.openCard(), 100)).answer.text(39)).toBe('25')
   })
 
+  it('that is reversed after its purchase was reversed charges nobody again', async () => {
+    const part = await purchase(1000, 600)
+    const refunded = await refundOf(part.sent, part.card, 200)
+    await pos.send(reversalOf(part.sent, part.card))
+    expect((await pos.send(reversalOf(refunded.sent, part.card))).text(39)).toBe('00')
+    expect(await purseOf(running, part.card)).toEqual({ balance: 1000, held: 0 })
+    const all = await purchase(1000, 600)
+    const refund = await refundOf(all.sent, all.card, 600)
+    await pos.send(reversalOf(all.sent, all.card))
+    expect((await pos.send(reversalOf(refund.sent, all.card))).text(39)).toBe('00')
+    expect(await purseOf(running, all.card)).toEqual({ balance: 1000, held: 0 })
+  })
+
+  it('and its purchase, reversed at once, leave the holder with the money', async () => {
+    const pairs = await Promise.all(
+      Array.from({ length: 12 }, async () => {
+        const { card, sent } = await purchase(1000, 600)
+        return { card, sent, refund: (await refundOf(sent, card, 200)).sent }
+      }),
+    )
+    await Promise.all(
+      pairs.flatMap(({ card, sent, refund }) => [pos.send(reversalOf(refund, card)), pos.send(reversalOf(sent, card))]),
+    )
+    for (const { card } of pairs) expect(await purseOf(running, card)).toEqual({ balance: 1000, held: 0 })
+  })
+
   // What was given back and then taken back still counts as given back (src/ledger/originals.ts).
   it('that was reversed can be made again', async () => {
     const { card, sent } = await purchase(1000, 600)

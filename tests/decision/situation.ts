@@ -233,6 +233,7 @@ export function originalSnapshot(known: Partial<OriginalSnapshot> = {}): Origina
     givenBackQuantity: 0,
     completed: false,
     holdRemaining: 0,
+    refunded: null,
     ...known,
   }
 }

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, it } from 'vitest'
 import { migrate } from '../../src/ledger/migrate.ts'
@@ -44,6 +47,27 @@ it('may be asked by several processes at once', async () => {
   await Promise.all([migrate(url), migrate(url), migrate(url)])
   expect(await applied(client)).toEqual(files)
   await client.end()
+})
+
+it('refuses a database whose migrations were other texts, or are not known, and changes nothing', async () => {
+  const { client, url } = await emptyDatabase()
+  const directory = await mkdtemp(join(tmpdir(), 'sarf-migrations-'))
+  const write = (name: string, sql: string): Promise<void> => writeFile(join(directory, name), `-- Up Migration\n${sql};\n`)
+  await write('0001_one.sql', 'CREATE TABLE one ()')
+  await migrate(url, directory)
+  await write('0002_two.sql', 'CREATE TABLE two ()')
+  await migrate(url, directory)
+  await write('0001_one.sql', 'CREATE TABLE another ()')
+  await write('0003_three.sql', 'CREATE TABLE three ()')
+  await expect(migrate(url, directory)).rejects.toThrow('--fresh')
+  expect(await applied(client)).toEqual(['0001_one', '0002_two'])
+  await write('0001_one.sql', 'CREATE TABLE one ()')
+  await rm(join(directory, '0002_two.sql'))
+  await expect(migrate(url, directory)).rejects.toThrow('--fresh')
+  await client.query('DROP TABLE migration_digest')
+  await expect(migrate(url, directory)).rejects.toThrow('--fresh')
+  await client.end()
+  await rm(directory, { recursive: true })
 })
 
 it('says why where there is no server', async () => {

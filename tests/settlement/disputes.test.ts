@@ -360,6 +360,57 @@ describe('an attack', () => {
   })
 })
 
+describe('a shop that takes its refund back', () => {
+  /** It refunds 30.00 of 50.00 while suspense has lent them. */
+  async function refundedWhileLent(): Promise<{ bought: Bought; id: number; undone: Pick<Bought, 'card' | 'sent'> }> {
+    const bought = await buy()
+    const id = await opened(bought, { reason: 'charged-twice', amount: '30' })
+    const { sent } = await refund(bought, 3000)
+    expect((await purseOf(api.running, bought.card)).balance).toBe(18_000)
+    return { bought, id, undone: { card: bought.card, sent } }
+  }
+
+  it('after the case was refused is paid by the holder, who was lent the same', async () => {
+    const { bought, id, undone } = await refundedWhileLent()
+    await decide(id, 'refuse')
+    expect(await caseOf(id)).toMatchObject({ state: 'refused', takenBack: '0.00', uncovered: '0.00' })
+    expect(await reverse(undone)).toBe('00')
+    expect((await purseOf(api.running, bought.card)).balance).toBe(15_000)
+    expect((await refund(bought, 5000)).answer.text(39)).toBe('00')
+    expect((await purseOf(api.running, bought.card)).balance).toBe(20_000)
+  })
+
+  it('while the case is open is paid by suspense, which the holder owes when it is refused', async () => {
+    const { bought, id, undone } = await refundedWhileLent()
+    expect(await reverse(undone)).toBe('00')
+    expect((await purseOf(api.running, bought.card)).balance).toBe(18_000)
+    await decide(id, 'refuse')
+    expect(await caseOf(id)).toMatchObject({ state: 'refused', takenBack: '30.00' })
+    expect((await purseOf(api.running, bought.card)).balance).toBe(15_000)
+  })
+
+  it('at the same time as the case is refused is paid by the holder, whichever comes first', { timeout: 30_000 }, async () => {
+    const cases = await Promise.all(Array.from({ length: 6 }, refundedWhileLent))
+    await Promise.all(
+      cases.map(async ({ id, undone }) => {
+        const proposed = await propose(id, 'refuse')
+        expect((await Promise.all([approve(proposed), reverse(undone)]))[1]).toBe('00')
+      }),
+    )
+    for (const { bought } of cases) expect((await purseOf(api.running, bought.card)).balance).toBe(15_000)
+    await expectCleanBooks(api.running)
+  })
+
+  it('after all was given back by a case gets nothing: the officers had seen the refund', async () => {
+    const bought = await buy()
+    const id = await opened(bought)
+    const { sent } = await refund(bought, 2000)
+    await decide(id, 'grant', '30')
+    expect(await reverse({ card: bought.card, sent })).toBe('00')
+    expect((await purseOf(api.running, bought.card)).balance).toBe(20_000)
+  })
+})
+
 describe('money that was had twice', () => {
   it('is not given a third time: a refund was spent, then reversed, and suspense had to pay the shop', async () => {
     const bought = await buy()
@@ -440,33 +491,51 @@ describe('whatever happens in whatever order', () => {
     fc.record({ kind: fc.constantFrom('refuse' as const, 'withdraw' as const, 'reverse' as const, 'reverseRefund' as const) }),
   )
 
-  it('never more is given back than was taken, and the books are right', { timeout: 60_000 }, async () => {
+  it('the holder has back what was given back, no more and no less, and the books are right', { timeout: 60_000 }, async () => {
     const property = fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 7 }), fc.boolean(), async (steps, machine) => {
       const bought = await buy(machine ? ATM : {})
-      const refunds: Sent[] = []
+      const refunds: { sent: Sent; amount: number; settled: boolean }[] = []
       let id: number | undefined
+      let givenBack = 0
+      const giveBack = (piasters: number): void => {
+        givenBack += piasters
+        // What was given back before was taken into account: whoever takes a refund back after that takes nothing.
+        for (const one of refunds) one.settled = true
+      }
+      const isOpen = async (): Promise<boolean> => id !== undefined && (await caseOf(id))['state'] === 'open'
       for (const one of steps) {
         const pounds = (value: number): string => (value / 100).toFixed(2)
         if (one.kind === 'open') {
           const reason = machine ? 'atm-did-not-dispense' : one.lent ? 'charged-twice' : 'goods-not-given'
           const answer = await ask(bought, { reason, amount: pounds(one.amount) })
           if (answer.status === 201) id = Number(answer.json['disputeId'])
-        } else if (one.kind === 'refund') refunds.push((await refund(bought, one.amount)).sent)
-        else if (one.kind === 'reverse') await reverse(bought)
-        else if (one.kind === 'reverseRefund') {
-          const sent = refunds.pop()
-          if (sent !== undefined) await reverse({ card: bought.card, sent })
-        } else if (id !== undefined) {
-          const proposed = await propose(id, one.kind, one.kind === 'grant' ? pounds(one.amount) : undefined)
-          if (proposed.status === 202 && (await approve(proposed)).status !== 200)
-            await approve(proposed, 'settler-1', 'withdraw')
+        } else if (one.kind === 'refund') {
+          const { sent, answer } = await refund(bought, one.amount)
+          if (answer.text(39) !== '00') continue
+          refunds.push({ sent, amount: one.amount, settled: false })
+          givenBack += one.amount
+        } else if (one.kind === 'reverse') {
+          expect(await reverse(bought)).toBe('00')
+          giveBack(5000 - givenBack)
+        } else if (one.kind === 'reverseRefund') {
+          const last = refunds.pop()
+          if (last === undefined) continue
+          expect(await reverse({ card: bought.card, sent: last.sent })).toBe('00')
+          if (!last.settled) givenBack -= last.amount
+        } else if (await isOpen()) {
+          const proposed = await propose(id ?? 0, one.kind, one.kind === 'grant' ? pounds(one.amount) : undefined)
+          if (proposed.status !== 202) continue
+          if ((await approve(proposed)).status !== 200) await approve(proposed, 'settler-1', 'withdraw')
+          else if (one.kind === 'grant') giveBack(one.amount)
         }
         const { balance } = await purseOf(api.running, bought.card)
-        expect(balance).toBeLessThanOrEqual(20_000)
-        expect(balance).toBeGreaterThanOrEqual(15_000)
+        if (await isOpen()) {
+          expect(balance).toBeLessThanOrEqual(20_000)
+          expect(balance).toBeGreaterThanOrEqual(15_000 + givenBack)
+        } else expect(balance).toBe(15_000 + givenBack)
       }
     })
-    await fc.assert(property, { numRuns: 15 })
+    await fc.assert(property, { numRuns: 20 })
     await expectCleanBooks(api.running)
   })
 })

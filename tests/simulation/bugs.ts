@@ -139,7 +139,7 @@ function tombstoneSeen({ key, keyDate, cardToken, responseCode }: CommitItem): O
     ...{ key, keyDate, kind: 0, responseCode, cardToken, merchantId: null, terminalId: null, purseId: null, purseKind: null },
     ...{ quantity: null, cycle: null, marks: 0, items: null, secondPurseId: null, approved: 0, approvalCode: null },
     ...{ fromSuspense: 0, day: keyDate, linked: 0, givenBack: 0, givenBackToSuspense: 0, givenBackQuantity: 0 },
-    ...{ completed: false, holdRemaining: 0 },
+    ...{ completed: false, holdRemaining: 0, refunded: null },
   }
 }
 

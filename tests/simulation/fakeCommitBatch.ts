@@ -167,7 +167,7 @@ function judgePurse(tables: FakeTables, item: Item, dropped: DroppedGuards): voi
 function judgeOriginal(tables: FakeTables, item: Item): void {
   const [key, linked] = [item.text('originalKey'), item.number('linked')]
   if (key === null || linked === null || item.outcome === 2 || item.outcome === 3) return
-  if (tables.touchedBy(item.number('purse'), item.needed('originalDate'), key) !== linked) item.outcome = 4
+  if (tables.guardedBy(item.number('purse'), item.needed('originalDate'), key) !== linked) item.outcome = 4
 }
 
 function judgeItems(tables: FakeTables, item: Item): void {

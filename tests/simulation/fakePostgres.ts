@@ -41,6 +41,7 @@ const STATEMENTS: Readonly<Record<string, (tables: FakeTables, values: Values) =
   read_answers: (tables, values) => rows(found(tables, values).map(([, row]) => answerRow(row))),
   originals_by_key: originalsByKey,
   originals_by_reference: originalsByReference,
+  refunded_originals: refundedOriginals,
   read_cards: (tables, [, tokens]) =>
     rows([...texts(tokens)].sort(byText).flatMap((token) => cardRows(tables, tables.cards.get(token)))),
   read_household_page: (tables, [, after, limit]) => {
@@ -148,6 +149,29 @@ function originalsByReference(tables: FakeTables, [, purses, rrns, codes]: Value
           a.decidedAt === b.decidedAt ? (b.purseVersion ?? -1) - (a.purseVersion ?? -1) : byText(b.decidedAt, a.decidedAt),
         )
         .map((row) => originalRow(tables, index + 1, row)),
+    ),
+  )
+}
+
+/** There are no disputes in this ledger. */
+function refundedOriginals(tables: FakeTables, values: Values): SqlResult<Row> {
+  return rows(
+    found(tables, values).flatMap(([asked, refund]) =>
+      optional(tables.decision(refund.originalDate ?? '', refund.originalKey ?? '')).map((row) => {
+        const { from_suspense, linked, given_back, given_back_to_suspense, provisional } = originalRow(tables, asked, row)
+        const links = tables.linkedTo(row.purseId, row.keyDate, row.key)
+        const settled = links.slice(links.indexOf(refund) + 1).some(({ kind }) => kind === 10 || kind === 24)
+        return {
+          asked: String(asked),
+          from_suspense,
+          linked,
+          given_back,
+          given_back_to_suspense,
+          provisional,
+          case_open: false,
+          settled,
+        }
+      }),
     ),
   )
 }

@@ -196,7 +196,17 @@ export class FakeTables {
     return purseId === null ? [] : (this.#linked.get(linkName(purseId, keyDate, key)) ?? [])
   }
 
-  /** What the guard of `commit_batch` counts: what refers to a decision, and reversals of refunds among that. */
+  /** What the guard of `commit_batch` counts: what was touched of a decision, and of that which it has refunded. */
+  guardedBy(purseId: number | null, keyDate: string, key: string): number {
+    const row = this.#byKey.get(rowName(keyDate, key))
+    const refunded = row !== undefined && REFUNDS.includes(row.kind) && row.originalKey !== null
+    return (
+      this.touchedBy(purseId, keyDate, key) +
+      (refunded ? this.touchedBy(purseId, row.originalDate ?? '', row.originalKey ?? '') : 0)
+    )
+  }
+
+  /** What refers to a decision, and reversals of refunds among that. */
   touchedBy(purseId: number | null, keyDate: string, key: string): number {
     const linked = this.linkedTo(purseId, keyDate, key)
     const reversals = (one: AuthorizationRow): number =>

@@ -36,9 +36,10 @@ export interface Known {
   /** What was given back of it, and what of that was suspense's. */
   givenBack: number
   givenBackToSuspense: number
-  /** What of that a shop has charged again, because it took its refund back. */
-  chargedAgain: number
   linked: number
+  /** Of a refund: how much was linked to its original with it. Of what was reversed: the same at its last reversal; 0: it was not. */
+  linkedAt: number
+  reversedAt: number
   completed: boolean
   /** Of an authorization: what is left of its hold. */
   hold: number
@@ -52,6 +53,11 @@ export interface Known {
 
 export function isApproval(code: string): boolean {
   return code === '00' || code === '10'
+}
+
+/** What the refund gave back was taken into account when the purchase itself was reversed: it is not charged again. */
+export function isSettled({ kind, original, linkedAt }: Known): boolean {
+  return kind === 'refund' && (original?.reversedAt ?? 0) > linkedAt
 }
 
 /** The purse that a message draws on. */

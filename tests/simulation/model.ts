@@ -5,7 +5,7 @@
 import { cairoDay } from './cairoDay.ts'
 import type { AuthorizationRow, FakeTables } from './fakeTables.ts'
 import { keyOf, terminalOf, type Answer, type Composed } from './frames.ts'
-import { isApproval, purseIdOf, type Known } from './known.ts'
+import { isApproval, isSettled, purseIdOf, type Known } from './known.ts'
 import { ModelPurse, type Group } from './modelPurses.ts'
 import { postingOf } from './modelPostings.ts'
 import { StandInModel } from './modelStandIn.ts'
@@ -88,7 +88,7 @@ export class Model {
     const key = keyOf(composed)
     const known: Known = {
       ...{ key, kind, composed, card, planned, original, firstArrivalMs: Infinity, copies: 0, row: undefined, forced: undefined },
-      ...{ givenBack: 0, givenBackToSuspense: 0, chargedAgain: 0, linked: 0, completed: false, hold: 0 },
+      ...{ givenBack: 0, givenBackToSuspense: 0, linked: 0, linkedAt: 0, reversedAt: 0, completed: false, hold: 0 },
       ...{ reversalTold: false, closedBy91: false, stood: undefined },
     }
     this.#byKey.set(key, known)
@@ -201,7 +201,7 @@ export class Model {
   /** What a message still takes from its purse, or has given it. */
   owed(known: Known): number {
     const row = known.forced ?? known.row
-    if (row === undefined || !isApproval(row.responseCode)) return 0
+    if (row === undefined || !isApproval(row.responseCode) || isSettled(known)) return 0
     return known.kind === 'authorization' ? known.hold : row.approved - known.givenBack
   }
 
@@ -382,8 +382,6 @@ export class Model {
   }
 
   #reversalTold(original: Known, reversal: Known): void {
-    // The refund may have been taken back after the reversal was posted and before it is told.
-    if (original.chargedAgain > 0 && this.owed(original) <= original.chargedAgain) return
     original.reversalTold = true
     if (this.owed(original) !== 0) this.#fail(reversal, `was answered, and ${this.owed(original)} of its original is still owed`)
   }

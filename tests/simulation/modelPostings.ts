@@ -1,7 +1,7 @@
 /** What an approval must do to the books, by the rules of the programme, as the model knows them. */
 import type { AuthorizationRow } from './fakeTables.ts'
 import { terminalOf } from './frames.ts'
-import { isApproval, type Known } from './known.ts'
+import { isApproval, isSettled, type Known } from './known.ts'
 import type { Group, ModelPurse } from './modelPurses.ts'
 import { RULES } from './programme.ts'
 
@@ -156,6 +156,7 @@ function refundPosting(known: Known, row: AuthorizationRow, purses: Purses): Mod
   if (original === undefined || paid === undefined || !isApproval(paid.responseCode)) return 'gave back what was not paid'
   if (row.approved !== planned.amount) return 'gave back another amount'
   if (row.approved > paid.approved - original.givenBack) return 'gave back more than was paid'
+  known.linkedAt = original.linked + 1
   return giveBack(original, paid, row, purses)
 }
 
@@ -176,16 +177,18 @@ function reversalPosting(known: Known, row: AuthorizationRow, purses: Purses): M
     const counter = { group: 'spending', amount: -left, count: inFull ? -1 : 0, day: dayOf(original) } as const
     return { moves: [moveOf(row, left, -left)], counter }
   }
+  if (isSettled(original)) return row.approved === 0 && row.purseVersion === null ? NOTHING : 'charged again what was reversed'
   const left = paid.approved - original.givenBack
   if (row.approved !== left) return `gave back ${row.approved} of ${left}`
   if (left === 0) return linkNothing(original, row)
   if (['refund', 'deposit', 'credit'].includes(original.kind)) return takeBack(known, original, paid, row, purses)
+  original.reversedAt = original.linked + 1
   return giveBack(original, paid, row, purses)
 }
 
 /** It says that there is nothing left, under the original's lock. */
 function linkNothing(original: Known, row: AuthorizationRow): ModelPosting | string {
-  if (row.originalKey !== null) original.linked++
+  if (row.originalKey !== null) original.reversedAt = ++original.linked
   return row.purseVersion === null ? NOTHING : 'had nothing to reverse, and something was posted'
 }
 
@@ -234,9 +237,6 @@ function takeBack(
   original.linked++
   if (root !== undefined) {
     root.givenBack -= row.approved
-    root.chargedAgain += row.approved
-    // A shop that takes its refund back charges again, also where it has reversed the purchase meanwhile and was told that nothing was left of it.
-    root.reversalTold = false
     root.givenBackToSuspense -= Math.min(paid.fromSuspense ?? 0, lent)
   }
   const second = row.secondVersion === null ? [] : [secondMove(row, secondDelta(row, purses))]

@@ -1,6 +1,7 @@
 -- What completes, refunds, reverses or releases an earlier approval has one, of the same purses and of a kind that it may follow. All that is
 -- given back, to purse and to suspense, in money and in units, is at most what the original took, and in its proportions; the accounts are the
--- original's; an authorization is completed at most once.
+-- original's; an authorization is completed at most once, and a refund is not taken back
+-- once what it refunded was reversed itself, or given back by a dispute, after it.
 --
 -- rule: which kind may follow which (src/decision/decideFollowUp.ts). 8 refund, 10 reversal, 12 and 17 refund of a payment and of a co-pay give
 --   back, and so does a dispute that was granted (24); 23 is what suspense lends until it is decided, 25 what of that was taken back; of the fee of a card (19) 20 gives back and 21 earns, one of the two. Which accounts a kind moves on which purse is proved by postings.sql.
@@ -27,7 +28,12 @@ following AS (
   SELECT a.shard, a.purse_id, a.key, a.key_date, a.purse_version, a.kind, a.approved, a.quantity, a.from_suspense, a.original_date, a.original_key,
     a.second_purse_id, o.key IS NOT NULL AS original_there, o.response_code AS original_code, o.kind AS original_kind,
     o.purse_id AS original_purse, o.second_purse_id AS original_second, o.approved AS original_approved, o.quantity AS original_quantity,
-    o.from_suspense AS original_from_suspense, o.key_date AS o_key_date, o.purse_version AS o_version
+    o.from_suspense AS original_from_suspense, o.key_date AS o_key_date, o.purse_version AS o_version,
+    a.kind = 10 AND a.approved > 0 AND o.kind IN (8, 12, 17) AND EXISTS (
+      SELECT FROM "authorization" v
+      WHERE v.shard = o.shard AND v.purse_id = o.purse_id AND v.original_key = o.original_key AND v.original_date = o.original_date
+        AND v.kind IN (10, 24) AND v.event_number > o.event_number AND v.event_number < a.event_number
+    ) AS charged_again
   FROM "authorization" a
     LEFT JOIN "authorization" o ON o.shard = a.shard AND o.key_date = a.original_date AND o.key = a.original_key
   WHERE a.original_key IS NOT NULL
@@ -45,6 +51,7 @@ SELECT shard, original_date AS key_date, original_key AS key, original_kind AS k
     WHEN original_code NOT IN ('00', '10') THEN 'the original is not an approval'
     WHEN foreign_purse THEN 'it follows another purse''s transaction'
     WHEN unfit THEN 'a kind follows that may not'
+    WHEN charged_again THEN 'a refund is taken back of what was reversed after it'
     WHEN completions > 1 THEN 'completed more than once'
     WHEN given_back > original_approved THEN 'more is given back than was taken'
     WHEN original_kind IN (1, 3, 4, 7, 13, 15) AND given_back_to_suspense > original_from_suspense + provisional
@@ -65,6 +72,7 @@ FROM (
     coalesce(min(f.original_from_suspense), 0) AS original_from_suspense,
     bool_or(f.purse_id IS DISTINCT FROM f.original_purse OR f.second_purse_id IS DISTINCT FROM f.original_second) AS foreign_purse,
     bool_or(r.kind IS NULL) AS unfit,
+    bool_or(f.charged_again) AS charged_again,
     count(*) FILTER (WHERE f.kind = 3) AS completions,
     coalesce(sum(f.approved - coalesce(v.approved, 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17, 20, 21, 24)), 0) AS given_back,
     coalesce(sum(coalesce(f.quantity, 0) - coalesce(v.quantity, 0)) FILTER (WHERE f.kind IN (8, 10, 12, 17, 24)), 0) AS given_back_quantity,

@@ -129,18 +129,29 @@ BEGIN
     ) c
   ) j;
 
-  -- What follows an earlier approval: was that touched meanwhile, or a refund of it reversed (which gives it back less)? In a statement of its own, which sees what others committed while the purse
-  -- was waited for.
+  -- What follows an earlier approval: was that touched meanwhile, or a refund of it reversed (which gives it back less)? What follows a refund looks at
+  -- what was refunded, and at the cases about that, as well. In a statement of its own, which sees what others committed while the purse was waited for.
   IF p_original_key IS NOT NULL THEN
     FOR v_at IN
       SELECT i.ord
       FROM unnest(p_purse, p_original_key, p_original_date, p_linked) WITH ORDINALITY AS i(purse, original_key, original_date, linked, ord)
       WHERE i.original_key IS NOT NULL AND i.linked <> (
-        SELECT count(*) + coalesce(sum((
-          SELECT count(*) FROM "authorization" v
-          WHERE l.kind IN (8, 12, 17) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key AND v.original_date = l.key_date
-        )), 0) FROM "authorization" l
-        WHERE l.shard = p_shard AND l.purse_id = i.purse AND l.original_key = i.original_key AND l.original_date = i.original_date
+        SELECT coalesce(sum(o.cases + (
+          SELECT count(*) + coalesce(sum((
+            SELECT count(*) FROM "authorization" v
+            WHERE l.kind IN (8, 12, 17) AND v.kind = 10 AND v.shard = l.shard AND v.purse_id = l.purse_id AND v.original_key = l.key AND v.original_date = l.key_date
+          )), 0) FROM "authorization" l
+          WHERE l.shard = p_shard AND l.purse_id = i.purse AND l.original_key = o.key AND l.original_date = o.key_date
+        )), 0)
+        FROM (
+          SELECT i.original_key AS key, i.original_date AS key_date, 0 AS cases
+          UNION ALL
+          SELECT r.original_key, r.original_date, (
+            SELECT count(*) FROM dispute d
+            WHERE d.shard = r.shard AND d.card_token = r.card_token AND d.original_date = r.original_date AND d.original_key = r.original_key AND d.decided_at IS NOT NULL
+          ) FROM "authorization" r
+          WHERE r.shard = p_shard AND r.key_date = i.original_date AND r.key = i.original_key AND r.kind IN (8, 12, 17)
+        ) o
       )
     LOOP
       IF v_outcome[v_at] NOT IN (2, 3) THEN v_outcome[v_at] := 4; END IF;

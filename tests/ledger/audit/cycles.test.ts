@@ -82,6 +82,14 @@ const FOLLOW_UPS: TamperCase[] = [
   },
   {
     check: 'follow_ups',
+    what: 'a bill that was reversed is charged again',
+    sql: () => `
+      UPDATE "authorization" SET kind = 10, original_key = 'copay', original_date = key_date WHERE ${row('buy')};
+      UPDATE "authorization" SET event_number = 1000000 WHERE ${row('copay again')}`,
+    wrong: /taken back of what was reversed/,
+  },
+  {
+    check: 'follow_ups',
     what: 'another grocer pays the goods back',
     sql: () => `UPDATE transfer SET debit_owner = 2 WHERE ${of('ration back')} AND debit_code = 2200`,
     wrong: /another account than the original went to/,

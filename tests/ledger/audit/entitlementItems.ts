@@ -139,7 +139,8 @@ export function takeAgain(
     quantity: price === undefined ? null : units,
     second: paid,
     movement: { gate: null, delta: lent - units },
-    original: { key: refund.key, keyDate: refund.keyDate, linked: 0 },
+    // The refund itself has touched what it refunded.
+    original: { key: refund.key, keyDate: refund.keyDate, linked: (refund.original?.linked ?? 0) + 1 },
     ...overrides,
   })
 }
@@ -179,7 +180,8 @@ export function copayAgain(refund: CommitItem, bill: number, part: number, lent:
     quantity: part,
     fromSuspense: lent === 0 ? null : lent,
     movement: { gate: null, delta: lent - part },
-    original: { key: refund.key, keyDate: refund.keyDate, linked: 0 },
+    // The refund itself has touched what it refunded.
+    original: { key: refund.key, keyDate: refund.keyDate, linked: (refund.original?.linked ?? 0) + 1 },
     ...overrides,
   })
 }
