@@ -500,7 +500,7 @@ describe('suspense', () => {
   it('that came from the bank is recovered from an outlet that is named, or given to it', async () => {
     const last = (await itemsOf('/v1/bank-statements?limit=200')).filter(({ account }) => account === 'EG2').at(-1)
     const entries = [{ amount: '-31.00' }, { amount: '32.00' }, { amount: '-9.00' }]
-    const opening = String(last?.['closing'] ?? '0.00')
+    const opening = last === undefined ? '0.00' : String(last['closing'])
     expect((await upload(camt([{ id: 'EG2-R', account: 'EG2', day: '2026-12-20', opening, entries }]))).status).toBe(201)
     for (const { amount: value } of entries)
       await agree(await officer().post(`/v1/bank-entries/${String(await openEntry(value))}/match`, { to: 'suspense', note: 'x' }))
