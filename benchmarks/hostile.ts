@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { messageSpec } from '../src/iso8583/messageSpec.ts'
+import type { Settings } from '../src/settings.ts'
 import { Interrupted, listenForStop } from '../src/local/stopRequest.ts'
 import { verify } from './support/check.ts'
 import { explain } from './support/explain.ts'
@@ -19,13 +20,26 @@ const HONEST = 100
 const SETTLE_MS = 1000
 const EXIT_FAILED = 1
 const EXIT_INTERRUPTED = 130
+/** The link of the honest ones, with its pace as shipped and one of all its connections together; and one that is read from as fast as it sends. */
+const [PACED, UNPACED] = ['atm', 'unpaced']
+const LINK_PACE = { messagesPerSecondMax: 1500, messagesBurstMax: 300 }
+
+interface TurnPlan extends Omit<HostilePlan, 'port' | 'households'> {
+  readonly link: string
+}
+
+const none = { link: PACED, idle: 0, slow: 0, floods: 0, broken: 0 }
 /** Who is there besides the honest terminals, turn by turn. */
-const TURNS: Readonly<Record<string, Omit<HostilePlan, 'port' | 'households'> | undefined>> = {
+const TURNS: Readonly<Record<string, TurnPlan | undefined>> = {
   'nobody else': undefined,
-  '1,000 idle, 200 slow': { idle: 1000, slow: 200, floods: 0, broken: 0 },
-  '40 broken, again and again': { idle: 0, slow: 0, floods: 0, broken: 40 },
-  '8 floods of purchases': { idle: 0, slow: 0, floods: 8, broken: 0 },
-  'all of them': { idle: 1000, slow: 200, floods: 8, broken: 40 },
+  '1,000 idle, 200 slow': { ...none, idle: 1000, slow: 200 },
+  '40 broken, again and again': { ...none, broken: 40 },
+  '8 floods of purchases, no pace': { ...none, link: UNPACED, floods: 8 },
+  '8 floods of purchases': { ...none, floods: 8 },
+  '200 floods, no pace': { ...none, link: UNPACED, floods: 200 },
+  '200 floods': { ...none, floods: 200 },
+  'all of them, no pace': { link: UNPACED, idle: 1000, slow: 200, floods: 8, broken: 40 },
+  'all of them': { link: PACED, idle: 1000, slow: 200, floods: 8, broken: 40 },
   'nobody else, afterwards': undefined,
 }
 
@@ -44,7 +58,7 @@ interface TurnResult {
   readonly p99: number
   readonly max: number
   readonly cutOff: number
-  readonly floodKilobytes: number
+  readonly floodAnswers: number
   readonly switchMegabytes: number | null
 }
 
@@ -73,9 +87,10 @@ async function measure(): Promise<{ readonly results: readonly TurnResult[]; rea
     profileDirectory: undefined,
     securities: ['none'],
     workers: options.workers,
+    links: hostileLinks,
   })
   try {
-    const port = stack.portsOf('none')['atm'] ?? 0
+    const port = stack.portsOf('none')[PACED] ?? 0
     const load = new Load({
       host: '127.0.0.1',
       port,
@@ -96,7 +111,7 @@ async function measure(): Promise<{ readonly results: readonly TurnResult[]; rea
     for (const [turn, peers] of Object.entries(TURNS)) {
       request.throwIfAsked()
       note(turn)
-      results.push(await runTurn(load, stack, turn, peers === undefined ? undefined : { ...peers, port, households: HOUSEHOLDS }))
+      results.push(await runTurn(load, stack, turn, peers))
     }
     await load.close()
     await stack.stopSwitch()
@@ -107,8 +122,21 @@ async function measure(): Promise<{ readonly results: readonly TurnResult[]; rea
   }
 }
 
-async function runTurn(load: Load, stack: PrivateStack, turn: string, plan: HostilePlan | undefined): Promise<TurnResult> {
+function hostileLinks(shipped: Settings['links']): Settings['links'] {
+  const honest = shipped.find(({ name }) => name === PACED)
+  if (honest === undefined) throw new RangeError(`config/sarf.json has no link ${PACED}`)
+  const { pace, ...bare } = honest
+  return [
+    { ...bare, pace: { ...pace, link: LINK_PACE } },
+    { ...bare, name: UNPACED },
+  ]
+}
+
+async function runTurn(load: Load, stack: PrivateStack, turn: string, turnPlan: TurnPlan | undefined): Promise<TurnResult> {
   const program = fileURLToPath(new URL('support/hostilePeers.ts', import.meta.url))
+  const port = turnPlan === undefined ? undefined : stack.portsOf('none')[turnPlan.link]
+  const plan: HostilePlan | undefined =
+    turnPlan === undefined || port === undefined ? undefined : { ...turnPlan, port, households: HOUSEHOLDS }
   const peers = plan === undefined ? undefined : fork(program, [JSON.stringify(plan)], { stdio: 'inherit' })
   let counts: HostileCounts = { opened: 0, cutOff: 0, messages: 0, answers: 0 }
   peers?.on('message', (said: HostileCounts) => (counts = said))
@@ -126,7 +154,7 @@ async function runTurn(load: Load, stack: PrivateStack, turn: string, plan: Host
     p99: percentileMs(measurement.latency, 99),
     max: percentileMs(measurement.latency, 100),
     cutOff: counts.cutOff,
-    floodKilobytes: Math.round(counts.answers / 1000),
+    floodAnswers: counts.answers,
     switchMegabytes,
   }
 }
@@ -145,7 +173,7 @@ function table(results: readonly TurnResult[]): string {
   const rows = results.map(
     (row) =>
       `| ${row.turn} | ${String(row.answered)} | ${String(row.errors)} | ${String(row.p50)} ms | ${String(row.p99)} ms | ${String(row.max)} ms | ` +
-      `${String(row.cutOff)} | ${String(row.floodKilobytes)} kB | ${row.switchMegabytes === null ? '?' : `${String(row.switchMegabytes)} MB`} |`,
+      `${String(row.cutOff)} | ${String(row.floodAnswers)} | ${row.switchMegabytes === null ? '?' : `${String(row.switchMegabytes)} MB`} |`,
   )
   const heads = ['besides', 'answered', 'errors', 'p50', 'p99', 'max', 'cut off', 'answers to floods', 'memory of the switch']
   return [`| ${heads.join(' | ')} |`, `|${'---|'.repeat(heads.length)}`, ...rows, ''].join('\n')

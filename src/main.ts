@@ -53,7 +53,8 @@ import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { BusinessDays } from './settlement/businessDays.ts'
 import { drainOf, openJournals } from './startStandIn.ts'
 import { InFlight } from './transport/inFlight.ts'
-import { listen, type Listener } from './transport/listener.ts'
+import { listen, type Listener, type ListenOptions } from './transport/listener.ts'
+import { PaceKeepers } from './transport/pace.ts'
 import { watchResources } from './watchResources.ts'
 import { runProgram } from './workers/program.ts'
 import type { Seat } from './workers/seat.ts'
@@ -244,7 +245,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
 
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
-  const inFlight = new InFlight(config.transport)
+  const [inFlight, paceKeepers] = [new InFlight(config.transport), new PaceKeepers()]
   let http: HttpServer | undefined
   let jobs: Jobs | undefined
   const stop = async (): Promise<void> => {
@@ -275,13 +276,14 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     reconciler.start()
     const parts = { config, authorizer, macGate, network, hotCards, reconciler, clock, log }
     for (const [index, link] of config.links.entries()) {
-      listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight }))
+      listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight, paceKeepers }))
     }
     await events.start()
     http = await startHttpServer({
       ...parts,
       ledger,
       hotState,
+      standIn,
       metrics,
       workers,
       desk,
@@ -353,9 +355,10 @@ function developmentVault({ security }: Config): DataVault {
 function listenOn(
   link: LinkConfig,
   certificates: Certificates | undefined,
-  parts: MessageParts & { readonly config: Config; readonly metrics: Metrics; readonly inFlight: InFlight },
+  parts: MessageParts &
+    Required<Pick<ListenOptions, 'inFlight' | 'paceKeepers'>> & { readonly config: Config; readonly metrics: Metrics },
 ): Promise<Listener> {
-  const { config, log, metrics, inFlight } = parts
+  const { config, log, metrics, inFlight, paceKeepers, clock } = parts
   const spec = messageSpec(link.spec)
   const bindTerminals = link.bindTerminals === true
   return listen({
@@ -366,6 +369,8 @@ function listenOn(
     log,
     metrics: metrics.ofLink(link.name),
     inFlight,
+    paceKeepers,
+    clock,
     onFrame: (payload, exchange) => {
       const origin = { link: link.name, certificate: exchange.peer.certificate?.fingerprint, bindTerminals, macKey: undefined }
       answerMessage(parts, link, spec, payload, origin, (outcome) => {

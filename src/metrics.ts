@@ -30,6 +30,8 @@ interface LinkMetrics {
   answered(): void
   connectionDropped(why: string): void
   heldBack(): void
+  paced(): void
+  pacedOver(waitedMs: number): void
 }
 
 export class Metrics implements AuthorizationMetrics, EventMetrics {
@@ -67,6 +69,22 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
     'How often a connection was not read from because it had more than its share of what is in flight, by link',
     ['link'],
   )
+  readonly #paced = this.#counter(
+    'sarf_connections_paced_total',
+    'How often a connection was not read from because it sent faster than its pace or its link had no token for it, by link',
+    ['link'],
+  )
+  readonly #pacedSeconds = this.#counter(
+    'sarf_paced_seconds_total',
+    'For how long connections were not read from for that, by link',
+    ['link'],
+  )
+  readonly #pacedNow = new Gauge({
+    name: 'sarf_connections_paced',
+    help: 'Connections that are not read from for that now, by link; each has a message that waits',
+    labelNames: ['link'],
+    registers: [this.registry],
+  })
   readonly #told = this.#counter('sarf_events_told_total', 'Events that were told, by the way they went', ['way'])
   readonly #deliveries = this.#counter('sarf_webhook_deliveries_total', 'Requests to webhooks, by what became of them', [
     'result',
@@ -131,6 +149,11 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
     const handshakes = this.#handshakes.labels(link)
     const received = frames('received')
     const heldBack = this.#heldBack.labels(link)
+    const [paced, pacedSeconds, pacedNow] = [
+      this.#paced.labels(link),
+      this.#pacedSeconds.labels(link),
+      this.#pacedNow.labels(link),
+    ]
     return {
       connectionOpened: () => {
         connections.inc()
@@ -151,6 +174,14 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
       },
       heldBack: () => {
         heldBack.inc()
+      },
+      paced: () => {
+        paced.inc()
+        pacedNow.inc()
+      },
+      pacedOver: (waitedMs) => {
+        pacedSeconds.inc(waitedMs / 1000)
+        pacedNow.dec()
       },
     }
   }

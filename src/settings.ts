@@ -34,6 +34,19 @@ const TlsSchema = Type.Object(
   closed,
 )
 
+const PaceBounds = { messagesPerSecondMax: count(1, 1_000_000), messagesBurstMax: count(1, 1_000_000) }
+
+/** How fast a link is read from; who sends more waits, and is not refused. */
+const PaceSchema = Type.Object(
+  {
+    /** Each connection; held to it always, or only while others who keep theirs are sending, and nobody is harmed otherwise. */
+    connection: Type.Optional(Type.Object({ ...PaceBounds, held: Type.Enum(['always', 'while-others-send']) }, closed)),
+    /** All connections of it together, in this process: they share it equally. */
+    link: Type.Optional(Type.Object(PaceBounds, closed)),
+  },
+  closed,
+)
+
 const LinkSchema = Type.Object(
   {
     name: Type.String({ pattern: '^[a-z][a-z0-9-]{0,10}$' }),
@@ -66,6 +79,8 @@ const LinkSchema = Type.Object(
     hotCards: Type.Optional(Type.Boolean()),
     /** Acquirers (DE 32) that may close a shift of all their terminals by this link; its own name needs none. */
     acquirers: Type.Optional(Type.Array(Type.String({ pattern: '^\\d{11}$' }))),
+    /** Absent: as fast as it sends. */
+    pace: Type.Optional(PaceSchema),
   },
   closed,
 )

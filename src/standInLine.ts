@@ -94,6 +94,12 @@ export class StandInLine {
     return this.#isShardIn || (this.#parts.journals?.undrained ?? 0) > 0
   }
 
+  /** Whether anything could be decided without the ledger now. */
+  get isPossible(): boolean {
+    const { hotState, journals } = this.#parts
+    return hotState.up && journals?.ready === true
+  }
+
   /** Whether a request goes on without the ledger. */
   takes(passage: Passage): boolean {
     const { config, hotState, journals, clock } = this.#parts

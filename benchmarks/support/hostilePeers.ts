@@ -5,6 +5,7 @@
 import { createConnection, type Socket } from 'node:net'
 import { encode, type FieldValues } from '../../src/iso8583/encode.ts'
 import { messageSpec } from '../../src/iso8583/messageSpec.ts'
+import { frameLayout, FrameReader } from '../../src/transport/framing.ts'
 import { demoPan, demoTerminals, FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
 
 export interface HostilePlan {
@@ -14,7 +15,7 @@ export interface HostilePlan {
   readonly idle: number
   /** Begin a frame and send a byte of it now and then; again when they are cut off. */
   readonly slow: number
-  /** Send purchases as fast as they are read, whatever is answered. */
+  /** Send purchases as fast as they are answered, always hundreds ahead: more would fill no more than buffers, and take the CPU of who is measured. */
   readonly floods: number
   /** Announce a frame that is too large, or send noise; again at once when they are cut off. */
   readonly broken: number
@@ -31,8 +32,11 @@ export interface HostileCounts {
 const DRIP_MS = 200
 /** A peer that was cut off is back after so long. */
 const AGAIN_MS = 20
-/** What a flood hands to its socket before it waits for room. */
+/** What a flood sends at once, and what it has sent and not had answered at least. */
 const CHUNK = 64
+const AHEAD = 512
+const FRAME_BYTES_MAX = 65_535
+const FLOOD_TERMINALS = 50
 const ACQUIRER = '00000818001'
 
 const counts: HostileCounts = { opened: 0, cutOff: 0, messages: 0, answers: 0 }
@@ -48,12 +52,9 @@ function run(plan: HostilePlan): void {
   for (let n = 0; n < plan.broken; n++) open(plan.port, (socket) => void socket.write(n % 2 === 0 ? TOO_LARGE : NOISE))
   const terminals = demoTerminals().filter(({ class: kind, state }) => kind === 'pos' && state === 'ACTIVE')
   for (let n = 0; n < plan.floods; n++) {
-    // From the other end: the honest ones have the first.
-    const terminalId = terminals.at(-1 - n)?.terminalId ?? ''
-    open(plan.port, (socket) => {
-      socket.on('drain', () => flood(socket, terminalId, plan.households))
-      flood(socket, terminalId, plan.households)
-    })
+    // From the other end: the honest ones have the first. Trace numbers are of all floods together, so they may share one.
+    const terminalId = terminals.at(-1 - (n % FLOOD_TERMINALS))?.terminalId ?? ''
+    open(plan.port, (socket) => flood(socket, terminalId, plan.households))
   }
   // The other side may have gone a moment ago.
   setInterval(() => process.send?.(counts, undefined, undefined, () => undefined), 1000)
@@ -67,8 +68,7 @@ function open(port: number, begin: (socket: Socket) => void): void {
   const socket = createConnection({ host: '127.0.0.1', port, noDelay: true })
   counts.opened++
   socket.on('connect', () => begin(socket))
-  // Answers are counted by their 2-byte lengths no more than roughly: nobody here reads them.
-  socket.on('data', (bytes: Buffer) => (counts.answers += bytes.length))
+  socket.resume()
   socket.on('error', () => undefined)
   socket.on('close', () => {
     counts.cutOff++
@@ -83,12 +83,25 @@ function drip(socket: Socket): void {
 }
 
 function flood(socket: Socket, terminalId: string, households: number): void {
-  for (let hasRoom = true; hasRoom;) {
-    const frames: Buffer[] = []
-    for (let n = 0; n < CHUNK; n++) frames.push(frameOf(terminalId, households))
-    counts.messages += CHUNK
-    hasRoom = socket.write(Buffer.concat(frames))
+  const reader = new FrameReader(frameLayout('length2'), FRAME_BYTES_MAX)
+  let waiting = 0
+  const fill = (): void => {
+    while (waiting < AHEAD) {
+      const frames = Array.from({ length: CHUNK }, () => frameOf(terminalId, households))
+      counts.messages += CHUNK
+      waiting += CHUNK
+      socket.write(Buffer.concat(frames))
+    }
   }
+  socket.on('data', (bytes: Buffer) => {
+    reader.push(bytes)
+    while (reader.next() !== undefined) {
+      waiting--
+      counts.answers++
+    }
+    fill()
+  })
+  fill()
 }
 
 function frameOf(terminalId: string, households: number): Buffer {

@@ -23,6 +23,8 @@ export interface PrivateStackOptions extends PrivateServersOptions {
   readonly securities: readonly SecurityName[]
   /** Processes of each switch; absent: 1. */
   readonly workers?: number
+  /** Of the switch, from those of config/sarf.json; absent: those, each read from as fast as it sends. */
+  readonly links?: (shipped: Settings['links']) => Settings['links']
   /** Absent: a switch keeps business days by itself. */
   readonly daysEveryMs?: number
   /** Called before a switch is started, with the servers; where it is to find them, if not where they are. */
@@ -107,13 +109,15 @@ interface OwnSwitch {
 }
 
 async function startSwitch(
-  { directory, config }: PrivateServers,
+  { directory }: PrivateServers,
   { databaseUrl, redisUrl, redisAbsent }: ServerAddresses,
-  { profileDirectory, workers = 1, daysEveryMs }: PrivateStackOptions,
+  { profileDirectory, workers = 1, daysEveryMs, links = unpaced }: PrivateStackOptions,
   security: SecurityName,
 ): Promise<OwnSwitch> {
+  const shipped = settingsOf(security, readConfig('sarf.json') as Settings)
+  const own = { ...shipped, links: links(shipped.links) }
   const ports: Record<string, number> = {}
-  for (const name of [...config.links.map((link) => link.name), 'http']) ports[name] = await freePort()
+  for (const name of [...own.links.map((link) => link.name), 'http']) ports[name] = await freePort()
   const settings = Object.entries(ports).map(([name, port]): [string, string] => [portSetting(name), String(port)])
   const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
   if (profileDirectory !== undefined) mkdirSync(profileDirectory, { recursive: true })
@@ -125,7 +129,7 @@ async function startSwitch(
       ...Object.fromEntries(settings),
       DATABASE_URL: databaseUrl,
       REDIS_URL: redisUrl,
-      SARF_CONFIG: settingsWithFilledRedis(directory, security, daysEveryMs),
+      SARF_CONFIG: settingsWithFilledRedis(directory, security, own, daysEveryMs),
       SARF_PROGRAMME: programmeFile(directory, security),
       SARF_LOG_LEVEL: 'warn',
     }),
@@ -147,12 +151,21 @@ async function startSwitch(
   throw new StartError(`the switch does not listen after ${String(READY_MS / 1000)} s: ${lastLine(logFile)}`)
 }
 
+/** A generator's connection stands for very many terminals. */
+function unpaced(links: Settings['links']): Settings['links'] {
+  return links.map(({ pace: _, ...link }) => link)
+}
+
 /**
- * The default settings, but for what the switch demands, and for one: it listens when Redis holds every card. What is measured is a switch at
+ * The settings given, but for what the switch demands, and for one: it listens when Redis holds every card. What is measured is a switch at
  * work, not one that was started a moment ago.
  */
-function settingsWithFilledRedis(directory: string, security: SecurityName, daysEveryMs: number | undefined): string {
-  const settings = settingsOf(security, readConfig('sarf.json') as Settings)
+function settingsWithFilledRedis(
+  directory: string,
+  security: SecurityName,
+  settings: Settings,
+  daysEveryMs: number | undefined,
+): string {
   const { settlement } = settings
   const days = { ...settlement.days, everyMs: daysEveryMs ?? settlement.days.everyMs }
   return write(directory, `sarf-${security}.json`, {

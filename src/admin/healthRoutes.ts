@@ -8,6 +8,8 @@ import { jsonResponse } from './problem.ts'
 export interface HealthParts {
   readonly ledger: { readonly available: boolean }
   readonly hotState: { readonly up: boolean }
+  /** Bread and ration without the ledger (src/standInLine.ts). */
+  readonly standIn: { readonly isPossible: boolean }
   readonly metrics: Pick<Metrics, 'registry'>
   /** Absent: this process is alone. */
   readonly workers?: Workers | undefined
@@ -21,6 +23,8 @@ interface Workers {
 }
 
 const LEDGER_DOWN = 'Postgres cannot be reached or takes no writes: all is answered 91'
+const LEDGER_STOOD_IN_FOR =
+  'Postgres cannot be reached or takes no writes: bread and ration go by stand-in, all else is answered 91'
 const REDIS_DOWN = 'Redis cannot be reached: decisions come from Postgres alone, slower'
 
 const AliveSchema = Type.Object({ alive: Type.Boolean() }, { examples: [{ alive: true }] })
@@ -29,12 +33,19 @@ const ReadySchema = Type.Object(
   {
     ready: Type.Boolean(),
     degraded: Type.Boolean({ description: 'Ready, but something is missing' }),
+    standIn: Type.Boolean({ description: 'Ready for bread and ration only, from Redis and a journal: the ledger is away' }),
     parts: Type.Object({ ledger: PartSchema, redis: PartSchema, workers: Type.Optional(PartSchema) }),
   },
   {
     examples: [
-      { ready: true, degraded: false, parts: { ledger: { up: true }, redis: { up: true } } },
-      { ready: true, degraded: true, parts: { ledger: { up: true }, redis: { up: false, detail: REDIS_DOWN } } },
+      { ready: true, degraded: false, standIn: false, parts: { ledger: { up: true }, redis: { up: true } } },
+      { ready: true, degraded: true, standIn: false, parts: { ledger: { up: true }, redis: { up: false, detail: REDIS_DOWN } } },
+      {
+        ready: true,
+        degraded: true,
+        standIn: true,
+        parts: { ledger: { up: false, detail: LEDGER_STOOD_IN_FOR }, redis: { up: true } },
+      },
     ],
   },
 )
@@ -70,15 +81,18 @@ export function healthRoutes(app: FastifyInstance, parts: HealthParts): void {
   workers?.share(registry)
 }
 
-/** Without Redis the switch decides from the ledger; without the ledger it can decide nothing. */
-function readiness({ ledger, hotState, workers }: HealthParts): Static<typeof ReadySchema> {
+/** Without Redis the switch decides from the ledger; without the ledger what may be stood in for, where that is possible, and nothing without both. */
+function readiness({ ledger, hotState, standIn, workers }: HealthParts): Static<typeof ReadySchema> {
   const [ledgerUp, redisUp] = [ledger.available, hotState.up]
+  const standsIn = !ledgerUp && redisUp && standIn.isPossible
+  const ready = ledgerUp || standsIn
   const missing = workers === undefined ? 0 : workers.group.wanted - workers.group.listening
   return {
-    ready: ledgerUp,
-    degraded: ledgerUp && (!redisUp || missing > 0),
+    ready,
+    degraded: ready && (standsIn || !redisUp || missing > 0),
+    standIn: standsIn,
     parts: {
-      ledger: ledgerUp ? { up: true } : { up: false, detail: LEDGER_DOWN },
+      ledger: ledgerUp ? { up: true } : { up: false, detail: standsIn ? LEDGER_STOOD_IN_FOR : LEDGER_DOWN },
       redis: redisUp ? { up: true } : { up: false, detail: REDIS_DOWN },
       ...(workers === undefined
         ? {}
@@ -99,7 +113,7 @@ const healthSchema = {
 
 const readySchema = {
   summary: 'Can it decide?',
-  description: 'Says which part is missing. Without Redis it is ready but degraded.',
+  description: 'Says which part is missing. Without Redis, or in stand-in without the ledger, it is ready but degraded.',
   tags: ['operation'],
   response: {
     200: jsonResponse('It can', ReadySchema),

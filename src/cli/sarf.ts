@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   dispute: async () => (await import('./dispute.ts')).disputeCommand(),
   bank: async () => (await import('./bank.ts')).bankCommand(),
   claims: async () => (await import('./claims.ts')).claimsCommand(),
+  atm: async () => (await import('./atm.ts')).atmCommand(),
   suspense: async () => (await import('./suspense.ts')).suspenseCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),

@@ -83,7 +83,8 @@ async function main(): Promise<number> {
     await request.asked
     process.stderr.write('sarf: stopping\n')
   } catch (error) {
-    if (!(error instanceof Interrupted)) {
+    // Ctrl-C in a terminal reaches a worker that is being started too.
+    if (!(error instanceof Interrupted) && !(error instanceof StartFailed && request.isAsked())) {
       process.stderr.write(`sarf: ${explain(error)}\n`)
       code = 1
     }

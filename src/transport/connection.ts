@@ -2,7 +2,7 @@
  * One accepted connection. Its life:
  *
  *     reading <-> blocked         too much in flight or unsent, or more than its share of what all have in flight (inFlight.ts):
- *        |           |            paused, goes on when that fell to half
+ *        |           |            paused, goes on when that fell to half; or faster than its pace (pace.ts): goes on with its next token
  *        +-----------+--> leaving     nothing more is read; answers in flight are still written
  *                            |
  *                        lingering    our side is ended; input is thrown away until the peer ends its side too, since
@@ -20,6 +20,7 @@ import { answerTpdu, frameBytes, type FrameLayout, FrameReader, writeFrame } fro
 import type { InFlight } from './inFlight.ts'
 import type { Logger } from './logger.ts'
 import type { DropReason, RejectReason, TransportMetrics } from './metrics.ts'
+import { Pace, type PaceContext } from './pace.ts'
 import type { Turn } from './turn.ts'
 
 /** What all connections of a listener share. */
@@ -32,6 +33,7 @@ export interface ConnectionContext {
   readonly turn: Turn
   /** Of all links. */
   readonly inFlight: InFlight
+  readonly pace: PaceContext
   readonly complaints: Complaints
   /** Called when a connection has sent its first whole frame. */
   readonly onHeard: (connection: Connection) => void
@@ -49,6 +51,9 @@ export class Connection {
   readonly context: ConnectionContext
   readonly #socket: Socket
   readonly #reader: FrameReader
+  readonly #pace: Pace
+  /** Read already, and waiting for its token. */
+  #nextFrame: Buffer | undefined
   #inFlight = 0
   #ready: PendingExchange[] = []
   #readyBytes = 0
@@ -63,6 +68,8 @@ export class Connection {
   /** Since when the peer has taken nothing of what is unsent; undefined while nothing is. */
   #untakenSince: number | undefined
   #heard = false
+  /** Since when it waits for a token. */
+  #pausedSince: number | undefined
   #lingerSince: number | undefined
 
   /** @param socket of TCP, or of TLS after its handshake */
@@ -74,6 +81,14 @@ export class Connection {
     this.#socket = socket
     this.#reader = new FrameReader(context.layout, context.limits.frameBytesMax)
     this.#movedAt = context.monotonicMs()
+    this.#pace = new Pace(context.pace, () => {
+      this.#endPause()
+      this.#unblock()
+      this.#endWhenDone()
+    })
+    socket.once('close', () => {
+      this.#stopPace()
+    })
     socket.on('data', (chunk: Buffer) => {
       this.#received(chunk)
     })
@@ -99,6 +114,7 @@ export class Connection {
   /** Reads nothing more, whatever has come in; answers are still written. */
   hold(): void {
     this.#held = true
+    this.#stopPace()
     this.#socket.pause()
   }
 
@@ -106,6 +122,7 @@ export class Connection {
   leave(): void {
     this.#leaving = true
     this.#frameSince = undefined
+    this.#stopPace()
     this.#socket.pause()
     this.#endWhenDone()
   }
@@ -125,7 +142,7 @@ export class Connection {
       if (this.#settled) this.destroy()
     } else if (this.#untakenSince !== undefined && now - this.#untakenSince > limits.stalledMs) {
       this.drop('stalled', `the peer took nothing of its answers for ${String(limits.stalledMs)} ms`)
-    } else if (now - this.#movedAt > limits.idleMs && this.#inFlight === 0) {
+    } else if (now - this.#movedAt > limits.idleMs && this.#inFlight === 0 && this.#nextFrame === undefined) {
       this.context.metrics?.connectionDropped('idle')
       this.context.log.debug({ link: this.context.link.name, remote: this.remote }, 'idle connection closed')
       this.destroy()
@@ -167,8 +184,13 @@ export class Connection {
   #deliver(): void {
     let delivered = false
     while (this.#open) {
-      const frame = this.#reader.next()
+      const frame = this.#nextFrame ?? this.#reader.next()
       if (frame === undefined) break
+      if (!this.#pace.take()) {
+        this.#beginPause(frame)
+        break
+      }
+      this.#nextFrame = undefined
       delivered = true
       this.#exchange(frame)
     }
@@ -177,11 +199,36 @@ export class Connection {
     if (this.#leaving) return
     if (!this.#reader.inFrame) this.#frameSince = undefined
     else if (delivered || this.#frameSince === undefined) this.#frameSince = this.#movedAt
-    if (!this.#open) {
-      if (!this.context.inFlight.hasRoom(this.#inFlight)) this.context.metrics?.heldBack()
-      this.#blocked = true
-      this.#socket.pause()
-    }
+    const open = this.#open
+    if (open && this.#nextFrame === undefined) return
+    if (!open && !this.context.inFlight.hasRoom(this.#inFlight)) this.context.metrics?.heldBack()
+    this.#blocked = true
+    this.#socket.pause()
+  }
+
+  #beginPause(frame: Buffer): void {
+    const { link, complaints, metrics } = this.context
+    this.#nextFrame = frame
+    if (this.#pausedSince !== undefined) return
+    this.#pausedSince = this.context.monotonicMs()
+    metrics?.paced()
+    complaints.warn(
+      this.address,
+      'paced',
+      { link: link.name, remote: this.remote },
+      'connection sends faster than its pace: it waits',
+    )
+  }
+
+  #endPause(): void {
+    if (this.#pausedSince === undefined) return
+    this.context.metrics?.pacedOver(this.context.monotonicMs() - this.#pausedSince)
+    this.#pausedSince = undefined
+  }
+
+  #stopPace(): void {
+    this.#endPause()
+    this.#pace.stop()
   }
 
   #exchange(frame: Buffer): void {
@@ -225,7 +272,7 @@ export class Connection {
 
   #unblock(): void {
     const { inFlightPerConnectionMax, unsentBytesMax } = this.context.limits
-    if (!this.#blocked || this.#held || this.#leaving) return
+    if (!this.#blocked || this.#held || this.#leaving || this.#pausedSince !== undefined) return
     if (this.#inFlight > inFlightPerConnectionMax / 2 || this.#unsentBytes > unsentBytesMax / 2) return
     if (!this.context.inFlight.mayGoOn(this.#inFlight)) return
     this.#blocked = false
@@ -233,7 +280,7 @@ export class Connection {
     this.#movedAt = this.context.monotonicMs()
     if (this.#frameSince !== undefined) this.#frameSince = this.#movedAt
     this.#deliver()
-    if (this.#open) this.#socket.resume()
+    if (this.#open && this.#nextFrame === undefined) this.#socket.resume()
   }
 
   #reject(reason: RejectReason, detail: string): void {

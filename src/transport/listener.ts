@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { systemClock, type Clock } from '../clock.ts'
 import type { Certificates } from '../config.ts'
 import type { LinkConfig, TransportLimits } from '../settings.ts'
 import { Complaints } from './complaints.ts'
@@ -9,6 +10,7 @@ import { Handshakes } from './handshakes.ts'
 import { InFlight } from './inFlight.ts'
 import type { Logger } from './logger.ts'
 import type { TransportMetrics } from './metrics.ts'
+import { LinkPace, PaceKeepers } from './pace.ts'
 import { Turn } from './turn.ts'
 
 export interface ListenOptions {
@@ -21,6 +23,9 @@ export interface ListenOptions {
   readonly metrics?: TransportMetrics
   /** Shared with the process's other links; absent: this link's own. */
   readonly inFlight?: InFlight
+  readonly paceKeepers?: PaceKeepers
+  /** Whose time paces are kept by. */
+  readonly clock?: Clock
   /** Called for every frame with the message in it, a view of what was received. Must not throw. */
   readonly onFrame: (payload: Buffer, exchange: Exchange) => void
 }
@@ -92,6 +97,8 @@ class LinkListener implements Listener {
 
   constructor(server: Server, options: ListenOptions) {
     const { link, limits, log, metrics, onFrame, inFlight = new InFlight(limits) } = options
+    const { clock = systemClock, paceKeepers: keepers = new PaceKeepers() } = options
+    const config = link.pace
     const monotonicMs = (): number => performance.now()
     this.#server = server
     this.#options = options
@@ -103,6 +110,7 @@ class LinkListener implements Listener {
       metrics,
       turn: new Turn(),
       inFlight,
+      pace: { config, link: config?.link === undefined ? undefined : new LinkPace(config.link, clock), keepers, clock },
       complaints: new Complaints(log, monotonicMs),
       onHeard: (connection) => {
         this.#perAddress.get(connection.address)?.silent.delete(connection)

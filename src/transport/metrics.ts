@@ -11,6 +11,10 @@ export interface TransportMetrics {
   connectionDropped(why: DropReason): void
   /** A connection was not read from, because it had more than its share of what is in flight. */
   heldBack(): void
+  /** A connection is not read from until it has a token again. */
+  paced(): void
+  /** It no longer waits for one. */
+  pacedOver(waitedMs: number): void
 }
 
 export type DropReason =

@@ -3,7 +3,7 @@
  *
  *     starting --listening--> listening --leave()--> leaving --> ended
  *         |                       |                               ^
- *         +-----------------------+------ dies or is ended -------+
+ *         +-----------------------+------ dies or is ended -------+     (or leave(), while it is starting)
  */
 import type { Worker } from 'node:cluster'
 import type { Address, ToPrimary, ToWorker } from './messages.ts'
@@ -89,9 +89,12 @@ export class Member {
   /** It drains and ends; what is not done after `withinMs` is cut off. Resolves when it has ended. */
   async leave(withinMs: number): Promise<void> {
     if (this.hasEnded) return
+    // Who is still being started may not hear messages yet, and a signal it always does. It has nothing to drain.
+    const isStarting = this.#state === 'starting'
     this.#state = 'leaving'
     this.wasAsked = true
-    this.send({ kind: 'drain' })
+    if (isStarting) this.worker.process.kill('SIGTERM')
+    else this.send({ kind: 'drain' })
     const timer = setTimeout(() => {
       this.kill()
     }, withinMs)

@@ -53,14 +53,21 @@ export class Primary {
   }
 
   /**
-   * The first alone, so that what cannot work is said once, and the database is made by one.
+   * The first alone, so that what cannot work is said once, and the database is made by one. Ends early, and is no failure, where the switch is to stop
+   * meanwhile.
    *
    * @throws StartFailed where it cannot be started; it has said why, and nothing is left running
    */
   async start(): Promise<void> {
     const { count } = this.#options.config.workers
     const first = this.#begin(1, 'first')
-    this.addresses = await first.listening
+    try {
+      this.addresses = await first.listening
+    } catch (error) {
+      if (this.#hasToStop()) return
+      throw error
+    }
+    if (this.#hasToStop()) return
     this.#keep(first)
     const others = Array.from({ length: count - 1 }, (_, index) => this.#begin(index + 2, 'first'))
     for (const member of others) this.#keep(member)

@@ -66,6 +66,7 @@ export function partsOver(
     hotCards: {} as unknown as HotCards,
     reconciler: {} as unknown as Reconciler,
     ledger: { available: true },
+    standIn: { isPossible: false },
     hotState: { up: true },
     metrics: new Metrics(),
     clock: systemClock,

@@ -76,6 +76,22 @@ describe('with a switch behind it', () => {
   })
 })
 
+it('is ready without the ledger where stand-in serves, and says what for; not without Redis too', async () => {
+  const hotState = { up: true }
+  const { url } = await serverOver(approving, () => ({ ledger: { available: false }, standIn: { isPossible: true }, hotState }))
+  expect(await call(`${url}/readyz`)).toMatchObject({
+    status: 200,
+    json: {
+      ready: true,
+      degraded: true,
+      standIn: true,
+      parts: { ledger: { up: false, detail: expect.stringContaining('bread and ration') as string }, redis: { up: true } },
+    },
+  })
+  hotState.up = false
+  expect(await call(`${url}/readyz`)).toMatchObject({ status: 503, json: { ready: false, standIn: false } })
+})
+
 it('is not ready without the ledger, and says so', async () => {
   const { url } = await serverOver(approving, () => ({ ledger: { available: false } }))
   expect(await call(`${url}/readyz`)).toMatchObject({

@@ -91,18 +91,20 @@ async function opened(): Promise<TestHousehold> {
 
 const statusOf = async (path: string, port = running.portOf('http')): Promise<Response> =>
   await fetch(`http://127.0.0.1:${String(port)}${path}`)
+const reachesLedger = async (port?: number): Promise<boolean> =>
+  ((await (await statusOf('/readyz', port)).json()) as { parts: { ledger: { up: boolean } } }).parts.ledger.up
 const otherHttp = (): number => other.addresses.find(({ name }) => name === 'http')?.port ?? 0
 
 async function down(): Promise<void> {
   proxy.sever()
   otherProxy.sever()
-  await until(async () => !(await statusOf('/readyz')).ok && !(await statusOf('/readyz', otherHttp())).ok)
+  await until(async () => !(await reachesLedger()) && !(await reachesLedger(otherHttp())))
 }
 
 async function up(): Promise<void> {
   proxy.mend()
   otherProxy.mend()
-  await until(async () => (await statusOf('/readyz')).ok && (await statusOf('/readyz', otherHttp())).ok)
+  await until(async () => (await reachesLedger()) && (await reachesLedger(otherHttp())))
 }
 
 async function metric(name: string, port?: number): Promise<number> {
@@ -268,7 +270,7 @@ describe('while the ledger cannot be reached', () => {
     expect((await pos.send(named)).text(39)).toBe('91')
     // One process reaches the ledger again, the one with the journal does not.
     otherProxy.mend()
-    await until(async () => (await statusOf('/readyz', otherHttp())).ok)
+    await until(() => reachesLedger(otherHttp()))
     expect((await elsewhere.send(named)).text(39)).toBe('91')
     await up()
     await drained()
@@ -281,7 +283,7 @@ describe('while the ledger cannot be reached', () => {
     await down()
     const { sent } = await pos.exchange('0200', bread(household.head.pan, 20))
     otherProxy.mend()
-    await until(async () => (await statusOf('/readyz', otherHttp())).ok)
+    await until(() => reachesLedger(otherHttp()))
     expect(await codeOf(bread(household.head.pan, 20), '0200', elsewhere)).toBe('61')
     expect(await again(sent, elsewhere)).toBe('00')
     const fresh = await running.openHousehold({ members: 4 })
@@ -376,7 +378,7 @@ describe('the hotline', () => {
     const refused = await elsewhere.exchange('0200', bread(pan, 20))
     expect(refused.answer.text(39)).toBe('43')
     otherProxy.mend()
-    await until(async () => (await statusOf('/readyz', otherHttp())).ok)
+    await until(() => reachesLedger(otherHttp()))
     expect(await codeOf({ 2: pan, 4: amount(100) }, '0200', elsewhere)).toBe('43')
     await up()
     await drained()

@@ -133,7 +133,7 @@ async function startSwitch(servers: Readonly<Record<string, string>>, config: Co
   children.push(child)
   const ready = async (): Promise<boolean> =>
     await fetch(`http://127.0.0.1:${String(http)}/readyz`).then(
-      ({ ok }) => ok,
+      async (answer) => ((await answer.json()) as { parts: { ledger: { up: boolean } } }).parts.ledger.up,
       () => false,
     )
   await vi.waitUntil(ready, PATIENCE)

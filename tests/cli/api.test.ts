@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { CommanderError, type Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { atmCommand } from '../../src/cli/atm.ts'
 import { bankCommand } from '../../src/cli/bank.ts'
 import { booksCommand } from '../../src/cli/books.ts'
 import { cardCommand } from '../../src/cli/card.ts'
@@ -300,6 +301,31 @@ describe('sarf bank, claims and suspense', () => {
     await toStandIn(suspenseCommand(), 'assign', '7', '--to', 'officer-1')
     expect(asked).toMatchObject([{ path: 'PUT /v1/suspense/7/owner', body: { owner: 'officer-1' } }])
     expect((await own(suspenseCommand(), 'resolve', '7', '--way', 'recover', '--note', 'x')).error).toMatch(/no such item/)
+  })
+})
+
+describe('sarf atm', () => {
+  const own = (...given: string[]): Promise<Ran> => run(atmCommand(), ...given, '--url', api.url)
+
+  it('loads a machine, takes out of it, counts it, and shows what is in it', async () => {
+    const given = ['ATM00001', '--amount', '1000', '--reference', 'CLI-1', '--key', '20261127-atm-load']
+    const loaded = await own('load', ...given)
+    expect([loaded.code, loaded.error]).toEqual([0, ''])
+    expect(loaded.output).toMatch(/machine +ATM00001\n.*in it +1000\.00\n/s)
+    expect((await own('load', ...given)).output).toBe(loaded.output)
+    const taken = await own('load', 'ATM00001', '--amount', '250.50', '--reference', 'CLI-2', '--out', '--note', 'a cassette')
+    expect(taken.output).toMatch(/in it +749\.50\n/)
+    const counted = await own('count', 'ATM00001', '--counted', '740', '--reference', 'CLI-3')
+    expect(counted.output).toMatch(/in it +740\.00\ncounted +740\.00\ndiffered +-9\.50\n.*item +\d+\n/s)
+    expect((await own('show', 'ATM00001')).output).toMatch(/in it +740\.00\n/)
+    expect((await own('list')).output).toMatch(/^machine .*\nATM00001 .* 740\.00 +740\.00 +-9\.50/)
+  })
+
+  it('says what is refused, and what is no machine', async () => {
+    expect(await own('show', 'NOWHERE')).toMatchObject({ code: 1, error: expect.stringMatching(/^error: /) as string })
+    expect((await own('count', 'ATM00001', '--counted', '740', '--reference', 'CLI-3')).code).toBe(1)
+    expect((await own('load', 'ATM00001', '--reference', 'CLI-4')).code).toBe(2)
+    expect((await own('show', 'a machine')).code).toBe(2)
   })
 })
 

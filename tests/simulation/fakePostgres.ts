@@ -158,7 +158,8 @@ function refundedOriginals(tables: FakeTables, values: Values): SqlResult<Row> {
   return rows(
     found(tables, values).flatMap(([asked, refund]) =>
       optional(tables.decision(refund.originalDate ?? '', refund.originalKey ?? '')).map((row) => {
-        const { from_suspense, linked, given_back, given_back_to_suspense, provisional } = originalRow(tables, asked, row)
+        const original: Readonly<Record<string, unknown>> = originalRow(tables, asked, row)
+        const { from_suspense, linked, given_back, given_back_to_suspense, provisional } = original
         const links = tables.linkedTo(row.purseId, row.keyDate, row.key)
         const settled = links.slice(links.indexOf(refund) + 1).some(({ kind }) => kind === 10 || kind === 24)
         return {

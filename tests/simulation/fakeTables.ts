@@ -201,8 +201,7 @@ export class FakeTables {
     const row = this.#byKey.get(rowName(keyDate, key))
     const refunded = row !== undefined && REFUNDS.includes(row.kind) && row.originalKey !== null
     return (
-      this.touchedBy(purseId, keyDate, key) +
-      (refunded ? this.touchedBy(purseId, row.originalDate ?? '', row.originalKey ?? '') : 0)
+      this.touchedBy(purseId, keyDate, key) + (refunded ? this.touchedBy(purseId, row.originalDate ?? '', row.originalKey) : 0)
     )
   }
 

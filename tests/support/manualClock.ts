@@ -5,6 +5,11 @@ export class ManualClock implements Clock {
   #nowMs = 0
   #timers: { readonly atMs: number; readonly run: () => void }[] = []
 
+  /** That have yet to run. */
+  get timers(): number {
+    return this.#timers.length
+  }
+
   now(): number {
     return this.#nowMs
   }

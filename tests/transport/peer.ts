@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createConnection, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterEach, vi } from 'vitest'
+import type { Clock } from '../../src/clock.ts'
 import type { Certificates } from '../../src/config.ts'
 import type { LinkConfig, TransportLimits } from '../../src/settings.ts'
 import { type Exchange } from '../../src/transport/exchange.ts'
@@ -37,6 +38,8 @@ export interface TestListener {
   readonly rejected: RejectReason[]
   readonly dropped: DropReason[]
   readonly heldBack: { count: number }
+  /** Connections that wait for a token, of those that ever did. */
+  readonly paced: { now: number; ever: number }
   readonly counted: { opened: number; closed: number; failed: number; received: number; answered: number }
 }
 
@@ -46,6 +49,8 @@ interface TestOptions {
   limits?: Partial<TransportLimits>
   certificates?: Certificates
   tls?: LinkConfig['tls']
+  pace?: LinkConfig['pace']
+  clock?: Clock
   onFrame?: (payload: Buffer, exchange: Exchange) => void
 }
 
@@ -63,18 +68,21 @@ export async function startListener(options: TestOptions = {}): Promise<TestList
     framing: options.framing ?? 'length4',
     keyTime: 'transmission',
     ...(options.tls === undefined ? {} : { tls: options.tls }),
+    ...(options.pace === undefined ? {} : { pace: options.pace }),
   }
   const pending: Pending[] = []
   const warnings: string[] = []
   const rejected: RejectReason[] = []
   const dropped: DropReason[] = []
   const heldBack = { count: 0 }
+  const paced = { now: 0, ever: 0 }
   const counted = { opened: 0, closed: 0, failed: 0, received: 0, answered: 0 }
   const listener = await listen({
     host: '127.0.0.1',
     link,
     limits: { ...limits, ...options.limits },
     certificates: options.certificates,
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
     log: {
       debug: () => undefined,
       info: () => undefined,
@@ -90,6 +98,11 @@ export async function startListener(options: TestOptions = {}): Promise<TestList
       answered: () => counted.answered++,
       connectionDropped: (why) => dropped.push(why),
       heldBack: () => heldBack.count++,
+      paced: () => {
+        paced.now++
+        paced.ever++
+      },
+      pacedOver: () => paced.now--,
     },
     onFrame:
       options.onFrame ??
@@ -98,7 +111,7 @@ export async function startListener(options: TestOptions = {}): Promise<TestList
       }),
   })
   atTheEnd.push(() => listener.close(0))
-  return { listener, port: listener.port, pending, warnings, rejected, dropped, heldBack, counted }
+  return { listener, port: listener.port, pending, warnings, rejected, dropped, heldBack, paced, counted }
 }
 
 export interface Peer {

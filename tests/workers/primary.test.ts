@@ -78,6 +78,19 @@ it('a worker that does not take messages in time is ended', async () => {
   await expect(tried.primary.start()).rejects.toThrow('worker 1 did not listen within 300 ms')
 })
 
+it('a stop while the first worker is being started is no failure: it ends at once, and no other is begun', async () => {
+  const tried = prepare()
+  tried.order('hang')
+  const started = tried.primary.start()
+  await vi.waitUntil(() => tried.pids().size === 1, PATIENCE)
+  const askedMs = performance.now()
+  await tried.primary.drain()
+  await started
+  expect(tried.pids().size).toBe(1)
+  // Not cut off when its time to drain was over.
+  expect(performance.now() - askedMs).toBeLessThan(4000)
+})
+
 it('a worker that dies comes back in its slot, later and later', async () => {
   const tried = prepare()
   await tried.primary.start()

@@ -309,6 +309,15 @@ it('SIGTERM drains all workers, and the books are clean', async () => {
   expect(report.checks.filter(({ ok }) => !ok)).toEqual([])
 })
 
+it('SIGTERM while the first worker is being started ends all with 0', async () => {
+  const starting = run(['--workers', '2'])
+  await vi.waitUntil(() => starting.workers().size === 1, PATIENCE)
+  starting.child.kill('SIGTERM')
+  expect(await starting.ended).toBe(0)
+  expect(starting.workers().size).toBe(0)
+  expect(starting.said()).not.toMatch(/^sarf:/m)
+})
+
 it.each([
   [
     'a number of workers that is none',

@@ -68,6 +68,8 @@ async function fakeSwitch(onMessage: (held: Held) => void): Promise<Listener> {
       answered: ignore,
       connectionDropped: ignore,
       heldBack: ignore,
+      paced: ignore,
+      pacedOver: ignore,
     },
     onFrame: (payload, exchange) => onMessage({ payload: Buffer.from(payload), exchange }),
   })
