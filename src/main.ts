@@ -4,7 +4,7 @@ import { startHttpServer, type HttpServer, type SchemaCompilation } from './admi
 import { answerMessage, type MessageParts } from './answerMessage.ts'
 import { Authorizer } from './authorize.ts'
 import { Breaker, BREAKER_STATES, type BreakerState } from './breaker.ts'
-import { elapsed, systemClock, type Clock } from './clock.ts'
+import { cairoDay, elapsed, systemClock, type Clock } from './clock.ts'
 import { ConfigError, readCertificates, type Certificates, type Config } from './config.ts'
 import type { LinkConfig } from './settings.ts'
 import { HotState } from './decision/hotState.ts'
@@ -21,6 +21,7 @@ import { HotCards } from './hotCards.ts'
 import { LinkKeys } from './linkKeys.ts'
 import { MacGate } from './macGate.ts'
 import { NetworkManagement } from './networkManagement.ts'
+import { parametersOn } from './programmeParameters.ts'
 import { Reconciler } from './reconciler.ts'
 import { messageSpec } from './iso8583/messageSpec.ts'
 import { Ledger } from './ledger/ledger.ts'
@@ -38,6 +39,7 @@ import { createLogger, errorText, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { tombstoneOf } from './passageItem.ts'
 import { EventHub } from './programme/eventHub.ts'
+import { businessDaysBetween } from './programme/calendar.ts'
 import { cardClockJob } from './programme/cardClockJob.ts'
 import { startJobs, type Jobs } from './programme/jobs.ts'
 import { NoticeDispatcher } from './programme/notices/dispatcher.ts'
@@ -45,6 +47,7 @@ import { EventNotices } from './programme/notices/eventNotices.ts'
 import { openNoticeProvider } from './programme/notices/openProvider.ts'
 import { openingJob } from './programme/openingJob.ts'
 import { disputeJob } from './settlement/disputeJob.ts'
+import { unfinishedJob } from './settlement/unfinishedJob.ts'
 import { seedProgramme } from './programme/seed.ts'
 import { WebhookDelivery } from './programme/webhookDelivery.ts'
 import { BusinessDays } from './settlement/businessDays.ts'
@@ -231,6 +234,10 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     ...config.ledger,
     everyMs: config.watch.everyMs,
     directories,
+    bankDaysSince: (day) => {
+      const today = cairoDay(clock.now())
+      return businessDaysBetween(day, today, parametersOn(config.programme, today).cards.holidays)
+    },
     url: config.databaseUrl,
     clock,
     log,
@@ -303,6 +310,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       openingJob({ config, shard: SHARD, clock, log }),
       cardClockJob({ config, desk, clock, log }),
       disputeJob({ config, desk, clock, log }),
+      unfinishedJob({ config, desk, log }),
     ]
     if (config.jobs.enabled) jobs = await startJobs({ config, log, jobs: due })
   } catch (error) {

@@ -6,6 +6,8 @@ import type { Metrics } from './metrics.ts'
 export interface ResourceOptions extends ServerWatchOptions {
   /** Of the switch's own, by name. */
   readonly directories: Readonly<Record<string, string>>
+  /** Days on which banks have worked since a day, up to today. */
+  readonly bankDaysSince: (day: string) => number
 }
 
 /** @returns what ends it */
@@ -13,7 +15,7 @@ export function watchResources(metrics: Metrics, options: ResourceOptions): () =
   const disks = new DiskWatch(options)
   const server = new ServerWatch(options)
   watchDisks(metrics, disks)
-  watchServer(metrics, server)
+  watchServer(metrics, server, options)
   disks.start()
   server.start()
   return async () => {
@@ -34,7 +36,7 @@ function watchDisks(metrics: Metrics, disks: DiskWatch): void {
   metrics.watchEach('sarf_disk_size_bytes', 'Size of the disk under a directory', 'directory', each('sizeBytes'))
 }
 
-function watchServer(metrics: Metrics, server: ServerWatch): void {
+function watchServer(metrics: Metrics, server: ServerWatch, { bankDaysSince }: ResourceOptions): void {
   // One server is seen by every worker: the worst that one of them saw.
   const watch = (
     name: string,
@@ -76,4 +78,9 @@ function watchServer(metrics: Metrics, server: ServerWatch): void {
     (reading) => reading.jobsFailing,
   )
   watch('notices_late_seconds', 'Wait of the notice that should have been sent first', (reading) => reading.noticesLateSeconds)
+  watch(
+    'payouts_unconfirmed_bank_days',
+    'Bank days since the day for which a payout was sent that no statement of the bank has yet',
+    ({ payoutsWaitSince }) => (payoutsWaitSince === undefined ? 0 : bankDaysSince(payoutsWaitSince)),
+  )
 }

@@ -92,6 +92,23 @@ describe('the measurements', () => {
     await until(async () => (await valueOf('sarf_postgres_database_bytes')) > 1_000_000)
   })
 
+  it('tell for how many bank days a payout has waited for the word of the bank', async () => {
+    const measured = (): Promise<number> => valueOf('sarf_payouts_unconfirmed_bank_days')
+    await until(async () => (await measured()) === 0)
+    // Its merchant and the account are of no concern here.
+    await running.sql(`
+      DO $$ BEGIN
+        SET LOCAL session_replication_role = replica;
+        INSERT INTO payout_run (shard, id, until_day, state, prepared_by, prepared_at, decided_at, message_id, execution_day, debtor_name, debtor_iban, payouts, posted)
+          OVERRIDING SYSTEM VALUE VALUES (0, 1, '2025-01-01', 'approved', 'x', now(), now(), 'M', '2025-01-01', 'x', 'x', 1, 1);
+        INSERT INTO payout (shard, merchant_id, until_day, run_id, ordinal, amount, account_version, iban, holder_name, state, end_to_end_id, event_number)
+          VALUES (0, 1, '2025-01-01', 1, 1, 1, 1, 'x', 'x', 'paid', 'M-1', 1);
+      END $$`)
+    await until(async () => (await measured()) > 200)
+    await running.sql(`UPDATE payout SET state = 'executed', executed_on = '2025-01-02'`)
+    await until(async () => (await measured()) === 0)
+  })
+
   it('tell how long a SQL transaction has been open', async () => {
     const open = running.sql(`SELECT pg_sleep(0.5)`)
     await until(async () => (await valueOf('sarf_postgres_oldest_transaction_seconds')) > 0.1)

@@ -49,8 +49,10 @@ interface MatchOptions extends ApiOptions {
   readonly payer?: string
   readonly from?: string
   readonly until?: string
-  readonly reference?: string
-  readonly day?: string
+  readonly reference?: readonly string[]
+  readonly day?: readonly string[]
+  readonly part?: true
+  readonly difference?: true
   readonly item?: string
   readonly note: string
 }
@@ -90,8 +92,14 @@ export function bankCommand(): Command {
     'Propose what an open entry is; somebody else approves.',
     async (entryId, options) => {
       if (!/^\d{1,12}$/.test(entryId)) throw new UsageError('an entry is named by a number, the entryId')
-      const { to, payer, from, until, reference, day, item, note } = options
-      const given = { to, payer: numberOf(payer), from, until, reference, day, itemId: numberOf(item), note }
+      const { to, payer, from, until, item, part, difference, note } = options
+      const [reference, ...references] = options.reference ?? []
+      const [day, ...days] = options.day ?? []
+      const given = {
+        ...{ to, payer: numberOf(payer), from, until, part, difference, itemId: numberOf(item), note },
+        ...(references.length > 0 ? { references: options.reference } : { reference }),
+        ...(days.length > 0 ? { days: options.day } : { day }),
+      }
       const body = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
       const api = await apiOf(options, OFFICER)
       const proposal = await api.post(`/v1/bank-entries/${entryId}/match`, body)
@@ -107,8 +115,10 @@ export function bankCommand(): Command {
     .option('--payer <account>', 'of claims: 1200, 1210 or 1220')
     .option('--from <day>', 'of claims: the first business day')
     .option('--until <day>', 'of claims: the last business day')
-    .option('--reference <reference>', 'of a payout or a loading')
-    .option('--day <day>', 'of deposits: the business day')
+    .option('--reference <reference...>', 'of a payout or a loading; of loadings several')
+    .option('--day <day...>', 'of deposits: the business day, or several')
+    .option('--part', 'it is a part of one loading, or of one day; the rest is still expected')
+    .option('--difference', 'what it differs by is an item of suspense')
     .option('--item <itemId>', 'of suspense: the item on the other side that it settles')
   return command
 }

@@ -25,6 +25,8 @@ interface AssignOptions extends ApiOptions {
 interface ResolveOptions extends ApiOptions {
   readonly way: string
   readonly amount?: string
+  readonly outlet?: string
+  readonly account?: string
   readonly payer?: string
   readonly from?: string
   readonly until?: string
@@ -66,8 +68,9 @@ export function suspenseCommand(): Command {
     'Propose how an item ends; somebody else approves.',
     async (itemId, options) => {
       const api = await apiOf(options, OFFICER)
-      const { way, amount, payer, from, until, opposite, note } = options
-      const given = { way, amount, payer: numberOf(payer), from, until, oppositeItemId: numberOf(opposite), note }
+      const { way, amount, outlet, account, payer, from, until, opposite, note } = options
+      const named = { acceptorId: outlet, account: numberOf(account) }
+      const given = { way, amount, ...named, payer: numberOf(payer), from, until, oppositeItemId: numberOf(opposite), note }
       const body = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
       const proposal = await api.post(`/v1/suspense/${idOf(itemId)}/resolution`, body)
       return { answer: proposal, text: lines(proposal, PROPOSAL) }
@@ -78,6 +81,8 @@ export function suspenseCommand(): Command {
     )
     .requiredOption('--note <why>', 'why')
     .option('--amount <pounds>', 'a part of it')
+    .option('--outlet <acceptorId>', 'to recover from, or give to, where none has a part in the item')
+    .option('--account <account>', 'of that outlet: 2200, 2210 or 2220')
     .option('--payer <account>', 'of a claim or a receipt: 1200, 1210 or 1220')
     .option('--from <day>', 'of a receipt: the first business day')
     .option('--until <day>', 'of a receipt: the last business day')

@@ -25,6 +25,8 @@ export interface ServerReading {
   readonly unfrozenTransactions: number
   /** How long the notice has waited that should have been sent first. */
   readonly noticesLateSeconds: number
+  /** The day for which that payout was sent to the bank that has waited longest for its word; undefined where none waits. */
+  readonly payoutsWaitSince: string | undefined
   /** Jobs that have failed and are tried again, or were given up within a day; undefined where no switch has run any yet. */
   readonly jobsFailing: number | undefined
 }
@@ -48,6 +50,7 @@ interface ServerRow {
   readonly oldest_transaction_seconds: number
   readonly unfrozen_transactions: number
   readonly notices_late_seconds: number
+  readonly payouts_wait_since: string | null
 }
 
 const READ_SERVER: Statement = {
@@ -66,7 +69,10 @@ const READ_SERVER: Statement = {
         AS oldest_transaction_seconds,
       (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database())::float8 AS unfrozen_transactions,
       (SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - min(next_attempt_at)), 0), 0) FROM notice
-       WHERE next_attempt_at IS NOT NULL)::float8 AS notices_late_seconds
+       WHERE next_attempt_at IS NOT NULL)::float8 AS notices_late_seconds,
+      (SELECT min(r.execution_day)::text FROM payout_run r
+       WHERE r.state IN ('posting', 'approved') AND EXISTS (SELECT FROM payout p WHERE p.shard = r.shard AND p.run_id = r.id AND p.state = 'paid'))
+        AS payouts_wait_since
     FROM pg_stat_archiver`,
 }
 
@@ -133,6 +139,7 @@ export class ServerWatch {
       oldestTransactionSeconds: row.oldest_transaction_seconds,
       unfrozenTransactions: row.unfrozen_transactions,
       noticesLateSeconds: row.notices_late_seconds,
+      payoutsWaitSince: row.payouts_wait_since ?? undefined,
       jobsFailing: await this.#ifReadable(READ_JOBS),
     }
   }

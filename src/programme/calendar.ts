@@ -42,6 +42,13 @@ export function addBusinessDays(day: string, count: number, holidays: readonly s
   return at
 }
 
+/** How many business days there are after a day, up to another. */
+export function businessDaysBetween(day: string, until: string, holidays: readonly string[]): number {
+  let count = 0
+  for (let at = addDays(day, 1); at <= until; at = addDays(at, 1)) if (isBusinessDay(at, holidays)) count++
+  return count
+}
+
 /** Whole years from a birth date to a day; whoever was born on 29 February is a year older on 1 March. */
 export function ageOn(birthDate: string, day: string): number {
   const years = Number(day.slice(0, 4)) - Number(birthDate.slice(0, 4))

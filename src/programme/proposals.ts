@@ -3,7 +3,7 @@
  * what is refused meanwhile leaves the proposal open.
  */
 import { randomUUID } from 'node:crypto'
-import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
+import { done, refused, type Actor, type Desk, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import { closeProposal, insertProposal, lockProposal, type Proposal } from '../ledger/programme/proposals.ts'
 
 export interface ProposalKind {
@@ -26,6 +26,8 @@ export interface ProposalKind {
     body: Readonly<Record<string, unknown>>,
     checker: Actor,
   ) => Promise<Outcome<Readonly<Record<string, unknown>>>>
+  /** What takes long and follows from an approval, after its SQL transaction: it is safe to repeat, and done by a job where it was cut short. */
+  readonly afterwards?: (desk: Desk, body: Readonly<Record<string, unknown>>) => Promise<void>
   /** Gives back what a proposal has set aside, where it is refused or withdrawn. */
   readonly release?: (tx: SqlTransaction, body: Readonly<Record<string, unknown>>) => Promise<void>
 }

@@ -27,7 +27,11 @@ export async function payoutFile(read: Read, runId: number, format: PayoutFormat
   if (!run.ok) return run
   const message = messageOf(run.value)
   if (message === undefined)
-    return refused('conflict', 'payout-run-not-approved', 'The run is not approved: there is no file of it for the bank.')
+    return refused(
+      'conflict',
+      'payout-run-not-approved',
+      'The run is not approved, or not all of it is posted yet: there is no file of it for the bank.',
+    )
   const payments = paymentsOf(read, runId)
   switch (format) {
     case 'pain.001':
@@ -43,7 +47,14 @@ export async function payoutFile(read: Read, runId: number, format: PayoutFormat
 
 function messageOf(run: PayoutRun): PaymentMessage | undefined {
   const { messageId, executionDay, debtorName, debtorIban, debtorBic, decidedAt, payouts, amount } = run
-  if (messageId === null || executionDay === null || debtorName === null || debtorIban === null || decidedAt === null)
+  if (
+    run.state !== 'approved' ||
+    messageId === null ||
+    executionDay === null ||
+    debtorName === null ||
+    debtorIban === null ||
+    decidedAt === null
+  )
     return undefined
   const debtor = { name: debtorName, iban: debtorIban, bic: debtorBic }
   return { messageId, executionDay, debtor, createdAtMs: decidedAt.getTime(), count: payouts, sum: amount }

@@ -1,20 +1,21 @@
 /**
- * A run pays merchants what they are owed for the business days that are closed. One person prepares it: the positions it takes up are in no other run. Another approves it: in one SQL
- * transaction it is posted and what the bank gets is fixed, so that a file which may not have arrived is simply sent again. Refused or withdrawn, its positions are free.
+ * A run pays merchants what they are owed for the business days that are closed. One person prepares it: the positions it takes up are in no other run. Another approves it: what the
+ * bank gets is fixed, so that a file which may not have arrived is simply sent again, and it is posted, in pieces. Refused or withdrawn, its positions are free.
  */
 import { cairoDay } from '../clock.ts'
 import { ConfigError, type Config } from '../config.ts'
-import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
+import { done, refused, type Actor, type Desk, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import {
   addPayoutRun,
-  approveAndPost,
+  approveRun,
   cancelPayoutRun,
   closedUntil,
   lockApprovals,
   lockPayoutRun,
   nameProposal,
+  postNextPayouts,
+  readOpenRun,
   readPayoutRun,
-  readPreparedRun,
   revisePayouts,
   takeUpPayouts,
   type PayoutRun,
@@ -66,12 +67,14 @@ export async function preparePayoutRun(
     )
   const runId = await addPayoutRun(tx, until, maker.name)
   if (runId === undefined) {
-    const other = await readPreparedRun(tx)
+    const other = await readOpenRun(tx)
     const which = other === undefined ? 'Another run' : `Run ${String(other.runId)}, prepared by ${other.preparedBy},`
     return refused(
       'conflict',
       'payout-run-open',
-      `${which} waits for a decision; it has to be approved, refused or withdrawn first.`,
+      other?.state === 'posting'
+        ? `${which} is being posted; it takes some seconds more.`
+        : `${which} waits for a decision; it has to be approved, refused or withdrawn first.`,
     )
   }
   const run = await takeUpPayouts(tx, runId, until, payouts.minimumPiasters)
@@ -97,6 +100,9 @@ export function payoutRunKind(parts: PayoutParts): ProposalKind {
     kind: 'payout-run',
     permission: 'payout:approve',
     execute: (tx, body, checker) => approve(tx, parts, Number(body['runId']), checker),
+    afterwards: async (desk, body) => {
+      await postRun(desk, Number(body['runId']))
+    },
     release: async (tx, body) => {
       const runId = Number(body['runId'])
       const run = await lockPayoutRun(tx, runId)
@@ -127,8 +133,7 @@ async function approve(
   const messageId = messageIdOf(runId, tx.nowMs)
   const executionDay = bankDay(cairoDay(tx.nowMs), programme)
   const { name, iban, bic = null } = payouts.debtor
-  // Those that were taken out have left their places empty.
-  await approveAndPost(tx, run, { messageId, executionDay, debtor: { name, iban, bic } }, checker.name)
+  await approveRun(tx, runId, { messageId, executionDay, debtor: { name, iban, bic } }, checker.name)
   const result = {
     messageId,
     payouts: revised.payouts,
@@ -137,6 +142,14 @@ async function approve(
   }
   await tx.emit({ kind: 'payout_run.approved', data: { runId, ...result } })
   return done(result)
+}
+
+/**
+ * Posts a run that is approved, each piece in a SQL transaction of its own: events wait for one of them, not for all. It may be stopped and called again, at several processes at once:
+ * each takes the next piece, under the lock of the run.
+ */
+export async function postRun(desk: Desk, runId: number, stopped = (): boolean => false): Promise<void> {
+  for (let more = true; more && !stopped();) more = await desk.upkeep((tx) => postNextPayouts(tx, runId))
 }
 
 /** GrpHdr/MsgId, at most 35 characters with what makes an EndToEndId of it. The instant is in it, so that a restored database does not use one again. */

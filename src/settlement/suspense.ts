@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { elapsed, type Clock } from '../clock.ts'
 import { done, refused, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import { advanceFrontier, lastEventNumber, NO_FRONTIER } from '../ledger/programme/eventFeed.ts'
+import { merchantIdOf } from '../ledger/settlement/bankAccounts.ts'
 import { postBook, type BookTransfer } from '../ledger/settlement/book.ts'
 import {
   addUpSuspense,
@@ -15,6 +16,7 @@ import {
 import type { ProposalKind } from '../programme/proposals.ts'
 import { ACCOUNT_CODE } from '../purse/chart.ts'
 import { takeReceipt } from './claims.ts'
+import type { Programme } from '../programmeParameters.ts'
 
 const LOOK_EVERY_MS = 10
 
@@ -31,14 +33,16 @@ export async function suspenseUpToNow(tx: SqlTransaction, clock: Clock, patience
 }
 
 /** How an item, or a part of it, ends. Of what is owed to us `recover` takes it from the outlet, `claim` from a payer; of what we owe `recover` gives it to the outlet. */
-export type WayOut = { readonly note: string; readonly amount?: number } & (
-  | { readonly way: 'recover' }
-  | { readonly way: 'claim'; readonly payer: number }
-  | { readonly way: 'write-off' }
-  | { readonly way: 'match'; readonly oppositeItemId: number }
-  /** What came from the bank was what a payer owed for those days. */
-  | { readonly way: 'receipt'; readonly payer: number; readonly from: string; readonly until: string }
-)
+export type WayOut = { readonly note: string; readonly amount?: number } &
+  /** Of an item that no outlet has a part in, `outlet` says which one, and which of its accounts (22xx). */
+  (
+    | { readonly way: 'recover'; readonly outlet?: { readonly acceptorId: string; readonly account: number } }
+    | { readonly way: 'claim'; readonly payer: number }
+    | { readonly way: 'write-off' }
+    | { readonly way: 'match'; readonly oppositeItemId: number }
+    /** What came from the bank was what a payer owed for those days. */
+    | { readonly way: 'receipt'; readonly payer: number; readonly from: string; readonly until: string }
+  )
 
 interface ResolutionBody {
   readonly itemId: number
@@ -49,6 +53,17 @@ interface ResolutionBody {
   readonly amount: number
   readonly owed: boolean
   readonly asked: WayOut
+  /** That was named. */
+  readonly merchantId?: number
+}
+
+/** Accounts of an outlet: what it sells, hands out, and treats. */
+export function outletAccountsOf({ versions }: Programme): number[] {
+  const codes = versions.flatMap(({ services, health }) => [
+    health.clinicAccount,
+    ...Object.values(services).map(({ outletAccount }) => outletAccount),
+  ])
+  return [...new Set([ACCOUNT_CODE.merchant, ...codes])].sort((a, b) => a - b)
 }
 
 export const NO_SUCH_ITEM = refused('not-found', 'no-such-item', 'There is no such item of suspense.')
@@ -66,18 +81,26 @@ export async function assignItem(tx: SqlTransaction, itemId: number, owner: stri
 }
 
 /** What can be said of a way out before anybody agrees; and the body of its proposal. */
-export function planResolution(item: SuspenseItem, maker: string, asked: WayOut): Outcome<ResolutionBody> {
+export async function planResolution(
+  tx: SqlTransaction,
+  item: SuspenseItem,
+  maker: string,
+  asked: WayOut,
+): Promise<Outcome<ResolutionBody>> {
   const { itemId, open } = item
   const amount = asked.amount ?? Math.abs(open)
-  const body = { itemId, key: `suspense|${String(itemId)}|${randomUUID()}`, maker, amount, owed: open > 0, asked }
+  const planned = { itemId, key: `suspense|${String(itemId)}|${randomUUID()}`, maker, amount, owed: open > 0, asked }
+  const outlet = asked.way === 'recover' ? asked.outlet : undefined
+  const merchantId = outlet === undefined ? undefined : await merchantIdOf(tx, outlet.acceptorId)
+  if (outlet !== undefined && merchantId === undefined)
+    return refused('invalid', 'no-such-merchant', 'There is no outlet with this acceptor id.', '/acceptorId')
+  const body = merchantId === undefined ? planned : { ...planned, merchantId: Number(merchantId) }
   const wrong = wrongWay(item, body)
   return wrong ?? done(body)
 }
 
-function wrongWay(
-  { open, account, merchantId }: SuspenseItem,
-  { amount, owed, asked }: ResolutionBody,
-): ReturnType<typeof refused> | undefined {
+function wrongWay(item: SuspenseItem, { amount, owed, asked }: ResolutionBody): ReturnType<typeof refused> | undefined {
+  const { open } = item
   if (open === 0) return refused('conflict', 'item-is-resolved', 'Nothing of this item is open any more.')
   if (open > 0 !== owed || amount > Math.abs(open) || amount === 0)
     return refused('conflict', 'more-than-open', 'Less than that is open of this item; propose it anew.', '/amount')
@@ -85,9 +108,7 @@ function wrongWay(
     refused('invalid', 'not-this-way', `An item ends by "${name}" only where it is on the other side of the account.`, '/way')
   switch (asked.way) {
     case 'recover':
-      return merchantId !== 0 && account >= 2200 && account <= 2299
-        ? undefined
-        : refused('invalid', 'not-this-way', 'No outlet has a part in this item.', '/way')
+      return wrongOutlet(item, asked.outlet?.acceptorId)
     case 'claim':
       return owed ? undefined : side('claim')
     case 'receipt':
@@ -96,6 +117,21 @@ function wrongWay(
     case 'match':
       return undefined
   }
+}
+
+function hasOutlet({ merchantId, account }: SuspenseItem): boolean {
+  return merchantId !== 0 && account >= 2200 && account <= 2299
+}
+
+/** An outlet is named where none has a part in the item, and only there: nobody pays for another. */
+function wrongOutlet(item: SuspenseItem, named: string | undefined): ReturnType<typeof refused> | undefined {
+  if (hasOutlet(item))
+    return named === undefined || named === item.acceptorId
+      ? undefined
+      : refused('invalid', 'not-this-way', 'Another outlet has a part in this item.', '/acceptorId')
+  return named === undefined
+    ? refused('invalid', 'not-this-way', 'No outlet has a part in this item: say which one it is, and its account.', '/way')
+    : undefined
 }
 
 export const SUSPENSE_RESOLUTION: ProposalKind = {
@@ -122,8 +158,9 @@ async function end(
   tx: SqlTransaction,
   item: SuspenseItem,
   opposite: SuspenseItem | undefined,
-  { key, amount, owed, asked, maker }: ResolutionBody,
+  body: ResolutionBody,
 ): Promise<Outcome<undefined>> {
+  const { key, amount, owed, asked, maker } = body
   const { itemId } = item
   const { note } = asked
   if (asked.way === 'match') {
@@ -148,7 +185,7 @@ async function end(
     const taken = await takeReceipt(tx, { ...receipt, outOfSuspense: true })
     if (!taken.ok) return taken
   } else {
-    const transfers = [transferOf(item, amount, owed, asked)]
+    const transfers = [transferOf(item, body, asked)]
     await postBook(tx, [{ key, kind: `suspense-${asked.way}`, valueDate: null, reference: null, madeBy: maker, note, transfers }])
   }
   await recordBookSuspense(tx, key, itemId)
@@ -156,14 +193,14 @@ async function end(
 }
 
 function transferOf(
-  { account, merchantId }: SuspenseItem,
-  amount: number,
-  owed: boolean,
+  item: SuspenseItem,
+  { amount, owed, merchantId }: ResolutionBody,
   asked: Exclude<WayOut, { way: 'match' | 'receipt' }>,
 ): BookTransfer {
   const { suspense, feeIncome } = ACCOUNT_CODE
+  const named = asked.way === 'recover' && !hasOutlet(item) ? asked.outlet?.account : undefined
   const other = {
-    recover: { code: account, owner: merchantId },
+    recover: named === undefined ? { code: item.account, owner: item.merchantId } : { code: named, owner: merchantId ?? 0 },
     claim: { code: asked.way === 'claim' ? asked.payer : 0, owner: 0 },
     'write-off': { code: feeIncome, owner: 0 },
   }[asked.way]

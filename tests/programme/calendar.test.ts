@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { addBusinessDays, addDays, addMonths, ageOn, isBusinessDay, startOfDay } from '../../src/programme/calendar.ts'
+import {
+  addBusinessDays,
+  addDays,
+  addMonths,
+  ageOn,
+  businessDaysBetween,
+  isBusinessDay,
+  startOfDay,
+} from '../../src/programme/calendar.ts'
 
 describe('months', () => {
   it.each([
@@ -27,6 +35,8 @@ describe('business days', () => {
   it('leave out holidays; the day of the request does not count', () => {
     expect(addBusinessDays('2026-11-26', 10, [])).toBe('2026-12-10')
     expect(addBusinessDays('2026-11-26', 10, ['2026-12-01'])).toBe('2026-12-13')
+    expect(businessDaysBetween('2026-11-26', '2026-12-13', ['2026-12-01'])).toBe(10)
+    expect(businessDaysBetween('2026-11-26', '2026-11-28', [])).toBe(0)
     expect(addDays('2026-12-31', 1)).toBe('2027-01-01')
   })
 })

@@ -8,7 +8,7 @@ import type { Config } from '../../config.ts'
 import { NotConnected, OutcomeUnknown } from '../../ledger/connection.ts'
 import type { Command, Desk, Outcome, Refusal, SqlTransaction } from '../../ledger/programme/desk.ts'
 import type { Books } from '../../ledger/settlement/books.ts'
-import type { Logger } from '../../log.ts'
+import { errorText, type Logger } from '../../log.ts'
 import type { EventMetrics, Metrics } from '../../metrics.ts'
 import type { EventHub } from '../../programme/eventHub.ts'
 import type { BusinessDays } from '../../settlement/businessDays.ts'
@@ -52,6 +52,8 @@ export interface Asked<T> extends Pick<
 > {
   /** Members that the first answer has besides and a repeat has not: what is kept nowhere in the clear. */
   readonly shownOnce?: () => Readonly<Record<string, unknown>>
+  /** After the commit, and before the answer; of a repeat too. It is safe to repeat, and what it throws changes nothing of the answer. */
+  readonly afterwards?: (value: T) => Promise<void>
 }
 
 /**
@@ -60,7 +62,7 @@ export interface Asked<T> extends Pick<
  * @param status of the answer where it is done
  */
 export async function answerCommand<T>(
-  { desk, config }: ProgrammeParts,
+  { desk, config, log }: ProgrammeParts,
   request: FastifyRequest,
   reply: FastifyReply,
   asked: Asked<T>,
@@ -73,6 +75,9 @@ export async function answerCommand<T>(
     const outcome = await desk.run({ ...asked, actor: actorOf(request), idempotency })
     if (!outcome.ok) sendRefusal(reply, outcome.refusal)
     else {
+      await asked.afterwards?.(outcome.value).catch((error: unknown) => {
+        log.warn({ error: errorText(error) }, 'what follows from a command is left to a job')
+      })
       if (outcome.replayed === true) void reply.header('idempotency-replayed', 'true')
       const once = outcome.replayed === true ? undefined : asked.shownOnce?.()
       void reply.code(status).send(once === undefined ? outcome.value : { ...outcome.value, ...once })

@@ -237,6 +237,9 @@ export function proposalRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
         detail: { decision, ...(note === null ? {} : { note }) },
         work: async (tx) => shown(await decideProposal(tx, kinds, actor, mayDecide, { id: proposalId, decision, note })),
         audit: ({ subject, kind }) => ({ detail: { kind, about: subject } }),
+        afterwards: async ({ state, kind, body }) => {
+          if (state === 'approved') await kinds.find((one) => one.kind === kind)?.afterwards?.(parts.desk, { ...body })
+        },
       })
     },
   )

@@ -44,7 +44,10 @@ const EntrySchema = Type.Object(
     text: TextOrNull,
     returnReason: TextOrNull,
     state: Type.Enum(['open', 'matched']),
-    openReason: Type.Union([Type.String(), Type.Null()], { description: 'unknown, amount-differs, several-fit or not-expected' }),
+    openReason: Type.Union([Type.String(), Type.Null()], {
+      description:
+        'unknown, amount-differs, several-fit or not-expected; null of one that is matched, or is looked at in a moment',
+    }),
     ageDays: Type.Union([Type.Integer(), Type.Null()], { description: 'of an open one, since it was imported' }),
     matchKind: TextOrNull,
     matchedWith: TextOrNull,
@@ -79,18 +82,42 @@ const EntrySchema = Type.Object(
   },
 )
 
+const Reference = Type.String({ pattern: '^[A-Za-z0-9/?:().,+_ -]{1,35}$', description: 'a reference', examples: ['CIT-0099'] })
 const MatchSchema = Type.Object(
   {
     to: Type.Enum(['claims', 'payout', 'deposits', 'atm-load', 'suspense'], {
-      description: 'claims (payer, from, until), payout or atm-load (reference), deposits (day), suspense (perhaps itemId)',
+      description:
+        'claims (payer, from, until), payout (reference), atm-load (reference or references), deposits (day or days), suspense (perhaps itemId)',
     }),
     payer: Type.Optional(Type.Integer({ minimum: 1200, maximum: 1299, description: 'account of the payer: 1200, 1210 or 1220' })),
     from: Type.Optional(DaySchema),
     until: Type.Optional(DaySchema),
-    reference: Type.Optional(
-      Type.String({ pattern: '^[A-Za-z0-9/?:().,+_ -]{1,35}$', description: 'a reference', examples: ['CIT-0099'] }),
+    reference: Type.Optional(Reference),
+    references: Type.Optional(
+      Type.Array(Reference, {
+        minItems: 1,
+        maxItems: 100,
+        uniqueItems: true,
+        description: 'of several loadings that it is together',
+      }),
     ),
     day: Type.Optional(DaySchema),
+    days: Type.Optional(
+      Type.Array(DaySchema, {
+        minItems: 1,
+        maxItems: 31,
+        uniqueItems: true,
+        description: 'of several days whose deposits it is together',
+      }),
+    ),
+    part: Type.Optional(
+      Type.Boolean({ description: 'it is a part of one loading, or of the deposits of one day; the rest is still expected' }),
+    ),
+    difference: Type.Optional(
+      Type.Boolean({
+        description: 'what it differs by from all that is named is an item of suspense; of deposits of one day always',
+      }),
+    ),
     itemId: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 999_999_999_999, description: 'an item on the other side that it settles' }),
     ),
@@ -206,7 +233,8 @@ export function bankRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
 }
 
 function matchAsked(body: Static<typeof MatchSchema>, payers: readonly number[]): Outcome<MatchAsked> {
-  const { to, payer, from, until, reference, day, itemId, note } = body
+  const { to, payer, from, until, reference, references, day, days, part, difference, itemId, note } = body
+  const how = { note, ...(part === undefined ? {} : { part }), ...(difference === undefined ? {} : { difference }) }
   const missing = (field: string): Outcome<never> =>
     refused('invalid', 'member-missing', `To match it with ${to}, say which: ${field}.`, `/${field}`)
   switch (to) {
@@ -215,10 +243,15 @@ function matchAsked(body: Static<typeof MatchSchema>, payers: readonly number[])
       if (from === undefined || !isDate(from)) return missing('from')
       if (until === undefined || !isDate(until) || until < from) return missing('until')
       return done({ to, payer, from, until, note })
-    case 'deposits':
-      return day === undefined || !isDate(day) ? missing('day') : done({ to, day, note })
+    case 'deposits': {
+      const named = days ?? (day === undefined ? [] : [day])
+      return named.length === 0 || !named.every(isDate) ? missing('day') : done({ to, days: named, ...how })
+    }
+    case 'atm-load': {
+      const named = references ?? (reference === undefined ? [] : [reference])
+      return named.length === 0 ? missing('reference') : done({ to, references: named, ...how })
+    }
     case 'payout':
-    case 'atm-load':
       return reference === undefined ? missing('reference') : done({ to, reference, note })
     case 'suspense':
       return done({ to, note, ...(itemId === undefined ? {} : { itemId }) })
@@ -232,7 +265,7 @@ function shownEntry({ credit, amount, openSince, matchedAt, ...entry }: BankEntr
     ...entry,
     references: [...entry.references],
     amount: formatAmount(credit ? amount : -amount),
-    state: openSince === null ? 'matched' : 'open',
+    state: entry.matchKind === null ? 'open' : 'matched',
     ageDays: openSince === null ? null : Math.max(0, Math.floor((nowMs - openSince.getTime()) / DAY_MS)),
     matchedAt: matchedAt?.toISOString() ?? null,
   }

@@ -4,11 +4,11 @@ import type { Readable } from 'node:stream'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { done } from '../../ledger/programme/desk.ts'
+import { done, type Actor, type Outcome } from '../../ledger/programme/desk.ts'
 import { listStatements, type StoredStatement } from '../../ledger/settlement/bankStatements.ts'
 import { formatAmount } from '../../money.ts'
 import { importStatements, readStatementFile, type ImportedStatement } from '../../settlement/bank/importStatements.ts'
-import { TOO_LARGE } from '../../settlement/bank/statement.ts'
+import { TOO_LARGE, type BankStatement } from '../../settlement/bank/statement.ts'
 import { PAYOUT_BOOK } from '../../settlement/payoutBook.ts'
 import { actorOf } from '../access/guard.ts'
 import { invalidRequest, jsonResponse, plainProblem, sendProblem } from '../problem.ts'
@@ -181,22 +181,14 @@ async function takeFile(parts: ProgrammeParts, request: FastifyRequest, reply: F
       sendProblem(reply.header('connection', 'close'), plainProblem(413, read.refusal.detail))
       return await reply
     }
-    const outcome = await desk.run({
-      actor,
-      action: 'bank.import',
-      subject: 'bank-statements',
-      detail: { format, ...(because === undefined ? {} : { because }) },
-      idempotency: { key, fingerprint: read.ok ? hash.digest('base64url') : '' },
-      work: async (tx) => {
-        if (!read.ok) return read
-        const context = { payouts: PAYOUT_BOOK, limits: bank }
-        const imported = await importStatements(tx, context, { actor, statements: read.value, forcedBecause: because })
-        return imported.ok ? done({ statements: imported.value.map(shownImported) }) : imported
-      },
-      audit: ({ statements }) => ({
-        detail: { statements: statements.map(({ account, statementId, known }) => ({ account, statementId, known })) },
-      }),
-    })
+    const idempotency = { key, fingerprint: read.ok ? hash.digest('base64url') : '' }
+    const outcome =
+      (await desk.earlier<ImportedShown>({ actor, idempotency })) ??
+      (await takeStatements(
+        parts,
+        { actor, idempotency, read, detail: { format, ...(because === undefined ? {} : { because }) } },
+        because,
+      ))
     if (!outcome.ok) sendRefusal(reply.header('connection', 'close'), outcome.refusal)
     else {
       if (outcome.replayed === true) void reply.header('idempotency-replayed', 'true')
@@ -209,6 +201,37 @@ async function takeFile(parts: ProgrammeParts, request: FastifyRequest, reply: F
   return reply
 }
 
+interface FileAsked {
+  readonly actor: Actor
+  readonly idempotency: { readonly key: string; readonly fingerprint: string }
+  readonly read: Outcome<readonly BankStatement[]>
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+/** In several SQL transactions; the last one keeps the answer. */
+async function takeStatements(
+  { desk, config }: ProgrammeParts,
+  { actor, idempotency, read, detail }: FileAsked,
+  because: string | undefined,
+): Promise<Outcome<ImportedShown> & { readonly replayed?: true }> {
+  const context = { payouts: PAYOUT_BOOK, limits: config.settlement.bank }
+  const imported = read.ok
+    ? await importStatements(desk, context, { actor, statements: read.value, forcedBecause: because, detail })
+    : read
+  return desk.run({
+    actor,
+    action: 'bank.import',
+    subject: 'bank-statements',
+    detail,
+    idempotency,
+    work: () => Promise.resolve(imported.ok ? done({ statements: imported.value.statements.map(shownImported) }) : imported),
+    audit: ({ statements }) =>
+      imported.ok && imported.value.taken
+        ? 'nothing'
+        : { detail: { statements: statements.map(({ account, statementId, known }) => ({ account, statementId, known })) } },
+  })
+}
+
 /** What is refused before its end is still answered. */
 async function* hashed(body: Readable | undefined, hash: { update(chunk: Uint8Array): unknown }): AsyncGenerator<Uint8Array> {
   if (body === undefined) return
@@ -219,6 +242,7 @@ async function* hashed(body: Readable | undefined, hash: { update(chunk: Uint8Ar
 }
 
 type StatementShown = Static<typeof StatementSchema>
+type ImportedShown = Static<typeof ImportedSchema>
 
 function shownStatement({ fingerprint: _, ...statement }: StoredStatement): StatementShown {
   const { opening, closing, credits, debits, importedAt } = statement
@@ -232,11 +256,6 @@ function shownStatement({ fingerprint: _, ...statement }: StoredStatement): Stat
   }
 }
 
-function shownImported({
-  statement,
-  known,
-  matched,
-  open,
-}: ImportedStatement): Static<typeof ImportedSchema>['statements'][number] {
+function shownImported({ statement, known, matched, open }: ImportedStatement): ImportedShown['statements'][number] {
   return { ...shownStatement(statement), known, matched, open }
 }

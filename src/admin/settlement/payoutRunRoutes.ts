@@ -29,17 +29,20 @@ const closed = { additionalProperties: false }
 const tags = ['settlement']
 const TextOrNull = Type.Union([Type.String(), Type.Null()])
 
+const STATES = ['prepared', 'posting', 'approved', 'cancelled'] as const
 const RunSchema = Type.Object(
   {
     runId: Type.Integer(),
     until: DaySchema,
-    state: Type.Enum(['prepared', 'approved', 'cancelled'], {
-      description: 'cancelled: refused or withdrawn, its positions are free',
+    state: Type.Enum([...STATES], {
+      description:
+        'posting: approved, and not all of it is posted yet (posted says how much); cancelled: refused or withdrawn, its positions are free',
     }),
     preparedBy: Type.String(),
     preparedAt: Type.String({ description: 'RFC 3339, UTC' }),
     payouts: Type.Integer({ description: 'control sum: payments' }),
     amount: Type.String({ description: 'control sum: Egyptian pounds' }),
+    posted: Type.Integer({ description: 'of its payouts' }),
     leftOut: Type.Integer({ description: 'merchants that it does not pay; GET .../left says why' }),
     proposalId: TextOrNull,
     decidedAt: TextOrNull,
@@ -51,7 +54,7 @@ const RunSchema = Type.Object(
     examples: [
       {
         ...{ runId: 12, until: '2026-11-27', state: 'prepared', preparedBy: 'officer-1', preparedAt: '2026-11-28T08:00:00.000Z' },
-        ...{ payouts: 2, amount: '1530.25', leftOut: 1, proposalId: '0f3a1c52-6c1e-4b9e-9a50-2f1d7a0e6b11' },
+        ...{ payouts: 2, amount: '1530.25', posted: 0, leftOut: 1, proposalId: '0f3a1c52-6c1e-4b9e-9a50-2f1d7a0e6b11' },
         ...{ decidedAt: null, messageId: null, executionDay: null },
       },
     ],
@@ -98,7 +101,7 @@ const RunParams = Type.Object(
 const ListQuery = Type.Object(
   {
     ...PageQuery,
-    state: Type.Optional(Type.Enum(['prepared', 'approved', 'cancelled'], { description: 'prepared, approved or cancelled' })),
+    state: Type.Optional(Type.Enum([...STATES], { description: 'prepared, posting, approved or cancelled' })),
   },
   closed,
 )
@@ -122,7 +125,7 @@ const fileAnswer: Record<string, unknown> = {
       'text/csv': { schema: Type.String({ examples: [CSV_EXAMPLE] }) },
     },
   },
-  ...readProblems({ 404: 'There is no such run', 409: 'The run is not approved' }),
+  ...readProblems({ 404: 'There is no such run', 409: 'The run is not approved, or not all of it is posted' }),
 }
 
 export function payoutRunRoutes(app: FastifyInstance, parts: ProgrammeParts): void {
@@ -315,6 +318,7 @@ function shownRun(run: PayoutRun): Static<typeof RunSchema> {
     preparedAt,
     payouts,
     amount,
+    posted,
     leftOut,
     proposalId,
     decidedAt,
@@ -322,7 +326,7 @@ function shownRun(run: PayoutRun): Static<typeof RunSchema> {
     executionDay,
   } = run
   return {
-    ...{ runId, until: untilDay, state, preparedBy, payouts, leftOut, proposalId, messageId, executionDay },
+    ...{ runId, until: untilDay, state, preparedBy, payouts, posted, leftOut, proposalId, messageId, executionDay },
     preparedAt: preparedAt.toISOString(),
     amount: formatAmount(amount),
     decidedAt: decidedAt?.toISOString() ?? null,

@@ -16,6 +16,7 @@ import { payersOf } from '../../settlement/claims.ts'
 import {
   assignItem,
   NO_SUCH_ITEM,
+  outletAccountsOf,
   planResolution,
   SUSPENSE_RESOLUTION,
   suspenseUpToNow,
@@ -36,6 +37,7 @@ import {
   type ProgrammeParts,
 } from '../programme/command.ts'
 import { wordsSchema } from '../programme/identitySchema.ts'
+import { AcceptorId } from '../programme/merchantRoutes.ts'
 import { pageOf, PageQuery, pageSchema, pageStart } from '../programme/paging.ts'
 import { ProposalSchema, shownProposal } from '../programme/proposalShown.ts'
 import { DaySchema, isDate } from './dayRoutes.ts'
@@ -129,7 +131,7 @@ const ResolutionSchema = Type.Object(
   {
     way: Type.Enum(['recover', 'claim', 'receipt', 'write-off', 'match'], {
       description:
-        'recover: from the outlet, or given to it. claim: from a payer (payer). receipt: it was what a payer owed (payer, from, until). ' +
+        'recover: from the outlet, or given to it; where none has a part in the item, acceptorId and account say which. claim: from a payer (payer). receipt: it was what a payer owed (payer, from, until). ' +
         'write-off: to fees. match: with an item on the other side (oppositeItemId)',
     }),
     amount: Type.Optional(
@@ -140,6 +142,8 @@ const ResolutionSchema = Type.Object(
       }),
     ),
     payer: Type.Optional(Type.Integer({ minimum: 1200, maximum: 1299, description: 'account of the payer: 1200, 1210 or 1220' })),
+    acceptorId: Type.Optional(AcceptorId),
+    account: Type.Optional(Type.Integer({ minimum: 2200, maximum: 2299, description: "the outlet's account: 2200, 2210, 2220" })),
     from: Type.Optional(DaySchema),
     until: Type.Optional(DaySchema),
     oppositeItemId: Type.Optional(Type.Integer({ minimum: 1, maximum: 999_999_999_999 })),
@@ -154,6 +158,7 @@ export function suspenseRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const { patienceMs } = parts.config.settlement
   const payers = payersOf(parts.config.programme)
+  const outletAccounts = outletAccountsOf(parts.config.programme)
 
   routes.get(
     '/v1/suspense',
@@ -268,9 +273,9 @@ export function suspenseRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
           work: async (tx) => {
             const item = await readSuspenseItem(tx, itemId)
             if (item === undefined) return NO_SUCH_ITEM
-            const asked = wayAsked(request.body, payers)
+            const asked = wayAsked(request.body, payers, outletAccounts)
             if (!asked.ok) return asked
-            const planned = planResolution(item, actor.name, asked.value)
+            const planned = await planResolution(tx, item, actor.name, asked.value)
             if (!planned.ok) return planned
             const proposed = await propose(tx, SUSPENSE_RESOLUTION, actor, { subject, body: { ...planned.value } })
             return proposed.ok ? done(shownProposal(proposed.value)) : proposed
@@ -283,8 +288,12 @@ export function suspenseRoutes(app: FastifyInstance, parts: ProgrammeParts): voi
   )
 }
 
-function wayAsked(body: Static<typeof ResolutionSchema>, payers: readonly number[]): Outcome<WayOut> {
-  const { way, payer, from, until, oppositeItemId, note } = body
+function wayAsked(
+  body: Static<typeof ResolutionSchema>,
+  payers: readonly number[],
+  outletAccounts: readonly number[],
+): Outcome<WayOut> {
+  const { way, acceptorId, account, payer, from, until, oppositeItemId, note } = body
   const amount = body.amount === undefined ? undefined : parseAmount(body.amount)
   if (amount === 0) return refused('invalid', 'not-an-amount', 'An amount is more than 0.', '/amount')
   const common = { note, ...(amount === undefined ? {} : { amount }) }
@@ -292,6 +301,9 @@ function wayAsked(body: Static<typeof ResolutionSchema>, payers: readonly number
     refused('invalid', 'member-missing', `For "${way}", say which: ${field}.`, `/${field}`)
   switch (way) {
     case 'recover':
+      if (acceptorId === undefined) return done({ ...common, way })
+      if (account === undefined || !outletAccounts.includes(account)) return missing('account')
+      return done({ ...common, way, outlet: { acceptorId, account } })
     case 'write-off':
       return done({ ...common, way })
     case 'match':

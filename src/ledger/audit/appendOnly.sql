@@ -16,7 +16,7 @@ FROM (
   UNION ALL
   SELECT relid FROM (VALUES ('audit_record'::regclass), ('programme_event'::regclass), ('book_entry'::regclass), ('book_transfer'::regclass),
     ('event_mark'::regclass), ('day_total'::regclass), ('outlet_position'::regclass), ('claim'::regclass),
-    ('bank_statement'::regclass), ('bank_entry'::regclass), ('bank_match'::regclass), ('claim_receipt'::regclass), ('claim_payment'::regclass),
+    ('bank_statement'::regclass), ('bank_entry'::regclass), ('bank_match'::regclass), ('bank_match_part'::regclass), ('claim_receipt'::regclass), ('claim_payment'::regclass),
     ('atm_count'::regclass), ('suspense_posting'::regclass)) AS other (relid)
 ) tree
   JOIN pg_class c ON c.oid = tree.relid

@@ -45,7 +45,7 @@ SELECT p.shard, p.run_id, p.merchant_id, p.until_day, p.end_to_end_id, NULL, p.a
   CASE
     WHEN p.after_day IS DISTINCT FROM p.before THEN 'its days do not begin where those of the payout before end'
     WHEN p.amount <> p.parts OR p.amount <> p.paid THEN 'its amount is not that of its accounts'
-    WHEN (p.state = 'prepared') <> (r.state = 'prepared') OR r.state = 'cancelled' THEN 'it is not as its run is'
+    WHEN (p.state = 'prepared') <> (r.state = 'prepared' OR r.state = 'posting' AND p.ordinal > r.reached) OR r.state = 'cancelled' THEN 'it is not as its run is'
     WHEN p.until_day > r.until_day THEN 'it pays later days than its run'
     WHEN p.state <> 'prepared' AND NOT EXISTS (
       SELECT 1 FROM book_entry e WHERE e.shard = p.shard AND e.key = 'payout|' || p.end_to_end_id AND e.event_number = p.event_number) THEN 'it was not posted'
@@ -63,9 +63,11 @@ FROM (
 UNION ALL
 SELECT r.shard, r.id, NULL, r.until_day, NULL, NULL, r.amount,
   CASE WHEN r.state <> 'cancelled' AND (r.payouts, r.amount) IS DISTINCT FROM (coalesce(s.payouts, 0), coalesce(s.amount, 0))
-    THEN 'its control sums are not those of its payouts' END
+    THEN 'its control sums are not those of its payouts'
+    WHEN r.posted <> coalesce(s.posted, 0) THEN 'it says that another number of its payouts is posted' END
 FROM payout_run r
-  LEFT JOIN (SELECT p.shard, p.run_id, count(*)::integer AS payouts, sum(p.amount) AS amount FROM payout p GROUP BY 1, 2) s
+  LEFT JOIN (SELECT p.shard, p.run_id, count(*)::integer AS payouts, sum(p.amount) AS amount,
+    count(*) FILTER (WHERE p.state <> 'prepared')::integer AS posted FROM payout p GROUP BY 1, 2) s
     ON s.shard = r.shard AND s.run_id = r.id
 UNION ALL
 SELECT e.shard, NULL, NULL, NULL, e.reference, NULL, NULL, 'a posting without its payout'

@@ -182,6 +182,10 @@ const READ_REQUEST: Statement = {
   name: 'read_api_request',
   text: 'SELECT fingerprint, answer FROM api_request WHERE actor = $1 AND key = $2',
 }
+interface EarlierRequest {
+  readonly fingerprint: string
+  readonly answer: string | null
+}
 const ANSWER_REQUEST: Statement = {
   name: 'answer_api_request',
   text: 'UPDATE api_request SET answer = $3 WHERE actor = $1 AND key = $2',
@@ -272,6 +276,24 @@ export class Desk {
         throw this.#failure(error, committing)
       }
     }
+  }
+
+  /**
+   * What was answered under a key; undefined: nothing yet. For what takes several SQL transactions, of which the last has the key.
+   *
+   * @throws like read
+   */
+  earlier<T>({
+    actor,
+    idempotency: { key, fingerprint },
+  }: {
+    readonly actor: Actor
+    readonly idempotency: NonNullable<Command<T>['idempotency']>
+  }): Promise<(Outcome<T> & { readonly replayed?: true }) | undefined> {
+    return this.read(async (tx) => {
+      const found = await tx.row<EarlierRequest>(READ_REQUEST, [actor.name, key])
+      return found === undefined ? undefined : earlierAnswer<T>(found, fingerprint)
+    })
   }
 
   /**
@@ -372,11 +394,16 @@ async function claim<T>(
   // One that is under way is waited for.
   const claimed = await tx.row(CLAIM_REQUEST, [actor.name, key, fingerprint, new Date(tx.nowMs).toISOString()])
   if (claimed !== undefined) return undefined
-  const earlier = await tx.row<{ fingerprint: string; answer: string | null }>(READ_REQUEST, [actor.name, key])
-  assert(earlier?.answer !== undefined && earlier.answer !== null, 'a key that was claimed has its answer')
-  if (earlier.fingerprint !== fingerprint)
+  const earlier = await tx.row<EarlierRequest>(READ_REQUEST, [actor.name, key])
+  assert(earlier !== undefined, 'a key that was claimed is there')
+  return earlierAnswer(earlier, fingerprint)
+}
+
+function earlierAnswer<T>({ fingerprint: first, answer }: EarlierRequest, fingerprint: string): Outcome<T> & { replayed?: true } {
+  assert(answer !== null, 'a key that was claimed has its answer')
+  if (first !== fingerprint)
     return refused('conflict', 'idempotency-key-reused', 'This Idempotency-Key came before with another request; take a new one.')
-  return { ok: true, value: JSON.parse(earlier.answer) as T, replayed: true }
+  return { ok: true, value: JSON.parse(answer) as T, replayed: true }
 }
 
 async function finish<T>(tx: SqlTransaction, command: Command<T>, outcome: Outcome<T>): Promise<void> {

@@ -41,8 +41,8 @@ const ADD_STATEMENT: Statement = {
   name: 'add_bank_statement',
   text: `
     INSERT INTO bank_statement (shard, account, statement_id, number, from_day, until_day, opening, closing, entries, credits, debits, fingerprint,
-      imported_at, imported_by, note)
-    SELECT $1, $2, $3, coalesce(max(b.number), 0) + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+      imported_at, imported_by, note, arrival)
+    SELECT $1, $2, $3, coalesce(max(b.number), 0) + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
     FROM bank_statement b WHERE b.shard = $1 AND b.account = $2
     RETURNING ${STATEMENT_COLUMNS}`,
 }
@@ -70,12 +70,13 @@ export function lastStatement(tx: SqlTransaction, account: string): Promise<Stor
 export async function addStatement(
   tx: SqlTransaction,
   statement: Omit<StoredStatement, 'number' | 'importedAt'>,
+  arrival: number,
 ): Promise<StoredStatement | undefined> {
   const { account, statementId, from, until, opening, closing, entries, credits, debits } = statement
   const { fingerprint, importedBy, note } = statement
   const at = new Date(tx.nowMs).toISOString()
   const amounts = [opening, closing, entries, credits, debits]
-  const values = [tx.shard, account, statementId, from, until, ...amounts, fingerprint, at, importedBy, note]
+  const values = [tx.shard, account, statementId, from, until, ...amounts, fingerprint, at, importedBy, note, arrival]
   return tx.row<StoredStatement>(ADD_STATEMENT, values)
 }
 
@@ -111,7 +112,7 @@ export interface BankEntry extends StatementEntry {
   readonly account: string
   readonly statementId: string
   readonly ordinal: number
-  /** Null: it is matched. */
+  /** Null: it is matched, or will be looked at in a moment. */
   readonly openReason: string | null
   readonly openSince: Date | null
   readonly matchKind: string | null
@@ -120,23 +121,15 @@ export interface BankEntry extends StatementEntry {
   readonly matchedBy: string | null
 }
 
-const ENTRY_COLUMNS = `
+export const ENTRY_COLUMNS = `
   e.id::float8 AS "entryId", e.account, e.statement_id AS "statementId", e.ordinal, e.credit, e.amount::float8, e.booked_on::text AS "bookedOn",
   e.value_on::text AS "valueOn", e.refs AS "references", e.bank_reference AS "bankReference", e.counterparty, e.text, e.return_reason AS "returnReason",
   o.reason AS "openReason", o.since AS "openSince", m.kind AS "matchKind", m.what AS "matchedWith", m.matched_at AS "matchedAt", m.matched_by AS "matchedBy"`
 
-const ADD_ENTRIES: Statement = {
-  name: 'add_bank_entries',
-  text: `
-    WITH told AS (
-      SELECT * FROM jsonb_to_recordset($4::jsonb) AS e(ordinal integer, credit boolean, amount bigint, "bookedOn" date, "valueOn" date, "references" text[],
-        "bankReference" text, counterparty text, text text, "returnReason" text)
-    )
-    INSERT INTO bank_entry (shard, id, account, statement_id, ordinal, credit, amount, booked_on, value_on, refs, bank_reference, counterparty, text, return_reason)
-    SELECT $1, nextval('bank_entry_number'), $2, $3, ordinal, credit, amount, "bookedOn", "valueOn", "references", "bankReference", counterparty, text, "returnReason"
-    FROM told ORDER BY ordinal
-    RETURNING id::float8 AS "entryId"`,
-}
+/** Entries of a statement that is still arriving are not there. */
+export const TAKEN = `
+  JOIN bank_statement s ON s.shard = e.shard AND s.account = e.account AND s.statement_id = e.statement_id AND s.arrival = e.arrival`
+
 const ADD_OPEN: Statement = {
   name: 'add_open_bank_entries',
   text: `INSERT INTO bank_open (shard, entry_id, reason, since) SELECT $1, e.id, e.reason, $2 FROM unnest($3::bigint[], $4::text[]) AS e(id, reason)`,
@@ -155,7 +148,7 @@ const CLOSE_OPEN: Statement = {
 const READ_ENTRY: Statement = {
   name: 'read_bank_entry',
   text: `
-    SELECT ${ENTRY_COLUMNS} FROM bank_entry e LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
+    SELECT ${ENTRY_COLUMNS} FROM bank_entry e ${TAKEN} LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
       LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
     WHERE e.shard = $1 AND e.id = $2`,
 }
@@ -169,22 +162,11 @@ const LIST_OPEN: Statement = {
 const LIST_ENTRIES: Statement = {
   name: 'list_bank_entries',
   text: `
-    SELECT ${ENTRY_COLUMNS} FROM bank_entry e LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
+    SELECT ${ENTRY_COLUMNS} FROM bank_entry e ${TAKEN} LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
       LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
     WHERE e.shard = $1 AND e.id > $2 AND ($3::text IS NULL OR e.account = $3) AND ($5::text IS NULL OR e.statement_id = $5)
       AND (NOT $6::boolean OR m.entry_id IS NOT NULL)
     ORDER BY e.id LIMIT $4`,
-}
-
-/** @param first ordinal of the first of them @returns their ids, in the same order */
-export async function addEntries(
-  tx: SqlTransaction,
-  { account, statementId }: Pick<StoredStatement, 'account' | 'statementId'>,
-  entries: readonly StatementEntry[],
-): Promise<number[]> {
-  const told = JSON.stringify(entries.map((entry, index) => ({ ...entry, ordinal: index + 1 })))
-  const rows = await tx.rows<{ entryId: number }>(ADD_ENTRIES, [tx.shard, account, statementId, told])
-  return rows.map(({ entryId }) => entryId).sort((a, b) => a - b)
 }
 
 export interface OpenEntry {
@@ -250,7 +232,7 @@ const KNOWS_ENTRIES: Statement = {
     SELECT EXISTS (
       SELECT FROM unnest($3::text[], $4::date[], $5::boolean[], $6::bigint[]) AS n(bank_reference, booked_on, credit, amount)
         JOIN bank_entry e ON e.shard = $1 AND e.account = $2 AND e.bank_reference = n.bank_reference AND e.booked_on = n.booked_on
-          AND e.credit = n.credit AND e.amount = n.amount) AS known`,
+          AND e.credit = n.credit AND e.amount = n.amount ${TAKEN}) AS known`,
 }
 
 /** Whether the bank's own references say that an entry was taken before, with another statement. */

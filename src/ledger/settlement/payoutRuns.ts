@@ -7,12 +7,15 @@ export interface PayoutRun {
   readonly runId: number
   /** The last business day that it pays. */
   readonly untilDay: string
-  readonly state: 'prepared' | 'approved' | 'cancelled'
+  /** `posting`: approved, and not all of it is posted yet. */
+  readonly state: 'prepared' | 'posting' | 'approved' | 'cancelled'
   readonly preparedBy: string
   readonly preparedAt: Date
   /** Control sums: payouts, and piasters. */
   readonly payouts: number
   readonly amount: number
+  /** Of its payouts. */
+  readonly posted: number
   /** Merchants that it does not pay. */
   readonly leftOut: number
   readonly proposalId: string | null
@@ -48,7 +51,7 @@ export interface PayoutLine {
 
 const COLUMNS = `
   id::float8 AS "runId", until_day::text AS "untilDay", state, prepared_by AS "preparedBy", prepared_at AS "preparedAt", payouts,
-  amount::float8 AS amount, left_out AS "leftOut", proposal_id AS "proposalId", decided_at AS "decidedAt", message_id AS "messageId",
+  posted, amount::float8 AS amount, left_out AS "leftOut", proposal_id AS "proposalId", decided_at AS "decidedAt", message_id AS "messageId",
   execution_day::text AS "executionDay", debtor_name AS "debtorName", debtor_iban AS "debtorIban", debtor_bic AS "debtorBic"`
 
 const CLOSED_UNTIL: Statement = {
@@ -63,11 +66,11 @@ const ADD: Statement = {
   name: 'add_payout_run',
   text: `
     INSERT INTO payout_run (shard, until_day, prepared_by, prepared_at) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (shard) WHERE state = 'prepared' DO NOTHING RETURNING id::float8 AS "runId"`,
+    ON CONFLICT (shard) WHERE state IN ('prepared', 'posting') DO NOTHING RETURNING id::float8 AS "runId"`,
 }
-const READ_PREPARED: Statement = {
-  name: 'read_prepared_payout_run',
-  text: `SELECT ${COLUMNS} FROM payout_run WHERE shard = $1 AND state = 'prepared'`,
+const READ_OPEN: Statement = {
+  name: 'read_open_payout_run',
+  text: `SELECT ${COLUMNS} FROM payout_run WHERE shard = $1 AND state IN ('prepared', 'posting')`,
 }
 const FIND_OWED: Statement = { name: 'find_owed', text: 'SELECT find_owed($1, $2, $3, $4, $5)' }
 const TAKE_UP: Statement = { name: 'take_up_payouts', text: 'SELECT take_up_payouts($1, $2, $3, $4, $5) AS more' }
@@ -91,15 +94,15 @@ const REVISE: Statement = { name: 'revise_payouts', text: 'SELECT revise_payouts
 const APPROVE: Statement = {
   name: 'approve_payout_run',
   text: `
-    UPDATE payout_run SET state = 'approved', decided_at = $3, message_id = $4, execution_day = $5, debtor_name = $6, debtor_iban = $7, debtor_bic = $8
+    UPDATE payout_run SET state = 'posting', decided_at = $3, message_id = $4, execution_day = $5, debtor_name = $6, debtor_iban = $7, debtor_bic = $8,
+      approved_by = $9
     WHERE shard = $1 AND id = $2 AND state = 'prepared'`,
 }
-// The SQL transaction has an id before the number is taken: see event_number.
-const TAKE_EVENT: Statement = {
-  name: 'take_event_of_payout_run',
-  text: `SELECT nextval('event_number')::text AS event FROM (SELECT pg_current_xact_id()) AS id`,
+const POST: Statement = { name: 'post_next_payouts', text: 'SELECT post_next_payouts($1, $2, $3, $4) AS more' }
+const POSTING: Statement = {
+  name: 'posting_payout_runs',
+  text: `SELECT id::float8 AS "runId" FROM payout_run WHERE shard = $1 AND state = 'posting' ORDER BY id`,
 }
-const POST: Statement = { name: 'post_payouts', text: 'SELECT post_payouts($1, $2, $3, $4, $5, $6, $7)' }
 const GIVE_BACK: Statement = { name: 'give_back_payouts', text: 'SELECT give_back_payouts($1, $2)' }
 const CANCEL: Statement = {
   name: 'cancel_payout_run',
@@ -124,6 +127,8 @@ const LEFT: Statement = {
 /** A statement takes a second or two: the desk gives it no more than `desk.statementMs`. */
 const SHARES = 8
 const PAYOUTS_A_TIME = 10_000
+/** Events wait for a SQL transaction that posts: it has to be over in a few tenths of a second. */
+const POSTED_A_TIME = 1000
 
 type RunRow = PayoutRun & Record<string, unknown>
 
@@ -137,8 +142,9 @@ export async function addPayoutRun(tx: SqlTransaction, untilDay: string, by: str
   return (await tx.row<{ runId: number }>(ADD, [tx.shard, untilDay, by, isoNow(tx)]))?.runId
 }
 
-export function readPreparedRun(tx: SqlTransaction): Promise<PayoutRun | undefined> {
-  return tx.row<RunRow>(READ_PREPARED, [tx.shard])
+/** That keeps another from being prepared. */
+export function readOpenRun(tx: SqlTransaction): Promise<PayoutRun | undefined> {
+  return tx.row<RunRow>(READ_OPEN, [tx.shard])
 }
 
 /** @param minimum piasters @returns the run with its control sums */
@@ -199,18 +205,20 @@ export interface BankMessage {
   readonly debtor: { readonly name: string; readonly iban: string; readonly bic: string | null }
 }
 
-/** Fixes what the bank gets of a run that is locked and prepared, and posts it. */
-export async function approveAndPost(
-  tx: SqlTransaction,
-  { runId, payouts: ordinals }: Pick<PayoutRun, 'runId' | 'payouts'>,
-  message: BankMessage,
-  by: string,
-): Promise<void> {
+/** Fixes what the bank gets of a run that is locked and prepared. It is to be posted then. */
+export async function approveRun(tx: SqlTransaction, runId: number, message: BankMessage, by: string): Promise<void> {
   const { messageId, executionDay, debtor } = message
-  await tx.row(APPROVE, [tx.shard, runId, isoNow(tx), messageId, executionDay, debtor.name, debtor.iban, debtor.bic])
-  const row = await tx.row<{ event: string }>(TAKE_EVENT, [])
-  for (let after = 0; after < ordinals; after += PAYOUTS_A_TIME)
-    await tx.row(POST, [tx.shard, runId, row?.event, isoNow(tx), by, after, after + PAYOUTS_A_TIME])
+  await tx.row(APPROVE, [tx.shard, runId, isoNow(tx), messageId, executionDay, debtor.name, debtor.iban, debtor.bic, by])
+}
+
+/** The next payouts of a run that is posting, if it is. Locks the run. @returns whether there are more */
+export async function postNextPayouts(tx: SqlTransaction, runId: number): Promise<boolean> {
+  return (await tx.row<{ more: boolean }>(POST, [tx.shard, runId, isoNow(tx), POSTED_A_TIME]))?.more === true
+}
+
+/** Runs that are approved and not all posted. */
+export async function postingRuns(tx: SqlTransaction): Promise<number[]> {
+  return (await tx.rows<{ runId: number }>(POSTING, [tx.shard])).map(({ runId }) => runId)
 }
 
 /** Gives the days of a run that is locked and prepared back. */

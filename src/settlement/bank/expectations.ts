@@ -20,6 +20,11 @@ const CLAIM_REFERENCE = /\bCLAIM-(\d{4})-(\d{8})(?:-(\d{8}))?\b/g
 const DEPOSIT_REFERENCE = /\bDEPOSIT-\d{8}\b/g
 const OURS = /^(CLAIM-\d{4}|DEPOSIT)-\d{8}/
 
+export interface MatchContext {
+  readonly payouts: PayoutBook
+  readonly limits: MatchLimits
+}
+
 export interface Expected {
   readonly expectations: readonly Expectation[]
   /** References of ours that entries name, of which nothing is expected any more. */
@@ -50,12 +55,12 @@ export function claimOfName(what: string): { payer: number; from: string; until:
   return { payer: Number(payer), from, until }
 }
 
-/** @param entries with what is named in their texts */
+/** @param entries with what is named in their texts @param byAmount whether payouts too that no entry names */
 export async function expectationsFor(
   tx: SqlTransaction,
-  payouts: PayoutBook,
-  limits: MatchLimits,
+  { payouts, limits }: MatchContext,
   entries: readonly StatementEntry[],
+  byAmount: boolean,
 ): Promise<Expected> {
   const [first] = entries
   if (first === undefined) return { expectations: [], settled: new Set() }
@@ -65,7 +70,7 @@ export async function expectationsFor(
   const latest = days.reduce((a, b) => (a > b ? a : b))
   const { dateDaysMax, claimDaysMax } = limits
   const between = { from: addDays(earliest, -dateDaysMax), until: addDays(latest, dateDaysMax) }
-  const sent = await expectedPayouts(tx, payouts, entries, between)
+  const sent = await expectedPayouts(tx, payouts, entries, byAmount ? between : undefined)
   const expectations = [
     ...sent.flatMap(payoutExpectations(dateDaysMax)),
     ...(await unmatchedAtmLoads(tx, references)).map((load): Expectation => ({
@@ -88,9 +93,10 @@ async function expectedPayouts(
   tx: SqlTransaction,
   payouts: PayoutBook,
   entries: readonly StatementEntry[],
-  days: { readonly from: string; readonly until: string },
+  days: { readonly from: string; readonly until: string } | undefined,
 ): Promise<SentPayout[]> {
   const named = await payouts.named(tx, [...new Set(entries.flatMap(({ references }) => references))])
+  if (days === undefined) return [...named]
   const known = new Set(named.map(({ endToEndId }) => endToEndId))
   const unnamed = entries.filter(({ credit, references }) => !credit && !references.some((reference) => known.has(reference)))
   if (unnamed.length === 0) return [...named]

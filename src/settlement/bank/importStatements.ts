@@ -1,27 +1,23 @@
 /**
- * A file of the bank's statements is taken: all of it or nothing, in one SQL transaction. What it holds already is left alone, so that the same file may come again; what is
- * missing before it, and what is another statement of the same name, is refused. Entries that are expected are matched at once; the others are the work list.
+ * A file of the bank's statements is taken: all of it or nothing. What it holds already is left alone, so that the same file may come again; what is missing before it, and what is
+ * another statement of the same name, is refused. Large ones have as many entries as a run has payouts, and events wait for every SQL transaction that is open: so entries are put down
+ * in pieces, which nobody sees, and taken all at once in a short SQL transaction; then they are matched (matchStatement.ts). Cut short, it goes on when the file is sent again.
  */
-import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../../ledger/programme/desk.ts'
+import { setImmediate as othersTurn } from 'node:timers/promises'
+import { done, refused, type Actor, type Desk, type Outcome, type SqlTransaction } from '../../ledger/programme/desk.ts'
+import { addEntries, beginArrival, countEntriesOf, moveArrival, readArrival } from '../../ledger/settlement/bankArrivals.ts'
 import {
-  addEntries,
-  addMatches,
-  addOpenEntries,
   addStatement,
   knowsEntries,
   lastStatement,
   lockBankAccount,
   readStatement,
-  type EntryMatch,
-  type OpenEntry,
   type StoredStatement,
 } from '../../ledger/settlement/bankStatements.ts'
 import { assert } from '../../assert.ts'
-import { takeReceipt } from '../claims.ts'
-import type { PayoutBook, PayoutTold } from '../payoutBook.ts'
 import { readCamt053 } from './camt053.ts'
-import { claimOfName, expectationsFor, withNamedReferences, type MatchLimits } from './expectations.ts'
-import { matchEntries, type Expectation } from './matching.ts'
+import type { MatchContext } from './expectations.ts'
+import { matchStatements } from './matchStatement.ts'
 import { BadFile, checkStatement, fingerprintOfStatement, type BankStatement, type FileLimits } from './statement.ts'
 import { readStatementCsv } from './statementCsv.ts'
 
@@ -34,7 +30,8 @@ export async function readStatementFile(
   limits: FileLimits & { readonly accounts: readonly string[] },
 ): Promise<Outcome<readonly BankStatement[]>> {
   try {
-    const statements = await (format === 'csv' ? readStatementCsv(bytes, limits) : readCamt053(bytes, limits))
+    const slices = inSlices(bytes)
+    const statements = await (format === 'csv' ? readStatementCsv(slices, limits) : readCamt053(slices, limits))
     for (const [index, statement] of statements.entries()) {
       const checked = checkStatement(statement, index + 1, limits.accounts)
       if (!checked.ok) return checked
@@ -46,9 +43,15 @@ export async function readStatementFile(
   }
 }
 
-export interface ImportContext {
-  readonly payouts: PayoutBook
-  readonly limits: MatchLimits
+const SLICE_BYTES = 8192
+
+/** Reading a large file takes seconds, and what comes in at the same process meanwhile, authorizations too, gets its turn after each few milliseconds of it. */
+async function* inSlices(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes)
+    for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
+      yield chunk.subarray(at, at + SLICE_BYTES)
+      await othersTurn()
+    }
 }
 
 export interface ImportAsked {
@@ -56,6 +59,8 @@ export interface ImportAsked {
   readonly statements: readonly BankStatement[]
   /** Why they are taken although one before them is missing; absent: they are not. */
   readonly forcedBecause?: string | undefined
+  /** What the audit trail keeps of it. */
+  readonly detail: Readonly<Record<string, unknown>>
 }
 
 export interface ImportedStatement {
@@ -66,39 +71,180 @@ export interface ImportedStatement {
   readonly open: number
 }
 
+export interface Imported {
+  readonly statements: readonly ImportedStatement[]
+  /** Something was taken, which is on record. */
+  readonly taken: boolean
+}
+
+interface Arriving {
+  readonly statement: BankStatement
+  readonly fingerprint: string
+}
+
+/** Events wait for a SQL transaction that writes: it has to be over in a few tenths of a second. */
+const ENTRIES_A_TIME = 2000
+
+/** @throws like Desk.run; what was put down stays for the next try */
 export async function importStatements(
-  tx: SqlTransaction,
-  context: ImportContext,
-  { actor, statements, forcedBecause }: ImportAsked,
-): Promise<Outcome<ImportedStatement[]>> {
-  for (const account of [...new Set(statements.map((statement) => statement.account))].sort()) await lockBankAccount(tx, account)
+  desk: Pick<Desk, 'read' | 'run' | 'upkeep'>,
+  context: MatchContext,
+  asked: ImportAsked,
+): Promise<Outcome<Imported>> {
+  const { actor, statements } = asked
+  const told = statements.map((statement) => ({ statement, fingerprint: fingerprintOfStatement(statement) }))
+  const begun = await desk.upkeep((tx) => beginAll(tx, asked, told))
+  if (!begun.ok) return begun
+  for (const one of begun.value) await putDown(desk, one)
+  const known = new Set<BankStatement>()
+  const taken =
+    begun.value.length === 0 ? done(await desk.read((tx) => allOf(tx, told))) : await takeAll(desk, asked, told, known)
+  if (!taken.ok) return taken
+  const isKnown = (statement: BankStatement): boolean => begun.value.length === 0 || known.has(statement)
+  await matchStatements(desk, context, { accounts: accountsOf(statements), madeBy: actor.name })
   const imported: ImportedStatement[] = []
-  for (const [index, statement] of statements.entries()) {
-    const fingerprint = fingerprintOfStatement(statement)
-    const before = await readStatement(tx, statement.account, statement.statementId)
-    if (before !== undefined) {
-      if (before.fingerprint !== fingerprint) return anotherStatement(index + 1)
-      imported.push({ statement: before, known: true, matched: 0, open: 0 })
-      continue
-    }
-    const last = await lastStatement(tx, statement.account)
-    const follows =
-      last === undefined || (last.closing === statement.opening && statement.from >= last.from && statement.until >= last.until)
-    if (!follows && forcedBecause === undefined) return statementMissing(index + 1)
-    if (forcedBecause === undefined && (await knowsEntries(tx, statement))) return entriesTaken(index + 1)
-    const { account, statementId, from, until, opening, closing, entries, counted } = statement
-    const stored = await addStatement(tx, {
-      ...{ account, statementId, from, until, opening, closing, fingerprint },
-      ...{ entries: entries.length, credits: counted.credits, debits: counted.debits },
-      ...{ importedBy: actor.name, note: follows ? null : (forcedBecause ?? null) },
-    })
-    assert(stored !== undefined, 'a statement that is added is there')
-    const counts = await takeEntries(tx, context, actor, statement)
-    if (!counts.ok) return counts
-    await tx.emit({ kind: 'bank.statement_imported', data: { account, statementId, entries: entries.length, ...counts.value } })
-    imported.push({ statement: stored, known: false, ...counts.value })
+  for (const [index, stored] of taken.value.entries()) {
+    const statement = statements[index]
+    assert(statement !== undefined, 'every statement that is taken was in the file')
+    const counts = isKnown(statement) ? { matched: 0, open: 0 } : await desk.read((tx) => countEntriesOf(tx, stored))
+    imported.push({ statement: stored, known: isKnown(statement), ...counts })
   }
-  return done(imported)
+  return done({ statements: imported, taken: imported.some((one) => !one.known) })
+}
+
+function accountsOf(statements: readonly BankStatement[]): string[] {
+  return [...new Set(statements.map(({ account }) => account))].sort()
+}
+
+/** @returns those that are not taken yet */
+async function beginAll(
+  tx: SqlTransaction,
+  asked: ImportAsked,
+  told: readonly Arriving[],
+): Promise<Outcome<readonly Arriving[]>> {
+  for (const account of accountsOf(asked.statements)) await lockBankAccount(tx, account)
+  const arriving: Arriving[] = []
+  const last = new Map<string, BankStatement>()
+  for (const [index, one] of told.entries()) {
+    const { statement } = one
+    const checked = await follows(tx, asked, one, index + 1, last.get(statement.account))
+    if (!checked.ok) return checked
+    last.set(statement.account, statement)
+    if (checked.value.known === undefined) arriving.push(one)
+  }
+  for (const { statement, fingerprint } of arriving) await beginArrival(tx, statement, fingerprint, asked.actor.name)
+  return done(arriving)
+}
+
+interface Follows {
+  /** It was taken before. */
+  readonly known: StoredStatement | undefined
+  readonly follows: boolean
+}
+
+/** @param before the statement before it in the same file, of the same account, which is not taken yet */
+async function follows(
+  tx: SqlTransaction,
+  { forcedBecause }: ImportAsked,
+  { statement, fingerprint }: Arriving,
+  position: number,
+  before?: BankStatement,
+): Promise<Outcome<Follows>> {
+  const known = await readStatement(tx, statement.account, statement.statementId)
+  if (known !== undefined) return known.fingerprint === fingerprint ? done({ known, follows: true }) : anotherStatement(position)
+  if (before?.statementId === statement.statementId) return anotherStatement(position)
+  const last = before ?? (await lastStatement(tx, statement.account))
+  const fits =
+    last === undefined || (last.closing === statement.opening && statement.from >= last.from && statement.until >= last.until)
+  if (!fits && forcedBecause === undefined) return statementMissing(position)
+  if (forcedBecause === undefined && (await knowsEntries(tx, statement))) return entriesTaken(position)
+  return done({ known, follows: fits })
+}
+
+/** Puts down the entries that are not there yet; at two processes each puts down the next piece. */
+async function putDown(desk: Pick<Desk, 'upkeep'>, { statement, fingerprint }: Arriving): Promise<void> {
+  for (let more = true; more;)
+    more = await desk.upkeep(async (tx) => {
+      await lockBankAccount(tx, statement.account)
+      const arrival = await readArrival(tx, statement)
+      if (arrival?.phase !== 'arriving' || arrival.fingerprint !== fingerprint) return false
+      const entries = statement.entries.slice(arrival.reached, arrival.reached + ENTRIES_A_TIME)
+      if (entries.length === 0) return false
+      await addEntries(tx, arrival, entries)
+      await moveArrival(tx, arrival, 'arriving', arrival.reached + entries.length)
+      return true
+    })
+}
+
+/** All of the file is there from now on. @param known is given those that are there already, of somebody who was faster */
+function takeAll(
+  desk: Pick<Desk, 'run'>,
+  asked: ImportAsked,
+  told: readonly Arriving[],
+  known: Set<BankStatement>,
+): Promise<Outcome<readonly StoredStatement[]>> {
+  const { actor, statements, forcedBecause } = asked
+  return desk.run({
+    actor,
+    action: 'bank.import',
+    subject: 'bank-statements',
+    detail: asked.detail,
+    work: async (tx) => {
+      known.clear()
+      for (const account of accountsOf(statements)) await lockBankAccount(tx, account)
+      const stored: StoredStatement[] = []
+      for (const [index, one] of told.entries()) {
+        const { statement, fingerprint } = one
+        const checked = await follows(tx, asked, one, index + 1)
+        if (!checked.ok) return checked
+        if (checked.value.known !== undefined) {
+          known.add(statement)
+          stored.push(checked.value.known)
+          continue
+        }
+        const arrival = await readArrival(tx, statement)
+        if (arrival?.fingerprint !== fingerprint) return anotherMeanwhile(index + 1)
+        assert(arrival.reached === statement.entries.length, 'all entries are put down')
+        const { account, statementId, from, until, opening, closing, entries, counted } = statement
+        const facts = {
+          ...{ account, statementId, from, until, opening, closing, fingerprint },
+          ...{ entries: entries.length, credits: counted.credits, debits: counted.debits },
+          ...{ importedBy: actor.name, note: checked.value.follows ? null : (forcedBecause ?? null) },
+        }
+        const added = await addStatement(tx, facts, arrival.arrival)
+        assert(added !== undefined, 'a statement that is added is there')
+        await moveArrival(tx, arrival, 'named', 0)
+        stored.push(added)
+      }
+      return done(stored)
+    },
+    audit: (stored) => ({
+      detail: {
+        statements: stored.map(({ account, statementId }, index) => {
+          const statement = statements[index]
+          return { account, statementId, known: statement !== undefined && known.has(statement) }
+        }),
+      },
+    }),
+  })
+}
+
+async function allOf(tx: SqlTransaction, told: readonly Arriving[]): Promise<readonly StoredStatement[]> {
+  const stored: StoredStatement[] = []
+  for (const { statement } of told) {
+    const one = await readStatement(tx, statement.account, statement.statementId)
+    assert(one !== undefined, 'a statement does not go away')
+    stored.push(one)
+  }
+  return stored
+}
+
+function anotherMeanwhile(position: number): Outcome<never> {
+  return refused(
+    'conflict',
+    'taken-meanwhile',
+    `Somebody else is taking another file with the identification of statement ${String(position)} at the same time. Nothing was taken; ask which is right.`,
+  )
 }
 
 function anotherStatement(position: number): Outcome<never> {
@@ -123,83 +269,4 @@ function statementMissing(position: number): Outcome<never> {
     'statement-missing',
     `Statement ${String(position)} does not begin where the last one of its account ended: one before it is missing, or it is late. Import that first; where there is none, say why (force and note).`,
   )
-}
-
-/** The key of an entry's posting, whatever it is posted to. */
-export function entryKey({ account, statementId, ordinal }: { account: string; statementId: string; ordinal: number }): string {
-  return `bank|${account}|${statementId}|${String(ordinal)}`
-}
-
-async function takeEntries(
-  tx: SqlTransaction,
-  context: ImportContext,
-  actor: Actor,
-  statement: BankStatement,
-): Promise<Outcome<{ matched: number; open: number }>> {
-  const { account, statementId } = statement
-  const ids = await addEntries(tx, statement, statement.entries)
-  assert(ids.length === statement.entries.length, 'every entry has an id')
-  const named = statement.entries.map(withNamedReferences)
-  const { expectations, settled: settledBefore } = await expectationsFor(tx, context.payouts, context.limits, named)
-  const open: OpenEntry[] = []
-  const found: Found[] = []
-  for (const [index, match] of matchEntries(named, expectations, settledBefore).entries()) {
-    const entryId = ids[index]
-    const entry = named[index]
-    assert(entryId !== undefined && entry !== undefined, 'every match has its entry')
-    if (match.expectation === null) open.push({ entryId, reason: match.reason })
-    else {
-      const { bookedOn, valueOn, amount, returnReason } = entry
-      const key = entryKey({ account, statementId, ordinal: index + 1 })
-      const told = { key, amount, valueOn: valueOn ?? bookedOn, returnReason, madeBy: actor.name }
-      found.push({ entryId, ...told, expectation: match.expectation, by: match.by })
-    }
-  }
-  const settled = await settle(tx, context.payouts, found)
-  for (const { entryId } of found) if (!settled.has(entryId)) open.push({ entryId, reason: 'amount-differs' })
-  const matches = found.flatMap(({ entryId, expectation, by }): EntryMatch[] =>
-    settled.has(entryId) ? [{ entryId, kind: expectation.kind, what: expectation.what, matchedBy: by }] : [],
-  )
-  if ((await addMatches(tx, matches)).size !== matches.length)
-    return refused(
-      'conflict',
-      'matched-meanwhile',
-      'Something in it was matched by somebody else at the same time. Nothing was taken; send it again.',
-    )
-  await addOpenEntries(tx, open)
-  return done({ matched: matches.length, open: open.length })
-}
-
-interface Found {
-  readonly entryId: number
-  readonly key: string
-  readonly amount: number
-  readonly valueOn: string
-  readonly returnReason: string | null
-  readonly madeBy: string
-  readonly expectation: Expectation
-  readonly by: 'reference' | 'amount'
-}
-
-/** Posts what follows. @returns the entries for which that could be done */
-async function settle(tx: SqlTransaction, payouts: PayoutBook, found: readonly Found[]): Promise<ReadonlySet<number>> {
-  const of = (kind: Expectation['kind']): readonly Found[] => found.filter(({ expectation }) => expectation.kind === kind)
-  const told = ({ amount, valueOn, madeBy, returnReason, expectation }: Found): PayoutTold => ({
-    ...{ reference: expectation.what, amount, valueOn, madeBy, reason: returnReason },
-  })
-  const paid = of('payout')
-  const back = of('payout-return')
-  // One that is paid and comes back in the same statement is paid first.
-  const confirmed = paid.length === 0 ? new Set() : await payouts.confirm(tx, paid.map(told))
-  const returned = back.length === 0 ? new Set() : await payouts.takeBack(tx, back.map(told))
-  const settled = new Set([...of('deposits'), ...of('atm-load')].map(({ entryId }) => entryId))
-  for (const { entryId, expectation } of paid) if (confirmed.has(expectation.what)) settled.add(entryId)
-  for (const { entryId, expectation } of back) if (returned.has(expectation.what)) settled.add(entryId)
-  const byPayer = [...of('claims')].sort((a, b) => (a.expectation.what < b.expectation.what ? -1 : 1))
-  for (const { entryId, key, amount, valueOn, madeBy, expectation } of byPayer) {
-    const receipt = { key, ...claimOfName(expectation.what), amount, receivedOn: valueOn, madeBy, note: null }
-    const taken = await takeReceipt(tx, { ...receipt, reference: expectation.references[0] ?? null })
-    if (taken.ok) settled.add(entryId)
-  }
-  return settled
 }

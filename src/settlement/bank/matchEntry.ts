@@ -1,6 +1,12 @@
 /** An entry of the work list is matched by hand: one proposes what it is, another agrees. */
 import { done, refused, type Outcome, type SqlTransaction } from '../../ledger/programme/desk.ts'
-import { unmatchedAtmLoads, unmatchedDeposits } from '../../ledger/settlement/bankExpectations.ts'
+import {
+  addMatchParts,
+  lockExpectations,
+  unmatchedAtmLoads,
+  unmatchedDeposits,
+  type MatchPart,
+} from '../../ledger/settlement/bankExpectations.ts'
 import { addMatches, closeOpenEntry, readEntry, type BankEntry } from '../../ledger/settlement/bankStatements.ts'
 import { postBook } from '../../ledger/settlement/book.ts'
 import { lockSuspenseItems, recordBookSuspense } from '../../ledger/settlement/suspense.ts'
@@ -9,17 +15,24 @@ import { ACCOUNT_CODE } from '../../purse/chart.ts'
 import { takeReceipt } from '../claims.ts'
 import type { PayoutBook } from '../payoutBook.ts'
 import { claimName } from './expectations.ts'
-import { entryKey } from './importStatements.ts'
+import { entryKey } from './matchStatement.ts'
 
 /** What an entry is, as somebody says. */
 export type MatchAsked = { readonly note: string } & (
   | { readonly to: 'claims'; readonly payer: number; readonly from: string; readonly until: string }
   | { readonly to: 'payout'; readonly reference: string }
-  | { readonly to: 'deposits'; readonly day: string }
-  | { readonly to: 'atm-load'; readonly reference: string }
+  | ({ readonly to: 'deposits'; readonly days: readonly string[] } & HowMuch)
+  | ({ readonly to: 'atm-load'; readonly references: readonly string[] } & HowMuch)
   /** Without an item it becomes one. */
   | { readonly to: 'suspense'; readonly itemId?: number }
 )
+
+interface HowMuch {
+  /** It is a part of the one that is named; the rest is still expected. */
+  readonly part?: boolean
+  /** What it differs by is an item of suspense. */
+  readonly difference?: boolean
+}
 
 interface MatchBody {
   readonly entryId: number
@@ -35,6 +48,8 @@ export async function checkMatch(tx: SqlTransaction, entryId: number, { to }: Ma
   const entry = await readEntry(tx, entryId)
   if (entry === undefined) return NO_SUCH_ENTRY
   if (entry.matchKind !== null) return ALREADY_MATCHED
+  if (entry.openReason === null)
+    return refused('conflict', 'being-matched', 'The statement of this entry is being matched; it takes some seconds more.')
   if (to === 'claims' && !entry.credit)
     return refused('invalid', 'not-a-receipt', 'Money went out with this entry; only what came in pays claims.', '/to')
   return done(entry)
@@ -59,11 +74,19 @@ async function matchEntry(
   if (!(await closeOpenEntry(tx, entryId))) return ALREADY_MATCHED
   const settled = await settle(tx, payouts, checked.value, maker, asked)
   if (!settled.ok) return settled
-  const { kind, what } = settled.value
+  const { kind, what, parts } = settled.value
   const matched = await addMatches(tx, [{ entryId, kind, what, matchedBy: maker }])
   if (!matched.has(entryId)) return refused('conflict', 'already-matched', 'What it is said to be is matched with another entry.')
+  if (parts !== undefined) await addMatchParts(tx, entryId, kind === 'atm-loads' ? 'atm-load' : 'deposits', parts)
   await tx.emit({ kind: 'bank.entry_matched', data: { entryId, to: kind, what } })
   return done({ kind, what })
+}
+
+interface Settled {
+  readonly kind: string
+  readonly what: string
+  /** It is several, or a part of one. */
+  readonly parts?: readonly MatchPart[]
 }
 
 async function settle(
@@ -72,7 +95,7 @@ async function settle(
   entry: BankEntry,
   maker: string,
   asked: MatchAsked,
-): Promise<Outcome<{ kind: string; what: string }>> {
+): Promise<Outcome<Settled>> {
   const key = entryKey(entry)
   const { amount, credit } = entry
   const receivedOn = entry.valueOn ?? entry.bookedOn
@@ -109,31 +132,84 @@ async function settle(
       return withRest(tx, entry, maker, credit ? payout.amount : -payout.amount, asked.note, settled)
     }
     case 'deposits': {
-      const [deposits] = await unmatchedDeposits(tx, asked.day, asked.day)
-      return deposits === undefined || deposits.amount > 0 !== credit
-        ? refused(
-            'conflict',
-            'other-deposits',
-            'That business day has no deposits in this direction that are unmatched, or is not closed yet.',
-            '/day',
-          )
-        : withRest(tx, entry, maker, deposits.amount, asked.note, { kind: 'deposits', what: asked.day })
+      await lockExpectations(tx)
+      const { days } = asked
+      const open = (await unmatchedDeposits(tx, days.toSorted()[0] ?? '', days.toSorted().at(-1) ?? '')).filter(({ day }) =>
+        days.includes(day),
+      )
+      if (open.length !== new Set(days).size || open.some((one) => one.amount > 0 !== credit))
+        return refused(
+          'conflict',
+          'other-deposits',
+          'A business day that is named has no deposits in this direction that are unmatched, or is not closed yet.',
+          '/day',
+        )
+      const several = open.map((one) => ({ what: one.day, amount: Math.abs(one.amount) }))
+      // Of one day what it differs by has always gone to suspense.
+      const how = open.length === 1 && asked.part !== true ? { ...asked, difference: true } : asked
+      return settleTogether(tx, entry, maker, how, several)
     }
     case 'atm-load': {
-      const load = (await unmatchedAtmLoads(tx, [asked.reference])).find((one) => one.amount === -signed(entry))
-      return load === undefined
-        ? refused(
-            'conflict',
-            'no-such-load',
-            'No loading of a machine with this reference and amount is unmatched.',
-            '/reference',
-          )
-        : done({ kind: 'atm-load', what: load.key })
+      await lockExpectations(tx)
+      const open = (await unmatchedAtmLoads(tx, asked.references)).filter((one) => one.amount > 0 !== credit)
+      const named = new Set(open.map(({ reference }) => reference))
+      if (open.length === 0 || asked.references.some((reference) => !named.has(reference)))
+        return refused(
+          'conflict',
+          'no-such-load',
+          'No loading of a machine in this direction with a reference that is named is unmatched.',
+          '/reference',
+        )
+      const several = open.map((one) => ({ what: one.key, amount: Math.abs(one.amount) }))
+      // Of several machines that have the same reference one may be meant.
+      const only = asked.references.length === 1 ? several.find((one) => one.amount === amount) : undefined
+      return settleTogether(tx, entry, maker, asked, only === undefined ? several : [only])
     }
     case 'suspense':
       return toSuspense(tx, entry, maker, asked)
   }
 }
+
+/** An entry that is one of what is expected, or several of it, or a part of one: never more, but by a difference that is said. @param open what is left of each, in the entry's direction */
+async function settleTogether(
+  tx: SqlTransaction,
+  entry: BankEntry,
+  maker: string,
+  asked: Extract<MatchAsked, { to: 'deposits' | 'atm-load' }>,
+  open: readonly MatchPart[],
+): Promise<Outcome<Settled>> {
+  const { part = false, difference = false, note } = asked
+  const expected = open.reduce((sum, one) => sum + one.amount, 0)
+  const kind = asked.to === 'deposits' ? 'deposit-days' : 'atm-loads'
+  const [only] = open
+  if (part) {
+    if (only === undefined || open.length > 1)
+      return refused('invalid', 'part-of-several', 'An entry is a part of one: name that alone.', '/part')
+    if (entry.amount >= expected)
+      return refused('conflict', 'more-than-expected', 'It is no part: what is left of it is not more than the entry.', '/part')
+    return done({ kind, what: only.what, parts: [{ what: only.what, amount: entry.amount }] })
+  }
+  if (entry.amount !== expected && !difference)
+    return refused(
+      'conflict',
+      entry.amount > expected ? 'more-than-expected' : 'amount-differs',
+      'What is named does not come to the amount of the entry. Name all of it, say that it is a part, or that the difference goes to suspense.',
+    )
+  const settled =
+    open.length === 1 && only !== undefined
+      ? { kind: asked.to, what: only.what }
+      : {
+          kind,
+          what: open
+            .map(({ what }) => what)
+            .join(', ')
+            .slice(0, NAMES_MAX),
+          parts: open,
+        }
+  return withRest(tx, entry, maker, entry.credit ? expected : -expected, note, settled)
+}
+
+const NAMES_MAX = 500
 
 /** What the ledger expected is on the bank's account already; what the entry has beyond it, or less, is an item of suspense. */
 async function withRest(
@@ -142,8 +218,8 @@ async function withRest(
   maker: string,
   expected: number,
   note: string,
-  settled: { readonly kind: string; readonly what: string },
-): Promise<Outcome<{ kind: string; what: string }>> {
+  settled: Settled,
+): Promise<Outcome<Settled>> {
   const rest = signed(entry) - expected
   if (rest === 0) return done(settled)
   const posted = await postSuspense(tx, entry, { credit: rest > 0, amount: Math.abs(rest), maker, note })

@@ -40,17 +40,32 @@ export function matchEntries(
   settled: ReadonlySet<string> = new Set(),
 ): readonly Match[] {
   const left = new Set(expectations)
-  const byReference = groupBy(expectations, ({ references }) => references)
-  const matches = entries.map((entry) => referenced(entry, byReference, left, settled))
+  const named = matchByReference(entries, left, settled)
+  const rest = entries.filter((_entry, index) => named[index] === undefined)
+  const byAmount = matchByAmount(rest, [...left])
+  let next = 0
+  return named.map((match) => match ?? byAmount[next++] ?? UNKNOWN)
+}
+
+/** @param left what is expected; what was found is taken away @returns undefined for an entry that names nothing */
+export function matchByReference(
+  entries: readonly StatementEntry[],
+  left: Set<Expectation>,
+  settled: ReadonlySet<string>,
+): readonly (Match | undefined)[] {
+  const byReference = groupBy([...left], ({ references }) => references)
+  return entries.map((entry) => referenced(entry, byReference, left, settled))
+}
+
+/** Of entries that name nothing: all of a statement, for they are each other's rivals. */
+export function matchByAmount(entries: readonly StatementEntry[], expectations: readonly Expectation[]): readonly Match[] {
   const byAmount = groupBy(
-    expectations.filter((expectation) => expectation.byAmount && left.has(expectation)),
+    expectations.filter((expectation) => expectation.byAmount),
     ({ credit, amount }) => [amountKey(credit, amount)],
   )
-  const unnamed = entries.filter((entry, index) => matches[index] === undefined && entry.returnReason === null)
+  const unnamed = entries.filter((entry) => entry.returnReason === null)
   const rivals = groupBy(unnamed, ({ credit, amount }) => [amountKey(credit, amount)])
-  return entries.map((entry, index) => {
-    const named = matches[index]
-    if (named !== undefined) return named
+  return entries.map((entry) => {
     if (entry.returnReason !== null) return UNKNOWN
     const key = amountKey(entry.credit, entry.amount)
     const fitting = (byAmount.get(key) ?? []).filter((one) => isNear(one, entry))
@@ -84,7 +99,8 @@ function referenced(
     if (partly !== true || entry.amount === amount) left.delete(expectation)
     return { expectation, by: 'reference' }
   }
-  return { expectation: null, reason: 'amount-differs' }
+  // What another entry has taken is matched already.
+  return named.every((one) => !left.has(one)) ? NOT_EXPECTED : { expectation: null, reason: 'amount-differs' }
 }
 
 function amountKey(credit: boolean, amount: number): string {

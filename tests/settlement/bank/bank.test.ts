@@ -377,7 +377,7 @@ describe('payouts', () => {
     expect(told).toMatchObject([{ matched: 2, open: 1 }])
     expect(await statesOf()).toEqual(['executed', 'executed'])
     expect((await itemsOf('/v1/bank-entries?state=open&account=EG3333')).map(({ openReason }) => openReason)).toEqual([
-      'amount-differs',
+      'not-expected',
     ])
   })
 
@@ -497,6 +497,46 @@ describe('suspense', () => {
     ]).toEqual(['2220 / 2900 250', '1200 / 2900 1200', '4000 / 2900 25', '4000 / 2900 800', '4000 / 2900 100'])
   })
 
+  it('that came from the bank is recovered from an outlet that is named, or given to it', async () => {
+    const last = (await itemsOf('/v1/bank-statements?limit=200')).filter(({ account }) => account === 'EG2').at(-1)
+    const entries = [{ amount: '-31.00' }, { amount: '32.00' }, { amount: '-9.00' }]
+    const opening = last === undefined ? '0.00' : String(last['closing'])
+    expect((await upload(camt([{ id: 'EG2-R', account: 'EG2', day: '2026-12-20', opening, entries }]))).status).toBe(201)
+    for (const { amount: value } of entries)
+      await agree(await officer().post(`/v1/bank-entries/${String(await openEntry(value))}/match`, { to: 'suspense', note: 'x' }))
+    const acceptorId = String(at('bakery')[42]).trim()
+    const path = async (open: string): Promise<string> => `/v1/suspense/${String(await openItem(open))}/resolution`
+    const recover = { way: 'recover', note: 'The bakery agrees to it' }
+    for (const [body, type] of [
+      [recover, 'not-this-way'],
+      [{ ...recover, acceptorId }, 'member-missing'],
+      [{ ...recover, acceptorId, account: 2290 }, 'member-missing'],
+      [{ ...recover, acceptorId: 'NOBODY', account: 2210 }, 'no-such-merchant'],
+      [{ ...recover, acceptorId, account: 2210, amount: '31.01' }, 'more-than-open'],
+    ] as const)
+      expect(problemOf(await officer().post(await path('31.00'), body))).toMatchObject({ type })
+    const named = { ...recover, acceptorId, account: 2210 }
+    const itemId = await openItem('31.00')
+    expect((await agree(await officer().post(await path('31.00'), named))).json).toMatchObject({ result: { left: 0 } })
+    expect(problemOf(await officer().post(`/v1/suspense/${String(itemId)}/resolution`, named))).toMatchObject({
+      type: 'item-is-resolved',
+    })
+    expect((await agree(await officer().post(await path('-32.00'), { ...named, amount: '12.00' }))).status).toBe(200)
+    await agree(await officer().post(await path('-20.00'), { ...named, account: 2220 }))
+    await agree(await officer().post(await path('9.00'), { way: 'write-off', note: 'a fee' }))
+    expect(await postingsOf('suspense-recover')).toEqual([
+      '2220 / 2900 250',
+      '2210 / 2900 3100',
+      '2900 / 2210 1200',
+      '2900 / 2220 2000',
+    ])
+    const [owner] = await api.running.sql<{ acceptor: string }>(
+      `SELECT DISTINCT m.acceptor_id AS acceptor FROM book_transfer t JOIN merchant m ON m.id = t.debit_owner
+       WHERE t.debit_code = 2210 AND t.credit_code = 2900`,
+    )
+    expect(owner?.acceptor.trim()).toBe(acceptorId)
+  })
+
   it('ends once, by one way at a time, and not by one that does not fit', async () => {
     const itemId = await openItem('-58.50')
     const path = `/v1/suspense/${String(itemId)}/resolution`
@@ -520,6 +560,110 @@ async function withdrawAll(): Promise<void> {
   for (const proposal of await itemsOf('/v1/proposals?state=open'))
     await officer().post(`/v1/proposals/${String(proposal['proposalId'])}/decision`, { decision: 'withdraw' })
 }
+
+describe('an entry for several, and several for one', () => {
+  let ordinal = 0
+  /** A statement of its own. @returns the ids of its entries, which are all open */
+  const openEntries = async (...amounts: string[]): Promise<number[]> => {
+    const last = (await itemsOf('/v1/bank-statements?limit=200')).filter(({ account }) => account === 'EG2').at(-1)
+    const id = `EG2-M${String(++ordinal)}`
+    const told = {
+      id,
+      account: 'EG2',
+      day: '2026-12-21',
+      opening: String(last?.['closing']),
+      entries: amounts.map((one) => ({ amount: one })),
+    }
+    const answer = await upload(camt([told]))
+    expect([answer.text, answer.json['statements']]).toMatchObject([answer.text, [{ open: amounts.length }]])
+    return (await itemsOf(`/v1/bank-entries?statementId=${id}`)).map(({ entryId }) => Number(entryId))
+  }
+  const match = (entryId: number | undefined, body: object, name?: string): Promise<ApiAnswer> =>
+    officer(name).post(`/v1/bank-entries/${String(entryId)}/match`, { note: 'x', ...body })
+  const refusedAs = async (entryId: number | undefined, body: object, type: string): Promise<void> => {
+    expect(problemOf(await agree(await match(entryId, body)))).toMatchObject({ type })
+    await withdrawAll()
+  }
+
+  it('is the cash of several machines; one fetch is several debits; never more, but by a difference that is said', async () => {
+    const path = `/v1/atms/${at('atm')[41]!}/loads`
+    for (const [reference, value] of [
+      ['BAG-1', '300.00'],
+      ['BAG-2', '200.00'],
+      ['BAG-3', '90.00'],
+      ['BAG-4', '70.00'],
+    ])
+      expect((await officer().post(path, { amount: value, reference })).status).toBe(201)
+    const [both, over, first, second, tooMuch, less] = await openEntries(
+      '-500.00',
+      '-500.01',
+      '-60.00',
+      '-30.00',
+      '-31.00',
+      '-69.50',
+    )
+    const bags = { to: 'atm-load', references: ['BAG-1', 'BAG-2'] }
+    await refusedAs(over, bags, 'more-than-expected')
+    await refusedAs(both, { to: 'atm-load', references: ['BAG-1'] }, 'more-than-expected')
+    await refusedAs(both, { to: 'atm-load', references: ['BAG-1', 'NONE'] }, 'no-such-load')
+    await refusedAs(first, { ...bags, part: true }, 'part-of-several')
+    // Two operators at once say it of two entries.
+    const [one, other] = [await match(both, bags, 'a'), await match(over, { ...bags, difference: true }, 'b')]
+    const decided = await Promise.all([agree(one, 'c'), agree(other, 'd')])
+    expect(decided.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 409])
+    for (const { proposalId } of await itemsOf('/v1/proposals?state=open'))
+      await officer('e').post(`/v1/proposals/${String(proposalId)}/decision`, { decision: 'refuse' })
+    const left = decided[0].status === 200 ? over : both
+    await refusedAs(left, bags, 'no-such-load')
+
+    const bag = { to: 'atm-load', reference: 'BAG-3' }
+    await refusedAs(first, bag, 'amount-differs')
+    expect((await agree(await match(first, { ...bag, part: true }))).json).toMatchObject({ result: { kind: 'atm-loads' } })
+    await refusedAs(tooMuch, { ...bag, part: true }, 'more-than-expected')
+    await refusedAs(tooMuch, bag, 'more-than-expected')
+    expect((await agree(await match(second, bag))).json).toMatchObject({ result: { kind: 'atm-load' } })
+    await refusedAs(tooMuch, { ...bag, part: true }, 'no-such-load')
+    expect((await agree(await match(less, { to: 'atm-load', reference: 'BAG-4', difference: true }))).status).toBe(200)
+    expect(await openItem('-0.50')).toBeGreaterThan(0)
+    for (const entryId of [left, tooMuch]) await agree(await match(entryId, { to: 'suspense' }))
+  })
+
+  it('is the deposits of a day in two credits, and of two days in one', async () => {
+    const card = await api.running.openCard({ balance: 0 })
+    for (const [day, value] of [
+      ['10', 1000],
+      ['11', 700],
+      ['12', 800],
+    ] as const) {
+      await pos.ask('0200', { 2: card.pan, 3: '210000', 4: amount(value), ...at('post-office') })
+      api.running.clock.moveTo(`2026-12-${day}T22:30:00Z`)
+      expect((await officer().post(`/v1/business-days/2026-12-${day}/close`, {})).status).toBe(200)
+    }
+    const [part, rest, two] = await openEntries('4.00', '6.00', '15.00')
+    const day = { to: 'deposits', day: '2026-12-10' }
+    await refusedAs(two, { ...day, part: true }, 'more-than-expected')
+    await refusedAs(two, { to: 'deposits', days: ['2026-12-11', '2026-12-10'] }, 'amount-differs')
+    expect((await agree(await match(part, { ...day, part: true }))).status).toBe(200)
+    expect((await agree(await match(rest, day))).json).toMatchObject({ result: { kind: 'deposits', what: '2026-12-10' } })
+    await refusedAs(two, { ...day, part: true }, 'other-deposits')
+    const days = { to: 'deposits', days: ['2026-12-11', '2026-12-12'] }
+    expect((await agree(await match(two, days))).json).toMatchObject({ result: { kind: 'deposit-days' } })
+    expect(await countOf('bank_match_part')).toBe(6)
+  })
+
+  it('is more than it came to only for the auditor to see', async () => {
+    const { databaseUrl, clock } = api.running
+    const failed = async (): Promise<string[]> =>
+      (await audit({ databaseUrl, holdGraceMs: 0, reservationAgeMs: 0, clock })).checks
+        .filter(({ ok }) => !ok)
+        .map(({ name }) => name)
+    await api.running.sql('ALTER TABLE bank_match_part DISABLE TRIGGER append_only')
+    await api.running.sql(`UPDATE bank_match_part SET amount = amount + 100000 WHERE kind = 'deposits'`)
+    expect(await failed()).toEqual(['append_only', 'bank_statements'])
+    await api.running.sql(`UPDATE bank_match_part SET amount = amount - 100000 WHERE kind = 'deposits'`)
+    await api.running.sql('ALTER TABLE bank_match_part ENABLE TRIGGER append_only')
+  })
+})
 
 describe('the audit', () => {
   it('finds nothing wrong with it', async () => {

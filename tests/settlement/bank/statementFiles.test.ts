@@ -221,7 +221,7 @@ describe('entries and what is expected', () => {
     expect(found([entry({}), entry({ references: ['P-1'] }), entry({ references: ['P-1'] })], [expected({}), other])).toEqual([
       'payout P-2 by amount',
       'payout P-1 by reference',
-      'amount-differs',
+      'not-expected',
     ])
   })
 
