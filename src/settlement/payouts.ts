@@ -9,6 +9,7 @@
 import { done, refused, type Actor, type Outcome, type SqlTransaction } from '../ledger/programme/desk.ts'
 import type { Proposal } from '../ledger/programme/proposals.ts'
 import { postBook } from '../ledger/settlement/book.ts'
+import { readPayoutRun } from '../ledger/settlement/payoutRuns.ts'
 import { lockPayout, markExecuted, markReturned, paidParts, readPayout, type PayoutRow } from '../ledger/settlement/payouts.ts'
 import { formatAmount } from '../money.ts'
 import { ACCOUNT_CODE } from '../purse/chart.ts'
@@ -108,6 +109,13 @@ async function returnableByHand(
       'conflict',
       'already-executed',
       'The bank has executed this payout: it comes back with an entry of a statement, and is matched with that.',
+    )
+  // Its file is still to come, with this payout in it.
+  if ((await readPayoutRun(tx, payout.runId))?.state !== 'approved')
+    return refused(
+      'conflict',
+      'payout-run-posting',
+      'The run of this payout is being posted, and the bank does not have it yet: nothing can have come back. It takes some seconds more.',
     )
   return wrongAmount(payout, amount) ?? done(undefined)
 }

@@ -210,11 +210,11 @@ interface FileAsked {
 
 /** In several SQL transactions; the last one keeps the answer. */
 async function takeStatements(
-  { desk, config }: ProgrammeParts,
+  { desk, config, log }: ProgrammeParts,
   { actor, idempotency, read, detail }: FileAsked,
   because: string | undefined,
 ): Promise<Outcome<ImportedShown> & { readonly replayed?: true }> {
-  const context = { payouts: PAYOUT_BOOK, limits: config.settlement.bank }
+  const context = { payouts: PAYOUT_BOOK, limits: config.settlement.bank, log }
   const imported = read.ok
     ? await importStatements(desk, context, { actor, statements: read.value, forcedBecause: because, detail })
     : read

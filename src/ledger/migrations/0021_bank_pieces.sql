@@ -34,6 +34,10 @@ BEGIN
   SELECT max(ordinal), count(*) INTO v_upto, v_count FROM (
     SELECT ordinal FROM payout WHERE shard = p_shard AND run_id = p_run AND ordinal > v_run.reached ORDER BY ordinal LIMIT p_count
   ) s;
+  IF v_count = 0 AND v_run.posted < v_run.payouts THEN
+    -- Whoever posts goes on as long as there are more.
+    RAISE EXCEPTION 'payout run % has % payouts, of which only % are there: look at it with `sarf audit`', p_run, v_run.payouts, v_run.posted;
+  END IF;
   IF v_count > 0 THEN
     -- The SQL transaction has an id before it takes an event number.
     PERFORM pg_current_xact_id();
@@ -47,7 +51,7 @@ END
 $$;
 
 -- A statement that is being taken. While it is `arriving` its entries are put down in pieces (`reached`: of how many), and nobody sees them; with its row in bank_statement all of them are
--- taken, at once. Then they are matched, in pieces too: those that name something (`named`), what came back (`returned`), what is left, by amount (`rest`); `reached` is the last
+-- taken, at once. Then they are matched, in pieces too: those that name something (`named`), what is left, by amount (`rest`), what came back (`returned`); `reached` is the last
 -- entry that was looked at. Its row goes when that is done. Another file of the same name that comes before it is taken begins anew, with the next `arrival`.
 CREATE TABLE bank_arrival (
   shard smallint NOT NULL,
@@ -55,7 +59,7 @@ CREATE TABLE bank_arrival (
   statement_id text NOT NULL,
   fingerprint text NOT NULL,
   arrival integer NOT NULL DEFAULT 0,
-  phase text NOT NULL DEFAULT 'arriving' CHECK (phase IN ('arriving', 'named', 'returned', 'rest')),
+  phase text NOT NULL DEFAULT 'arriving' CHECK (phase IN ('arriving', 'named', 'rest', 'returned')),
   reached integer NOT NULL DEFAULT 0,
   begun_at timestamptz NOT NULL,
   begun_by text NOT NULL,

@@ -8,7 +8,7 @@ export interface StatementName {
   readonly statementId: string
 }
 
-export type ArrivalPhase = 'arriving' | 'named' | 'returned' | 'rest'
+export type ArrivalPhase = 'arriving' | 'named' | 'rest' | 'returned'
 
 export interface Arrival extends StatementName {
   readonly fingerprint: string
@@ -56,20 +56,21 @@ const NEXT: Statement = {
     WHERE e.shard = $1 AND e.account = $2 AND e.statement_id = $3 AND e.ordinal > $4 AND (e.return_reason IS NOT NULL) = $5
     ORDER BY e.ordinal LIMIT $6`,
 }
-// Those too that were left open because several fit: they are rivals still.
+// What came back is looked at after them. Those too that were left open because several fit: they are rivals still.
 const REST: Statement = {
   name: 'rest_of_bank_entries',
   text: `
     SELECT ${ENTRY_COLUMNS} FROM bank_entry e ${TAKEN} LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id LEFT JOIN bank_match m ON false
-    WHERE e.shard = $1 AND e.account = $2 AND e.statement_id = $3 AND (o.entry_id IS NULL OR o.reason = 'several-fit')
+    WHERE e.shard = $1 AND e.account = $2 AND e.statement_id = $3 AND e.return_reason IS NULL AND (o.entry_id IS NULL OR o.reason = 'several-fit')
       AND NOT EXISTS (SELECT FROM bank_match x WHERE x.shard = e.shard AND x.entry_id = e.id)
     ORDER BY e.ordinal`,
 }
 const COUNT: Statement = {
   name: 'count_bank_entries',
   text: `
-    SELECT count(*)::float8 AS entries, count(o.entry_id)::float8 AS open
+    SELECT count(m.entry_id)::float8 AS matched, count(o.entry_id)::float8 AS open
     FROM bank_entry e ${TAKEN} LEFT JOIN bank_open o ON o.shard = e.shard AND o.entry_id = e.id
+      LEFT JOIN bank_match m ON m.shard = e.shard AND m.entry_id = e.id
     WHERE e.shard = $1 AND e.account = $2 AND e.statement_id = $3`,
 }
 const ADD_ENTRIES: Statement = {
@@ -120,13 +121,13 @@ export function restOfEntries(tx: SqlTransaction, { account, statementId }: Stat
   return tx.rows<BankEntry>(REST, [tx.shard, account, statementId])
 }
 
+/** Those of which nothing is said yet are neither. */
 export async function countEntriesOf(
   tx: SqlTransaction,
   { account, statementId }: StatementName,
 ): Promise<{ readonly matched: number; readonly open: number }> {
-  const row = await tx.row<{ entries: number; open: number }>(COUNT, [tx.shard, account, statementId])
-  const { entries = 0, open = 0 } = row ?? {}
-  return { matched: entries - open, open }
+  const row = await tx.row<{ matched: number; open: number }>(COUNT, [tx.shard, account, statementId])
+  return row ?? { matched: 0, open: 0 }
 }
 
 /** The next of an arrival. */

@@ -23,7 +23,8 @@ const BY_AMOUNT: Statement = {
   name: 'sent_payouts_by_amount',
   text: `
     SELECT ${COLUMNS} ${FROM}
-    WHERE p.shard = $1 AND p.amount = ANY ($2::bigint[]) AND p.state = 'paid' AND r.execution_day BETWEEN $3 AND $4 ORDER BY p.end_to_end_id`,
+    WHERE p.shard = $1 AND p.amount = ANY ($2::bigint[]) AND p.state = 'paid' AND r.state = 'approved' AND r.execution_day BETWEEN $3 AND $4
+    ORDER BY p.end_to_end_id`,
 }
 // Rows are locked in the order of their ids, as whoever else confirms does.
 const CONFIRM: Statement = {
@@ -46,7 +47,7 @@ export function sentPayouts(tx: SqlTransaction, endToEndIds: readonly string[]):
   return tx.rows<SentPayout & Record<string, unknown>>(BY_REFERENCE, [tx.shard, endToEndIds])
 }
 
-/** Those that wait for the bank. */
+/** Those that wait for the bank, of runs of which it can have the file. */
 export function sentPayoutsOf(
   tx: SqlTransaction,
   amounts: readonly number[],

@@ -2,6 +2,7 @@
 import type { SqlTransaction } from '../../ledger/programme/desk.ts'
 import { unmatchedAtmLoads, unmatchedDeposits } from '../../ledger/settlement/bankExpectations.ts'
 import { openClaimDays } from '../../ledger/settlement/claims.ts'
+import type { Logger } from '../../log.ts'
 import { addDays } from '../../programme/calendar.ts'
 import { openClaims } from '../claims.ts'
 import type { SentPayout } from '../../ledger/settlement/payoutMatches.ts'
@@ -23,6 +24,7 @@ const OURS = /^(CLAIM-\d{4}|DEPOSIT)-\d{8}/
 export interface MatchContext {
   readonly payouts: PayoutBook
   readonly limits: MatchLimits
+  readonly log: Logger
 }
 
 export interface Expected {

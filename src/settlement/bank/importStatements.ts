@@ -15,6 +15,7 @@ import {
   type StoredStatement,
 } from '../../ledger/settlement/bankStatements.ts'
 import { assert } from '../../assert.ts'
+import { errorText } from '../../log.ts'
 import { readCamt053 } from './camt053.ts'
 import type { MatchContext } from './expectations.ts'
 import { matchStatements } from './matchStatement.ts'
@@ -91,7 +92,7 @@ export async function importStatements(
   context: MatchContext,
   asked: ImportAsked,
 ): Promise<Outcome<Imported>> {
-  const { actor, statements } = asked
+  const { statements } = asked
   const told = statements.map((statement) => ({ statement, fingerprint: fingerprintOfStatement(statement) }))
   const begun = await desk.upkeep((tx) => beginAll(tx, asked, told))
   if (!begun.ok) return begun
@@ -101,7 +102,10 @@ export async function importStatements(
     begun.value.length === 0 ? done(await desk.read((tx) => allOf(tx, told))) : await takeAll(desk, asked, told, known)
   if (!taken.ok) return taken
   const isKnown = (statement: BankStatement): boolean => begun.value.length === 0 || known.has(statement)
-  await matchStatements(desk, context, { accounts: accountsOf(statements), madeBy: actor.name })
+  // It is taken, whatever becomes of the rest: the job goes on.
+  await matchStatements(desk, context, { accounts: accountsOf(statements) }).catch((error: unknown) => {
+    context.log.warn({ error: errorText(error) }, 'statements are taken and not all matched; that is left to a job')
+  })
   const imported: ImportedStatement[] = []
   for (const [index, stored] of taken.value.entries()) {
     const statement = statements[index]
@@ -125,10 +129,14 @@ async function beginAll(
   for (const account of accountsOf(asked.statements)) await lockBankAccount(tx, account)
   const arriving: Arriving[] = []
   const last = new Map<string, BankStatement>()
+  const names = new Set<string>()
   for (const [index, one] of told.entries()) {
     const { statement } = one
     const checked = await follows(tx, asked, one, index + 1, last.get(statement.account))
     if (!checked.ok) return checked
+    const name = JSON.stringify([statement.account, statement.statementId])
+    if (checked.value.known === undefined && names.has(name)) return anotherStatement(index + 1)
+    names.add(name)
     last.set(statement.account, statement)
     if (checked.value.known === undefined) arriving.push(one)
   }
@@ -203,8 +211,9 @@ function takeAll(
           continue
         }
         const arrival = await readArrival(tx, statement)
-        if (arrival?.fingerprint !== fingerprint) return anotherMeanwhile(index + 1)
-        assert(arrival.reached === statement.entries.length, 'all entries are put down')
+        // Of a third file the first may have begun anew.
+        if (arrival?.fingerprint !== fingerprint || arrival.reached !== statement.entries.length)
+          return anotherMeanwhile(index + 1)
         const { account, statementId, from, until, opening, closing, entries, counted } = statement
         const facts = {
           ...{ account, statementId, from, until, opening, closing, fingerprint },

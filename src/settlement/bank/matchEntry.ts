@@ -118,8 +118,9 @@ async function settle(
           '/reference',
         )
       const settled = { kind: credit ? 'payout-return' : 'payout', what: reference }
-      // It was posted back by hand; a second entry about it finds it matched.
-      if (credit && payout.state === 'returned') return withRest(tx, entry, maker, payout.amount, asked.note, settled)
+      const expected = credit ? payout.amount : -payout.amount
+      // It was posted back before this entry about it, and what the bank paid is posted too; a second entry of the same sort finds it matched.
+      if (payout.state === 'returned') return withRest(tx, entry, maker, expected, asked.note, settled)
       const told = { reference, amount: payout.amount, valueOn: receivedOn, madeBy: maker, reason: entry.returnReason }
       const moved = await (credit ? payouts.takeBack(tx, [told]) : payouts.confirm(tx, [told]))
       if (!moved.has(reference))
@@ -129,7 +130,7 @@ async function settle(
           'The payout is in no state in which the bank pays it, or sends it back.',
           '/reference',
         )
-      return withRest(tx, entry, maker, credit ? payout.amount : -payout.amount, asked.note, settled)
+      return withRest(tx, entry, maker, expected, asked.note, settled)
     }
     case 'deposits': {
       await lockExpectations(tx)

@@ -1,9 +1,10 @@
 /**
  * Entries of a statement that is taken are matched with what is expected, in pieces, each a SQL transaction: what does not fit is put on the work list. It may be stopped and called again,
- * at several processes at once: each does the next piece, under the lock of the account. First what is named, for it is certain; of that what came back last, for it was paid before;
- * then the rest by amount, for which all of the rest is compared.
+ * at several processes at once: each does the next piece, under the lock of the account. First what is named, for it is certain; then the rest by amount, for which all of the rest is
+ * compared; what came back last, for it was paid before, perhaps in this statement and without being named.
  */
 import { assert } from '../../assert.ts'
+import { errorText } from '../../log.ts'
 import type { Desk, SqlTransaction } from '../../ledger/programme/desk.ts'
 import { lockExpectations } from '../../ledger/settlement/bankExpectations.ts'
 import {
@@ -28,51 +29,59 @@ import {
 import { takeReceipt } from '../claims.ts'
 import type { PayoutBook, PayoutTold } from '../payoutBook.ts'
 import { claimOfName, expectationsFor, withNamedReferences, type MatchContext } from './expectations.ts'
-import { matchByAmount, matchByReference, type Expectation, type Match } from './matching.ts'
+import { matchByAmount, matchByReference, UNKNOWN, type Expectation, type Match } from './matching.ts'
 
 /** Events wait for a SQL transaction that writes. What came back is posted one by one. */
 const A_TIME = { named: 1000, returned: 50, rest: 1000 }
 
-/** @param accounts absent: all */
+/** One that fails keeps no other from being matched. @param accounts absent: all @throws what the first that failed has thrown, when all others are done */
 export async function matchStatements(
   desk: Pick<Desk, 'read' | 'upkeep'>,
   context: MatchContext,
-  {
-    accounts,
-    madeBy,
-    stopped = () => false,
-  }: { readonly accounts?: readonly string[]; readonly madeBy?: string; readonly stopped?: () => boolean },
+  { accounts, stopped = () => false }: { readonly accounts?: readonly string[]; readonly stopped?: () => boolean },
 ): Promise<number> {
   const arrivals = await desk.read((tx) => unmatchedArrivals(tx, accounts))
+  const failures: unknown[] = []
   for (const arrival of arrivals)
-    for (let more = true; more && !stopped();)
-      more = await desk.upkeep((tx) => matchNext(tx, context, arrival, madeBy ?? arrival.begunBy))
+    try {
+      for (let more = true; more && !stopped();) more = await desk.upkeep((tx) => matchNext(tx, context, arrival))
+    } catch (error) {
+      context.log.warn(
+        { key: arrival.statementId, error: errorText(error) },
+        'a statement cannot be matched to its end; tried again',
+      )
+      failures.push(error)
+    }
+  if (failures.length > 0) throw failures[0]
   return arrivals.length
 }
 
 /** @returns whether there is more of this statement */
-async function matchNext(tx: SqlTransaction, context: MatchContext, name: StatementName, madeBy: string): Promise<boolean> {
+async function matchNext(tx: SqlTransaction, context: MatchContext, name: StatementName): Promise<boolean> {
   await lockBankAccount(tx, name.account)
   await lockExpectations(tx)
   // What was read before the lock may be old.
   const arrival = await readArrival(tx, name)
   if (arrival === undefined || arrival.phase === 'arriving') return false
-  if (arrival.phase === 'rest') return matchRest(tx, context, arrival, madeBy)
+  if (arrival.phase === 'rest') return matchRest(tx, context, arrival)
   const entries = await nextEntries(tx, arrival, A_TIME[arrival.phase])
   const last = entries.at(-1)
   if (last === undefined) {
-    await moveArrival(tx, arrival, arrival.phase === 'named' ? 'returned' : 'rest', 0)
+    if (arrival.phase === 'returned') return endOf(tx, arrival)
+    await moveArrival(tx, arrival, 'rest', 0)
     return true
   }
   const named = entries.map((entry) => ({ ...entry, ...withNamedReferences(entry) }))
   const { expectations, settled } = await expectationsFor(tx, context, named, false)
   const matches = matchByReference(named, new Set(expectations), settled)
-  await takeMatches(tx, context.payouts, named, matches, madeBy)
+  // What came back is looked at last: nothing more is said of it.
+  const told = arrival.phase === 'returned' ? matches.map((match) => match ?? UNKNOWN) : matches
+  await takeMatches(tx, context.payouts, named, told, arrival.begunBy)
   await moveArrival(tx, arrival, arrival.phase, last.ordinal)
   return true
 }
 
-async function matchRest(tx: SqlTransaction, context: MatchContext, arrival: Arrival, madeBy: string): Promise<boolean> {
+async function matchRest(tx: SqlTransaction, context: MatchContext, arrival: Arrival): Promise<boolean> {
   const entries = (await restOfEntries(tx, arrival)).map((entry) => ({ ...entry, ...withNamedReferences(entry) }))
   const left = entries.filter(({ openReason }) => openReason === null).length
   if (left > 0) {
@@ -82,9 +91,15 @@ async function matchRest(tx: SqlTransaction, context: MatchContext, arrival: Arr
     const undecided = entries.map(({ openReason }, index) => (openReason === null ? index : -1)).filter((index) => index >= 0)
     const now = undecided.slice(0, A_TIME.rest)
     const pick = <T>(list: readonly T[]): T[] => now.flatMap((index) => list[index] ?? [])
-    await takeMatches(tx, context.payouts, pick(entries), pick(matches), madeBy)
+    await takeMatches(tx, context.payouts, pick(entries), pick(matches), arrival.begunBy)
     if (left > now.length) return true
   }
+  await moveArrival(tx, arrival, 'returned', 0)
+  return true
+}
+
+/** All of it is matched, or on the work list. */
+async function endOf(tx: SqlTransaction, arrival: Arrival): Promise<false> {
   const { account, statementId } = arrival
   const counts = await countEntriesOf(tx, arrival)
   await endArrival(tx, arrival)

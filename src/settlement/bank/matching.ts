@@ -59,24 +59,60 @@ export function matchByReference(
 
 /** Of entries that name nothing: all of a statement, for they are each other's rivals. */
 export function matchByAmount(entries: readonly StatementEntry[], expectations: readonly Expectation[]): readonly Match[] {
-  const byAmount = groupBy(
-    expectations.filter((expectation) => expectation.byAmount),
-    ({ credit, amount }) => [amountKey(credit, amount)],
-  )
-  const unnamed = entries.filter((entry) => entry.returnReason === null)
-  const rivals = groupBy(unnamed, ({ credit, amount }) => [amountKey(credit, amount)])
-  return entries.map((entry) => {
-    if (entry.returnReason !== null) return UNKNOWN
-    const key = amountKey(entry.credit, entry.amount)
-    const fitting = (byAmount.get(key) ?? []).filter((one) => isNear(one, entry))
-    const [only] = fitting
-    if (only === undefined) return UNKNOWN
-    const alone = (rivals.get(key) ?? []).filter((other) => isNear(only, other)).length === 1
-    return fitting.length === 1 && alone ? { expectation: only, by: 'amount' } : { expectation: null, reason: 'several-fit' }
+  const dated = expectations
+    .filter((expectation) => expectation.byAmount)
+    .map((expectation) => ({ expectation, atMs: Date.parse(expectation.day) }))
+  const byAmount = groupBy(dated, ({ expectation: { credit, amount } }) => [amountKey(credit, amount)])
+  const alike = new Map<string, Alike>()
+  const alikeOf = entries.map((entry): Alike | undefined => {
+    const { credit, amount, bookedOn, valueOn, returnReason } = entry
+    if (returnReason !== null) return undefined
+    const key = [amountKey(credit, amount), bookedOn, valueOn ?? bookedOn].join(' ')
+    const known = alike.get(key)
+    const daysMs = known?.daysMs ?? [Date.parse(bookedOn), Date.parse(valueOn ?? bookedOn)]
+    const one: Alike = known ?? { amount: amountKey(credit, amount), daysMs, count: 0 }
+    one.count++
+    alike.set(key, one)
+    return one
   })
+  const rivals = groupBy([...alike.values()], ({ amount }) => [amount])
+  const matches = new Map(
+    [...alike.values()].map((one) => [one, amountMatch(one, byAmount.get(one.amount) ?? [], rivals.get(one.amount) ?? [])]),
+  )
+  return alikeOf.map((one) => (one === undefined ? UNKNOWN : (matches.get(one) ?? UNKNOWN)))
 }
 
-const UNKNOWN: Match = { expectation: null, reason: 'unknown' }
+/** Entries of one amount and the same days: what is said of one is said of all. A bank's statement has thousands of equal fees, and each by itself would be compared with each. */
+interface Alike {
+  readonly amount: string
+  readonly daysMs: readonly number[]
+  count: number
+}
+
+interface Dated {
+  readonly expectation: Expectation
+  readonly atMs: number
+}
+
+/** @param expected of this amount @param rivals of this amount, with itself */
+function amountMatch(entry: Alike, expected: readonly Dated[], rivals: readonly Alike[]): Match {
+  let only: Dated | undefined
+  for (const one of expected) {
+    if (!isNear(one, entry)) continue
+    if (only !== undefined) return SEVERAL_FIT
+    only = one
+  }
+  if (only === undefined) return UNKNOWN
+  let near = 0
+  for (const rival of rivals) {
+    if (isNear(only, rival)) near += rival.count
+    if (near > 1) return SEVERAL_FIT
+  }
+  return { expectation: only.expectation, by: 'amount' }
+}
+
+export const UNKNOWN: Match = { expectation: null, reason: 'unknown' }
+const SEVERAL_FIT: Match = { expectation: null, reason: 'several-fit' }
 const NOT_EXPECTED: Match = { expectation: null, reason: 'not-expected' }
 
 /** @returns undefined where the entry names nothing that is expected */
@@ -109,9 +145,8 @@ function amountKey(credit: boolean, amount: number): string {
 
 const DAY_MS = 86_400_000
 
-function isNear({ day, daysMax }: Expectation, { bookedOn, valueOn }: StatementEntry): boolean {
-  const apart = (other: string): number => Math.abs(Date.parse(other) - Date.parse(day)) / DAY_MS
-  return Math.min(apart(bookedOn), apart(valueOn ?? bookedOn)) <= daysMax
+function isNear({ expectation, atMs }: Dated, { daysMs }: Alike): boolean {
+  return daysMs.some((dayMs) => Math.abs(dayMs - atMs) <= expectation.daysMax * DAY_MS)
 }
 
 function groupBy<T>(items: readonly T[], keysOf: (item: T) => readonly string[]): Map<string, T[]> {

@@ -1,6 +1,9 @@
 /** Files of bank statements are read whole or refused, whatever is in them. */
 import { describe, expect, it } from 'vitest'
-import { matchEntries, type Expectation } from '../../../src/settlement/bank/matching.ts'
+import { silentLogger } from '../../../src/log.ts'
+import { matchByAmount, matchEntries, type Expectation } from '../../../src/settlement/bank/matching.ts'
+import { matchStatements } from '../../../src/settlement/bank/matchStatement.ts'
+import { PAYOUT_BOOK } from '../../../src/settlement/payoutBook.ts'
 import { readStatementFile, type StatementFormat } from '../../../src/settlement/bank/importStatements.ts'
 import type { StatementEntry } from '../../../src/settlement/bank/statement.ts'
 import { ACCOUNT, camt, closingOf, csv, type FileStatement } from './statementFiles.ts'
@@ -231,6 +234,35 @@ describe('entries and what is expected', () => {
     expect(found([entry({}), entry({})], [expected({})])).toEqual(['several-fit', 'several-fit'])
     expect(found([entry({ bookedOn: '2026-12-07' })], [expected({})])).toEqual(['unknown'])
     expect(found([entry({ bookedOn: '2026-12-07', valueOn: '2026-12-06' })], [expected({})])).toEqual(['payout P-1 by amount'])
+  })
+
+  it('are not each compared with each, where thousands are of one amount', () => {
+    let looks = 0
+    const counted = <T extends object>(one: T): T =>
+      new Proxy(one, {
+        get: (target, name) => {
+          if (++looks > 2_000_000) throw new Error('each is compared with each')
+          return Reflect.get(target, name) as unknown
+        },
+      })
+    const fees = Array.from({ length: 20_000 }, () => counted(entry({})))
+    const many = Array.from({ length: 20_000 }, (_, index) => counted(expected({ what: String(index), day: '2026-11-01' })))
+    const [unknown, several, alone] = [matchByAmount(fees, many), matchByAmount(fees, [expected({})]), matchByAmount([], many)]
+    expect(new Set(unknown.map((match) => match.expectation ?? match.reason))).toEqual(new Set(['unknown']))
+    expect(new Set(several.map((match) => match.expectation ?? match.reason))).toEqual(new Set(['several-fit']))
+    expect(alone).toEqual([])
+  })
+
+  it('of a statement that cannot be matched keep no other from being matched', async () => {
+    const arrivals = ['S-1', 'S-2', 'S-3'].map((statementId) => ({ account: ACCOUNT, statementId }))
+    let tries = 0
+    const desk = {
+      read: () => Promise.resolve(arrivals as never),
+      upkeep: () => (tries++ === 1 ? Promise.reject(new Error('lost')) : Promise.resolve(false as never)),
+    }
+    const context = { payouts: PAYOUT_BOOK, limits: { dateDaysMax: 5, claimDaysMax: 60 }, log: silentLogger }
+    await expect(matchStatements(desk, context, {})).rejects.toThrow('lost')
+    expect(tries).toBe(3)
   })
 
   it('match no payout with another amount, and no other direction', () => {
