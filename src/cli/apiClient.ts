@@ -32,6 +32,8 @@ export interface Api {
   get(path: string): Promise<Answer>
   /** With an Idempotency-Key: the one that was given, else a new one. */
   post(path: string, body: object): Promise<Answer>
+  /** The same for what takes longer: minutes, where there is much of it. */
+  postLong(path: string, body: object): Promise<Answer>
   put(path: string, body: object): Promise<Answer>
   /** A file as it is. */
   upload(path: string, file: Uint8Array<ArrayBuffer>, contentType: string): Promise<Answer>
@@ -54,8 +56,8 @@ const EXIT_USAGE = 2
 const EXIT_NO_CONNECTION = 3
 const TOKEN_SECONDS = 300
 const TIMEOUT_MS = 30_000
-/** For a file, which takes longer to be done. */
-const UPLOAD_MS = 600_000
+/** For a file, or a run of payouts, which takes longer to be done. */
+const LONG_MS = 600_000
 const DOWNLOAD_MS = 600_000
 /** Who asks, in the audit trail, where no token was given. */
 const CALLER = 'sarf-cli'
@@ -152,8 +154,9 @@ export async function apiOf(options: ApiOptions, asked: AskedAs): Promise<Api> {
   return {
     get: (path) => ask('GET', path),
     post: (path, body) => ask('POST', path, json(body)),
+    postLong: (path, body) => ask('POST', path, { ...json(body), timeoutMs: LONG_MS }),
     put: (path, body) => ask('PUT', path, json(body)),
-    upload: (path, body, contentType) => ask('POST', path, { body, contentType, timeoutMs: UPLOAD_MS }),
+    upload: (path, body, contentType) => ask('POST', path, { body, contentType, timeoutMs: LONG_MS }),
     async export(path, accept) {
       const { response, text, key } = await send('GET', path, undefined, accept)
       if (!response.ok) throw refusalOf(response.status, parsed(text), key)
@@ -272,4 +275,9 @@ export function table(items: readonly Answer[], columns: readonly (readonly [nam
           .trimEnd()}\n`,
     )
     .join('')
+}
+
+/** Under a table of a page: that there is more than it shows. */
+export function moreText(page: Answer): string {
+  return typeof page['next'] === 'string' ? 'and more: --json has the cursor of the next page (next)\n' : ''
 }

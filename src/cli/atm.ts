@@ -1,6 +1,6 @@
 /** `sarf atm`: the cash in machines of a running switch over its API: show it, say what was loaded, taken out or counted. */
 import { Command } from 'commander'
-import { apiCommand, apiOf, lines, table, type ApiOptions } from './apiClient.ts'
+import { apiCommand, apiOf, lines, moreText, table, type ApiOptions } from './apiClient.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
 
@@ -35,7 +35,7 @@ export function atmCommand(): Command {
   apiCommand(command, 'list', 'Show what the ledger says is in each machine.', async (_, options) => {
     const api = await apiOf(options, OFFICER)
     const machines = await api.get('/v1/atms?limit=200')
-    return { answer: machines, text: table(itemsOf(machines), COLUMNS) }
+    return { answer: machines, text: table(itemsOf(machines), COLUMNS) + moreText(machines) }
   })
 
   apiCommand(command, 'show <terminalId>', 'Show what is in one, and its last count.', async (terminalId, options) => {

@@ -1,7 +1,7 @@
 /** `sarf bank`: statements of the bank for a running switch, over its API: import, and the work list of what nobody expected. */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { apiCommand, apiOf, lines, table, type Answer, type ApiOptions } from './apiClient.ts'
+import { apiCommand, apiOf, lines, moreText, table, type Answer, type ApiOptions } from './apiClient.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
 
@@ -82,7 +82,7 @@ export function bankCommand(): Command {
       const api = await apiOf(options, OFFICER)
       const entries = await api.get(`/v1/bank-entries?limit=200${options.all === true ? '' : '&state=open'}`)
       const shown = itemsOf(entries).map((entry) => ({ ...entry, reference: (entry['references'] as string[] | undefined)?.[0] }))
-      return { answer: entries, text: table(shown, ENTRY_COLUMNS) }
+      return { answer: entries, text: table(shown, ENTRY_COLUMNS) + moreText(entries) }
     },
   ).option('--all', 'those that are matched too')
 

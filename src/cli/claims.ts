@@ -1,6 +1,6 @@
 /** `sarf claims`: what treasury and health fund owe for business days, and what they have paid, over the API of a running switch. */
 import { Command } from 'commander'
-import { apiCommand, apiOf, table, type Answer, type ApiOptions } from './apiClient.ts'
+import { apiCommand, apiOf, moreText, table, type Answer, type ApiOptions } from './apiClient.ts'
 import { itemsOf } from './card.ts'
 
 interface ClaimsOptions extends ApiOptions {
@@ -51,7 +51,8 @@ export function claimsCommand(): Command {
         return { answer: { csv }, text: csv }
       }
       const answer = await api.get(`/v1/claims?limit=200&${asked.toString()}`)
-      return { answer, text: `${table((answer['totals'] ?? []) as Answer[], TOTALS)}\n${table(itemsOf(answer), CLAIMS)}` }
+      const totals = table((answer['totals'] ?? []) as Answer[], TOTALS)
+      return { answer, text: `${totals}\n${table(itemsOf(answer), CLAIMS)}${moreText(answer)}` }
     },
   )
     .requiredOption('--from <day>', 'the first business day, 2026-12-01')

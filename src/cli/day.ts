@@ -1,6 +1,6 @@
 /** `sarf day`: business days of a running switch over its API: which there are, what one has moved, and its closing. */
 import { Command } from 'commander'
-import { apiCommand, apiOf, lines, table, type Answer } from './apiClient.ts'
+import { apiCommand, apiOf, lines, moreText, table, type Answer } from './apiClient.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
 
@@ -22,7 +22,7 @@ export function dayCommand(): Command {
     const api = await apiOf(options, OFFICER)
     if (day === '') {
       const days = await api.get('/v1/business-days')
-      return { answer: days, text: table(itemsOf(days), DAY_COLUMNS) }
+      return { answer: days, text: table(itemsOf(days), DAY_COLUMNS) + moreText(days) }
     }
     const shown = await api.get(`/v1/business-days/${checked(day)}`)
     return { answer: shown, text: textOf(shown) }

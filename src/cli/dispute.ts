@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander'
 import { DISPUTE_REASONS, DISPUTE_STATES } from '../ledger/settlement/disputes.ts'
 import { DISPUTE_OUTCOMES } from '../settlement/disputes.ts'
-import { apiCommand, apiOf, lines, table, type Answer, type ApiOptions } from './apiClient.ts'
+import { apiCommand, apiOf, lines, moreText, table, type Answer, type ApiOptions } from './apiClient.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
 
@@ -33,7 +33,7 @@ export function disputeCommand(): Command {
     const api = await apiOf(options, { role: 'settlement-officer' })
     const query = new URLSearchParams({ state: options.state, ...(options.dueBy === undefined ? {} : { dueBy: options.dueBy }) })
     const answer = await api.get(`/v1/disputes?${query.toString()}`)
-    return { answer, text: table(itemsOf(answer), COLUMNS) }
+    return { answer, text: table(itemsOf(answer), COLUMNS) + moreText(answer) }
   })
     .addOption(new Option('--state <state>', 'open, or how it has ended').choices(DISPUTE_STATES).default('open'))
     .option('--due-by <day>', 'those to be decided by that day')

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { LANGUAGES } from '../settlement/merchantStatementPage.ts'
 import { PAYOUT_FORMATS } from '../settlement/payoutFile.ts'
-import { apiCommand, apiOf, lines, table, type Answer, type Api, type ApiOptions } from './apiClient.ts'
+import { apiCommand, apiOf, lines, moreText, table, type Answer, type Api, type ApiOptions } from './apiClient.ts'
 import { PROPOSAL } from './bank.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
@@ -108,7 +108,7 @@ function runCommands(command: Command): void {
       const api = await apiOf(options, OFFICER)
       if (id === '') {
         const runs = await api.get('/v1/payout-runs')
-        return { answer: runs, text: table(itemsOf(runs), RUN) }
+        return { answer: runs, text: table(itemsOf(runs), RUN) + moreText(runs) }
       }
       const run = await api.get(`/v1/payout-runs/${numbered(id)}`)
       const left = await api.get(`/v1/payout-runs/${numbered(id)}/left`)
@@ -122,7 +122,7 @@ function runCommands(command: Command): void {
   ] as const)
     apiCommand(command, `${name} <runId>`, description, async (id, options) => {
       const api = await apiOf(options, CHECKER)
-      await api.post(`/v1/proposals/${await proposalOf(api, numbered(id))}/decision`, { decision })
+      await api.postLong(`/v1/proposals/${await proposalOf(api, numbered(id))}/decision`, { decision })
       const run = await api.get(`/v1/payout-runs/${numbered(id)}`)
       return { answer: run, text: lines(run, RUN) }
     })
@@ -176,7 +176,7 @@ function leftText(left: Answer): string {
     ['amount', 'amount'],
     ['reason', 'reason'],
   ] as const
-  return `\n${table(items, columns)}${left['next'] === null ? '' : 'and more\n'}`
+  return `\n${table(items, columns)}${moreText(left)}`
 }
 
 function named(id: string): string {

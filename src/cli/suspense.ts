@@ -1,6 +1,6 @@
 /** `sarf suspense`: items of suspense of a running switch over its API: list, say whose they are, propose how they end. */
 import { Command, Option } from 'commander'
-import { apiCommand, apiOf, lines, table, type ApiOptions } from './apiClient.ts'
+import { apiCommand, apiOf, lines, moreText, table, type ApiOptions } from './apiClient.ts'
 import { numberOf, PROPOSAL } from './bank.ts'
 import { itemsOf } from './card.ts'
 import { UsageError } from './usageError.ts'
@@ -45,7 +45,7 @@ export function suspenseCommand(): Command {
       const api = await apiOf(options, OFFICER)
       const days = options.olderThanDays === undefined ? '' : `&olderThanDays=${encodeURIComponent(options.olderThanDays)}`
       const items = await api.get(`/v1/suspense?limit=200${options.all === true ? '' : '&state=open'}${days}`)
-      return { answer: items, text: table(itemsOf(items), COLUMNS) }
+      return { answer: items, text: table(itemsOf(items), COLUMNS) + moreText(items) }
     },
   )
     .option('--older-than-days <days>', 'only those that were opened so long ago')

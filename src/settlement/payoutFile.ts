@@ -25,13 +25,16 @@ const LINES_A_READ = 1000
 export async function payoutFile(read: Read, runId: number, format: PayoutFormat): Promise<Outcome<PayoutFile>> {
   const run = await read((tx) => payoutRunOf(tx, runId))
   if (!run.ok) return run
-  const message = messageOf(run.value)
-  if (message === undefined)
+  const { state, posted, payouts } = run.value
+  if (state === 'posting')
     return refused(
       'conflict',
-      'payout-run-not-approved',
-      'The run is not approved, or not all of it is posted yet: there is no file of it for the bank.',
+      'payout-run-posting',
+      `The run is approved and being posted, ${String(posted)} of ${String(payouts)} payouts: there is a file of it when it is done. Try again in some seconds.`,
     )
+  const message = messageOf(run.value)
+  if (message === undefined)
+    return refused('conflict', 'payout-run-not-approved', 'The run is not approved: there is no file of it for the bank.')
   const payments = paymentsOf(read, runId)
   switch (format) {
     case 'pain.001':

@@ -299,6 +299,13 @@ function wayAsked(
   const common = { note, ...(amount === undefined ? {} : { amount }) }
   const missing = (field: string): Outcome<never> =>
     refused('invalid', 'member-missing', `For "${way}", say which: ${field}.`, `/${field}`)
+  if (way !== 'recover' && (acceptorId !== undefined || account !== undefined))
+    return refused(
+      'invalid',
+      'member-not-of-this-way',
+      `"${way}" has no outlet: leave acceptorId and account out, or recover it.`,
+      acceptorId === undefined ? '/account' : '/acceptorId',
+    )
   switch (way) {
     case 'recover':
       if (acceptorId === undefined) return done({ ...common, way })

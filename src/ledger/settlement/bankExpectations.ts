@@ -58,6 +58,10 @@ const LOADS: Statement = {
     WHERE abs(l.amount) > coalesce(p.matched, 0) ORDER BY l.key`,
 }
 
+const KNOWN_LOADS: Statement = {
+  name: 'known_atm_load_references',
+  text: `SELECT DISTINCT b.reference FROM book_entry b WHERE b.shard = $1 AND b.kind = 'atm-load' AND b.reference = ANY ($2::text[])`,
+}
 const LOCK: Statement = { name: 'lock_bank_expectations', text: 'SELECT pg_advisory_xact_lock(8589, 1)' }
 const ADD_PARTS: Statement = {
   name: 'add_bank_match_parts',
@@ -90,4 +94,9 @@ export async function addMatchParts(
 
 export function unmatchedAtmLoads(tx: SqlTransaction, references: readonly string[]): Promise<AtmLoad[]> {
   return tx.rows<AtmLoad>(LOADS, [tx.shard, references])
+}
+
+/** Of these references those that a loading has, matched or not. */
+export async function knownAtmLoads(tx: SqlTransaction, references: readonly string[]): Promise<string[]> {
+  return (await tx.rows<{ reference: string }>(KNOWN_LOADS, [tx.shard, references])).map(({ reference }) => reference)
 }

@@ -1,6 +1,6 @@
 /** What the bank's entries are compared with: payouts, claims, deposits, loadings of machines. */
 import type { SqlTransaction } from '../../ledger/programme/desk.ts'
-import { unmatchedAtmLoads, unmatchedDeposits } from '../../ledger/settlement/bankExpectations.ts'
+import { knownAtmLoads, unmatchedAtmLoads, unmatchedDeposits } from '../../ledger/settlement/bankExpectations.ts'
 import { openClaimDays } from '../../ledger/settlement/claims.ts'
 import type { Logger } from '../../log.ts'
 import { addDays } from '../../programme/calendar.ts'
@@ -86,7 +86,11 @@ export async function expectationsFor(
     })),
   ]
   const expected = new Set(expectations.flatMap((one) => one.references))
-  const ours = [...sent.map(({ endToEndId }) => endToEndId), ...references.filter((reference) => OURS.test(reference))]
+  const ours = [
+    ...sent.map(({ endToEndId }) => endToEndId),
+    ...(await knownAtmLoads(tx, references)),
+    ...references.filter((reference) => OURS.test(reference)),
+  ]
   return { expectations, settled: new Set(ours.filter((reference) => !expected.has(reference))) }
 }
 

@@ -217,6 +217,16 @@ describe('a file', () => {
       'balances-do-not-add-up',
     ],
     [
+      'with one name for two statements',
+      camt([
+        { id: 'A', account: 'EG2' },
+        { id: 'B', account: 'EG2' },
+        { id: 'A', account: 'EG2', day: '2026-12-02' },
+      ]),
+      409,
+      'statement-id-reused',
+    ],
+    [
       'of which the second statement does not follow',
       camt([
         { id: 'EG-2', account: 'EG2' },
@@ -513,6 +523,7 @@ describe('suspense', () => {
       [{ ...recover, acceptorId, account: 2290 }, 'member-missing'],
       [{ ...recover, acceptorId: 'NOBODY', account: 2210 }, 'no-such-merchant'],
       [{ ...recover, acceptorId, account: 2210, amount: '31.01' }, 'more-than-open'],
+      [{ way: 'write-off', note: 'x', acceptorId }, 'member-not-of-this-way'],
     ] as const)
       expect(problemOf(await officer().post(await path('31.00'), body))).toMatchObject({ type })
     const named = { ...recover, acceptorId, account: 2210 }
@@ -690,6 +701,24 @@ describe('the audit', () => {
       'bank_statements',
       'UPDATE bank_match SET entry_id = entry_id + 1000000 * n',
       'it is neither on the work list nor matched, or both',
+    ],
+    [
+      'bank_statements',
+      `UPDATE bank_match SET entry_id = entry_id + 1000000 * n; UPDATE bank_statement SET imported_at = imported_at - n * interval '1 year';
+       INSERT INTO bank_arrival (shard, account, statement_id, fingerprint, phase, begun_at, begun_by)
+         SELECT shard, account, statement_id, fingerprint, 'rest', imported_at, 'test' FROM bank_statement WHERE n > 0;
+       DELETE FROM bank_arrival WHERE n < 0`,
+      'it is neither on the work list nor matched, or both',
+    ],
+    [
+      'bank_statements',
+      `UPDATE bank_match_part SET amount = amount + n WHERE kind = 'deposits' AND what = '2026-12-10'`,
+      'it is not what the day, or the loading, came to',
+    ],
+    [
+      'bank_statements',
+      `UPDATE book_transfer SET amount = amount + n WHERE key IN (SELECT what FROM bank_match WHERE kind = 'atm-load')`,
+      'it is not what the day, or the loading, came to',
     ],
     ['suspense_items', 'UPDATE suspense_item SET lent = lent + n', 'the item is not the sum of its postings'],
     [
