@@ -215,9 +215,11 @@ async function takeStatements(
   because: string | undefined,
 ): Promise<Outcome<ImportedShown> & { readonly replayed?: true }> {
   const context = { payouts: PAYOUT_BOOK, limits: config.settlement.bank, log }
-  const imported = read.ok
+  const imported: Awaited<ReturnType<typeof importStatements>> = read.ok
     ? await importStatements(desk, context, { actor, statements: read.value, forcedBecause: because, detail })
     : read
+  // What was refused when it was to be taken is on record.
+  if (!imported.ok && imported.onRecord === true) return imported
   return desk.run({
     actor,
     action: 'bank.import',

@@ -86,12 +86,12 @@ interface Arriving {
 /** Events wait for a SQL transaction that writes: it has to be over in a few tenths of a second. */
 const ENTRIES_A_TIME = 2000
 
-/** @throws like Desk.run; what was put down stays for the next try */
+/** @returns with `onRecord` a refusal that the audit trail has @throws like Desk.run; what was put down stays for the next try */
 export async function importStatements(
   desk: Pick<Desk, 'read' | 'run' | 'upkeep'>,
   context: MatchContext,
   asked: ImportAsked,
-): Promise<Outcome<Imported>> {
+): Promise<Outcome<Imported> & { readonly onRecord?: true }> {
   const { statements } = asked
   const told = statements.map((statement) => ({ statement, fingerprint: fingerprintOfStatement(statement) }))
   const begun = await desk.upkeep((tx) => beginAll(tx, asked, told))
@@ -100,7 +100,7 @@ export async function importStatements(
   const known = new Set<BankStatement>()
   const taken =
     begun.value.length === 0 ? done(await desk.read((tx) => allOf(tx, told))) : await takeAll(desk, asked, told, known)
-  if (!taken.ok) return taken
+  if (!taken.ok) return { ...taken, onRecord: true }
   const isKnown = (statement: BankStatement): boolean => begun.value.length === 0 || known.has(statement)
   // It is taken, whatever becomes of the rest: the job goes on.
   await matchStatements(desk, context, { accounts: accountsOf(statements) }).catch((error: unknown) => {
