@@ -18,6 +18,7 @@ import { paymentHsm } from './security/paymentHsm.ts'
 import { softwareKeyStore } from './security/softwareKeys.ts'
 import { CardFollower, tellCards } from './cardFollower.ts'
 import { HotCards } from './hotCards.ts'
+import { LedgerSeen } from './ledgerSeen.ts'
 import { LinkKeys } from './linkKeys.ts'
 import { MacGate } from './macGate.ts'
 import { NetworkManagement } from './networkManagement.ts'
@@ -246,6 +247,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
   const reconciler = new Reconciler({ config, ledger, desk, clock, log })
   const listeners: Listener[] = []
   const [inFlight, paceKeepers] = [new InFlight(config.transport), new PaceKeepers()]
+  const ledgerSeen = new LedgerSeen({ ledger, hotState, clock })
   let http: HttpServer | undefined
   let jobs: Jobs | undefined
   const stop = async (): Promise<void> => {
@@ -259,6 +261,7 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
     ])
     await Promise.race([authorizer.idle(), elapsed(clock, config.drainMs)])
     await Promise.all([httpClosed, ...listeners.map((listener) => listener.close())])
+    await ledgerSeen.stop()
     stopPartitions()
     await stopWatching()
     regions.stop()
@@ -279,11 +282,13 @@ export async function startSwitch(given: Config, options: SwitchOptions = {}): P
       listeners.push(await listenOn(link, certificates[index], { ...parts, metrics, inFlight, paceKeepers }))
     }
     await events.start()
+    ledgerSeen.start()
     http = await startHttpServer({
       ...parts,
       ledger,
       hotState,
       standIn,
+      ledgerSeen,
       metrics,
       workers,
       desk,

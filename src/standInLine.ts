@@ -96,8 +96,10 @@ export class StandInLine {
 
   /** Whether anything could be decided without the ledger now. */
   get isPossible(): boolean {
-    const { hotState, journals } = this.#parts
-    return hotState.up && journals?.ready === true
+    const { hotState, journals, config, clock } = this.#parts
+    if (!hotState.up || journals?.ready !== true) return false
+    const { services } = parametersOn(config.programme, cairoDay(clock.now()))
+    return Object.values(services).some(({ standIn }) => standIn !== undefined)
   }
 
   /** Whether a request goes on without the ledger. */

@@ -168,19 +168,23 @@ export class Upkeep {
 
   async #tellPinsNow(): Promise<void> {
     const { hotState, config, log } = this.#parts
-    const { epoch } = hotState
-    const pins = hotState.untoldPins.splice(0, config.redis.batchMax)
-    if (pins.length === 0) return
-    this.#pinsUnderWay = pins.length
-    try {
-      await tellCountedPins(hotState, pins)
-    } catch (error) {
-      log.warn({ stage: 'pins', count: pins.length, error: errorText(error) }, 'Redis is told of wrong PINs a little later')
-      // In another epoch it has the cards as the ledger has them, or has to ask.
-      if (hotState.epoch === undefined || hotState.epoch === epoch) hotState.untoldPins.unshift(...pins)
-      this.#tellPinsLater()
+    while (hotState.up && hotState.untoldPins.length > 0) {
+      const { epoch } = hotState
+      const pins = hotState.untoldPins.splice(0, config.redis.batchMax)
+      this.#pinsUnderWay = pins.length
+      try {
+        await tellCountedPins(hotState, pins)
+        this.#pinsUnderWay = 0
+      } catch (error) {
+        log.warn({ stage: 'pins', count: pins.length, error: errorText(error) }, 'Redis is told of wrong PINs a little later')
+        // In another epoch it has the cards as the ledger has them, or has to ask. What it did not confirm it may have done: the same once more is not one more.
+        if (hotState.epoch === undefined || hotState.epoch === epoch)
+          hotState.untoldPins.unshift(...pins.map((pin) => ({ ...pin, isOnTop: false })))
+        this.#pinsUnderWay = 0
+        this.#tellPinsLater()
+        return
+      }
     }
-    this.#pinsUnderWay = 0
   }
 
   #tellPinsLater(): void {

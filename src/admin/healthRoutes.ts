@@ -10,6 +10,8 @@ export interface HealthParts {
   readonly hotState: { readonly up: boolean }
   /** Bread and ration without the ledger (src/standInLine.ts). */
   readonly standIn: { readonly isPossible: boolean }
+  /** Whether other processes reach the ledger (src/ledgerSeen.ts). */
+  readonly ledgerSeen: { readonly byOthers: boolean }
   readonly metrics: Pick<Metrics, 'registry'>
   /** Absent: this process is alone. */
   readonly workers?: Workers | undefined
@@ -81,10 +83,13 @@ export function healthRoutes(app: FastifyInstance, parts: HealthParts): void {
   workers?.share(registry)
 }
 
-/** Without Redis the switch decides from the ledger; without the ledger what may be stood in for, where that is possible, and nothing without both. */
-function readiness({ ledger, hotState, standIn, workers }: HealthParts): Static<typeof ReadySchema> {
+/**
+ * Without Redis the switch decides from the ledger; without the ledger what may be stood in for, where that is possible, and nothing without both. Where it is this
+ * process alone that does not reach the ledger, the others are ready, and it is not.
+ */
+function readiness({ ledger, hotState, standIn, ledgerSeen, workers }: HealthParts): Static<typeof ReadySchema> {
   const [ledgerUp, redisUp] = [ledger.available, hotState.up]
-  const standsIn = !ledgerUp && redisUp && standIn.isPossible
+  const standsIn = !ledgerUp && redisUp && standIn.isPossible && !ledgerSeen.byOthers
   const ready = ledgerUp || standsIn
   const missing = workers === undefined ? 0 : workers.group.wanted - workers.group.listening
   return {
@@ -113,7 +118,8 @@ const healthSchema = {
 
 const readySchema = {
   summary: 'Can it decide?',
-  description: 'Says which part is missing. Without Redis, or in stand-in without the ledger, it is ready but degraded.',
+  description:
+    'Says which part is missing. Without Redis, or in stand-in while no process reaches the ledger, it is ready but degraded.',
   tags: ['operation'],
   response: {
     200: jsonResponse('It can', ReadySchema),

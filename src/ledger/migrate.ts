@@ -18,11 +18,12 @@ export async function migrate(databaseUrl: string, directory = folder): Promise<
     await client.query('SELECT pg_advisory_lock(8583, 3)')
     const digests = digestsOf(directory)
     await compareDigests(client, digests)
-    await runMigrations(databaseUrl, directory)
+    // Before they run: were it after, a process that dies in between would leave texts that nobody knows.
     await client.query(
-      'INSERT INTO migration_digest (name, digest) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT (name) DO NOTHING',
+      'INSERT INTO migration_digest (name, digest) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT (name) DO UPDATE SET digest = excluded.digest',
       [[...digests.keys()], [...digests.values()]],
     )
+    await runMigrations(databaseUrl, directory)
   } finally {
     // The lock is the session's.
     await client.end()
@@ -42,7 +43,7 @@ async function runMigrations(databaseUrl: string, directory: string): Promise<vo
   } catch (error) {
     // What node-pg-migrate says where the database has migrations that the source tree has not.
     if (!(error instanceof Error) || !error.message.startsWith('Not run migration')) throw error
-    throw otherVersion(error)
+    throw otherVersion(error.message, error)
   }
 }
 
@@ -56,13 +57,17 @@ async function compareDigests(client: Client, digests: ReadonlyMap<string, strin
   )
   const { ran, known } = tables[0] ?? { ran: false, known: false }
   if (!known) {
-    if (ran) throw otherVersion()
+    if (ran) throw otherVersion('it does not say which')
     await client.query('CREATE TABLE migration_digest (name text PRIMARY KEY, digest text NOT NULL)')
     return
   }
-  const { rows } = await client.query<{ name: string; digest: string }>('SELECT name, digest FROM migration_digest')
+  if (!ran) return
+  // One that failed has not run: it may come with another text.
+  const { rows } = await client.query<{ name: string; digest: string }>(
+    'SELECT d.name, d.digest FROM migration_digest d JOIN migration m ON m.name = d.name ORDER BY d.name',
+  )
   const other = rows.find(({ name, digest }) => digests.get(name) !== digest)
-  if (other !== undefined) throw otherVersion()
+  if (other !== undefined) throw otherVersion(`${other.name} is not what it has run`)
 }
 
 /** By the name under which node-pg-migrate keeps a migration. */
@@ -78,9 +83,9 @@ function digestsOf(directory: string): Map<string, string> {
   )
 }
 
-function otherVersion(cause?: Error): Error {
+function otherVersion(what: string, cause?: Error): Error {
   return new Error(
-    'this database was made by another version of sarf, whose migrations are not these; use another one (npm start -- --fresh starts over)',
+    `this database was made by another version of sarf, whose migrations are not these (${what}); use another one (of npm start: npm start -- --fresh starts over)`,
     { cause },
   )
 }

@@ -120,6 +120,8 @@ async function start(starting: Starting): Promise<void> {
   const environment = { ...own, ...process.env, ...servers }
   const config = loadConfig(environment, starting.workers)
   const addresses = await (config.workers.count > 1 ? startWorkers(starting, config, environment) : startOne(starting, config))
+  // A stop while the first worker starts ends that start without an error.
+  request.throwIfAsked()
   const ports = Object.fromEntries(addresses.map(({ name, port }) => [name, port]))
   const record = { pid: process.pid, databaseUrl, redisUrl, ports }
   writeFileSync(runFile(folder), JSON.stringify(record, undefined, 2) + '\n', { mode: 0o600 })

@@ -54,13 +54,13 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** @returns whether it could be opened: in one that could not nothing was made here */
+/** @returns whether it could be synchronised: in one that cannot be opened, or has no such thing (a read-only file system), nothing was made here */
 async function syncIfReadable(path: string): Promise<boolean> {
   try {
     await syncDirectory(path)
     return true
   } catch (error) {
-    if (codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') return false
+    if (['EACCES', 'EPERM', 'EINVAL', 'EROFS', 'ENOTSUP'].includes(codeOf(error) ?? '')) return false
     throw error
   }
 }

@@ -93,6 +93,8 @@ export class LinkPace {
   readonly #rested = new Set<Pace>()
   readonly #waiting = new Set<Pace>()
   #taken = 0
+  /** Tokens that went to those that had rested while others waited. */
+  #takenBefore = 0
   #turn: Pace | undefined
   #cancel: (() => void) | undefined
 
@@ -104,8 +106,9 @@ export class LinkPace {
   /** @returns the number of the token; undefined where `who` has to wait, and is called when it is its turn */
   take(who: Pace, nowMs: number): number | undefined {
     const rested = this.#taken - who.tookOfLink > this.#waiting.size + this.#rested.size
-    const isItsTurn = this.#turn === who || this.#rested.size + (rested ? 0 : this.#waiting.size) === 0
-    if (isItsTurn && this.#bucket.at(nowMs) >= 1) {
+    const isFirst = this.#rested.size === 0 && (rested ? !this.#areOthersDue : this.#waiting.size === 0)
+    if ((this.#turn === who || isFirst) && this.#bucket.at(nowMs) >= 1) {
+      if (this.#turn !== who) this.#note(rested)
       this.#turn = undefined
       this.#bucket.take()
       return ++this.#taken
@@ -124,12 +127,23 @@ export class LinkPace {
     this.#cancel = undefined
   }
 
+  /** However many come that have rested, every fourth token is for one that has not: else those might wait for ever. */
+  get #areOthersDue(): boolean {
+    return this.#waiting.size > 0 && this.#takenBefore >= 3
+  }
+
+  #note(rested: boolean): void {
+    this.#takenBefore = rested && this.#waiting.size > 0 ? this.#takenBefore + 1 : 0
+  }
+
   readonly #goRound = (): void => {
     this.#cancel = undefined
     // Time goes on while messages are handed out: what it brings is for the next round, or this one might never end.
     for (let tokens = Math.floor(this.#bucket.at(this.#clock.now())); tokens > 0; tokens--) {
-      const [next] = this.#rested.size > 0 ? this.#rested : this.#waiting
+      const isOfRested = this.#rested.size > 0 && !this.#areOthersDue
+      const [next] = isOfRested ? this.#rested : this.#waiting
       if (next === undefined) break
+      this.#note(isOfRested)
       this.leave(next)
       this.#turn = next
       next.goOn()

@@ -67,6 +67,7 @@ export function partsOver(
     reconciler: {} as unknown as Reconciler,
     ledger: { available: true },
     standIn: { isPossible: false },
+    ledgerSeen: { byOthers: false },
     hotState: { up: true },
     metrics: new Metrics(),
     clock: systemClock,

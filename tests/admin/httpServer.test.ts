@@ -92,6 +92,17 @@ it('is ready without the ledger where stand-in serves, and says what for; not wi
   expect(await call(`${url}/readyz`)).toMatchObject({ status: 503, json: { ready: false, standIn: false } })
 })
 
+it('is not ready where it alone does not reach the ledger: the others are', async () => {
+  const parts = {
+    ledger: { available: false },
+    standIn: { isPossible: true },
+    hotState: { up: true },
+    ledgerSeen: { byOthers: true },
+  }
+  const { url } = await serverOver(approving, () => parts)
+  expect(await call(`${url}/readyz`)).toMatchObject({ status: 503, json: { ready: false, standIn: false } })
+})
+
 it('is not ready without the ledger, and says so', async () => {
   const { url } = await serverOver(approving, () => ({ ledger: { available: false } }))
   expect(await call(`${url}/readyz`)).toMatchObject({

@@ -1,6 +1,7 @@
 /** Bread and ration go on while Postgres cannot be reached, from a journal on disk: spec/standin.md. Postgres goes and comes back at a TCP proxy. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual as isEqual } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startRedis } from '../../src/local/redis.ts'
 import { silentLogger } from '../../src/log.ts'
@@ -412,5 +413,24 @@ describe('Redis is lost as well', () => {
     } finally {
       stopRedis = () => redis.stop()
     }
+  })
+})
+
+describe('a process that alone has lost the ledger', () => {
+  const readiness = async (port?: number): Promise<unknown> => {
+    const answer = await statusOf('/readyz', port)
+    return [answer.status, ((await answer.json()) as { standIn: boolean }).standIn]
+  }
+
+  it('is not ready, until the others have lost it too', { timeout: 30_000 }, async () => {
+    proxy.sever()
+    await until(async () => !(await reachesLedger()))
+    await until(async () => isEqual(await readiness(), [503, false]))
+    expect(await readiness(otherHttp())).toEqual([200, false])
+    otherProxy.sever()
+    await until(async () => isEqual(await readiness(), [200, true]))
+    await until(async () => isEqual(await readiness(otherHttp()), [200, true]))
+    await up()
+    expect(await readiness()).toEqual([200, false])
   })
 })

@@ -102,6 +102,31 @@ it('connections of a link share its pace equally, and who has sent nothing for a
   expect(pending.map(({ text }) => text).join('')).toBe('0000123012t3012t')
 })
 
+it('however many come that have sent nothing for a round, who waits has its turn', () => {
+  const clock = new ManualClock()
+  const linkConfig = { messagesPerSecondMax: 100, messagesBurstMax: 2 }
+  const link = new LinkPace(linkConfig, clock)
+  const context = { config: { link: linkConfig }, link, keepers: new PaceKeepers(), clock }
+  const handed = { waiter: 0, others: 0 }
+  const open = (who: keyof typeof handed, messages: number): void => {
+    let left = messages
+    const pace = new Pace(context, () => {
+      while (left > 0 && pace.take()) {
+        left--
+        handed[who]++
+      }
+    })
+    pace.goOn()
+  }
+  open('waiter', 10)
+  for (let n = 0; n < 40; n++) {
+    for (let m = 0; m < 3; m++) open('others', 1)
+    clock.pass(10)
+  }
+  expect(handed.waiter).toBe(10)
+  expect(handed.others).toBeGreaterThanOrEqual(30)
+})
+
 it('a link keeps its pace also where handing messages out takes time', () => {
   let nowMs = 0
   const due: { readonly atMs: number; readonly run: () => void }[] = []

@@ -13,33 +13,46 @@ WITH earned AS (
     CROSS JOIN LATERAL (VALUES (t.debit_code, t.amount), (t.credit_code, -t.amount)) m (code, net)
   WHERE t.credit_code BETWEEN 2200 AND 2299
 ), due AS (
-  SELECT p.shard, p.merchant_id, p.until_day, s.code, sum(s.net) AS net
-  FROM payout p
-    JOIN earned s ON s.shard = p.shard AND s.merchant_id = p.merchant_id AND s.day > coalesce(p.after_day, '-infinity') AND s.day <= p.until_day
-  GROUP BY 1, 2, 3, 4 HAVING sum(s.net) <> 0
-), posted AS (
-  SELECT e.shard, e.reference, e.kind, m.code, sum(m.net) AS net, sum(m.bank) AS bank
-  FROM book_entry e
-    JOIN book_transfer t ON t.shard = e.shard AND t.key = e.key
-    CROSS JOIN LATERAL (VALUES (t.debit_code, t.amount, CASE t.credit_code WHEN 1000 THEN t.amount ELSE 0 END), (t.credit_code, -t.amount, 0)) m (code, net, bank)
-  WHERE e.kind IN ('payout', 'payout-return') AND m.code <> 1000
+  -- A day belongs to the first payout that ends on it or later (that they are a chain is proved below): one sort, where a join would be of each payout with each day.
+  SELECT y.shard, y.merchant_id, y.until_day, y.code, sum(y.net) AS net
+  FROM (
+    SELECT x.shard, x.merchant_id, x.code, x.net, min(x.until_day) OVER (PARTITION BY x.shard, x.merchant_id ORDER BY x.day DESC) AS until_day
+    FROM (
+      SELECT e.shard, e.merchant_id, e.day, e.code, e.net, NULL::date AS until_day FROM earned e
+      UNION ALL
+      SELECT p.shard, p.merchant_id, p.until_day, NULL, NULL, p.until_day FROM payout p
+    ) x
+  ) y
+  WHERE y.code IS NOT NULL AND y.until_day IS NOT NULL
   GROUP BY 1, 2, 3, 4
 )
-SELECT coalesce(p.shard, k.shard) AS shard, p.run_id, p.merchant_id, p.until_day, p.end_to_end_id, k.code, k.net AS amount,
+SELECT p.shard, p.run_id, p.merchant_id, p.until_day, p.end_to_end_id, k.code, k.net AS amount,
   CASE
-    WHEN k.due IS DISTINCT FROM k.net THEN 'not what the outlet has earned on its days'
-    WHEN p.state <> 'prepared' AND (b.net IS DISTINCT FROM k.net OR b.bank IS DISTINCT FROM k.paid) THEN 'not posted as it was paid'
-    WHEN CASE WHEN p.state = 'returned' THEN -coalesce(r.net, 0) ELSE coalesce(r.net, 0) END <> CASE WHEN p.state = 'returned' THEN k.paid ELSE 0 END
-      THEN 'not posted back as it was paid'
+    WHEN k.due <> k.net THEN 'not what the outlet has earned on its days'
+    WHEN p.state <> 'prepared' AND (k.posted <> k.net OR k.bank <> k.paid) THEN 'not posted as it was paid'
+    WHEN k.back <> CASE WHEN p.state = 'returned' THEN k.paid ELSE 0 END THEN 'not posted back as it was paid'
   END AS wrong
 FROM (
-    SELECT coalesce(k.shard, d.shard) AS shard, coalesce(k.merchant_id, d.merchant_id) AS merchant_id, coalesce(k.until_day, d.until_day) AS until_day,
-      coalesce(k.code, d.code) AS code, coalesce(k.net, 0) AS net, coalesce(k.paid, 0) AS paid, coalesce(d.net, 0) AS due
-    FROM payout_part k FULL JOIN due d ON d.shard = k.shard AND d.merchant_id = k.merchant_id AND d.until_day = k.until_day AND d.code = k.code
+    -- All that is said of an account of a payout, added up: the join with payouts comes last, and is by their key.
+    SELECT u.shard, u.merchant_id, u.until_day, u.code, sum(u.net)::bigint AS net, sum(u.paid) AS paid, sum(u.due) AS due,
+      sum(u.posted) AS posted, sum(u.bank) AS bank, sum(u.back) AS back
+    FROM (
+      SELECT k.shard, k.merchant_id, k.until_day, k.code, k.net, k.paid, 0::numeric AS due, 0::bigint AS posted, 0::bigint AS bank, 0::bigint AS back
+      FROM payout_part k
+      UNION ALL
+      SELECT d.shard, d.merchant_id, d.until_day, d.code, 0, 0, d.net, 0, 0, 0 FROM due d
+      UNION ALL
+      SELECT p.shard, p.merchant_id, p.until_day, m.code, 0, 0, 0, CASE e.kind WHEN 'payout' THEN m.net ELSE 0 END,
+        CASE e.kind WHEN 'payout' THEN m.bank ELSE 0 END, CASE e.kind WHEN 'payout-return' THEN -m.net ELSE 0 END
+      FROM book_entry e
+        JOIN book_transfer t ON t.shard = e.shard AND t.key = e.key
+        JOIN payout p ON p.shard = e.shard AND p.end_to_end_id = e.reference
+        CROSS JOIN LATERAL (VALUES (t.debit_code, t.amount, CASE t.credit_code WHEN 1000 THEN t.amount ELSE 0 END), (t.credit_code, -t.amount, 0)) m (code, net, bank)
+      WHERE e.kind IN ('payout', 'payout-return') AND m.code <> 1000
+    ) u
+    GROUP BY 1, 2, 3, 4
   ) k
   JOIN payout p ON p.shard = k.shard AND p.merchant_id = k.merchant_id AND p.until_day = k.until_day
-  LEFT JOIN posted b ON b.shard = p.shard AND b.reference = p.end_to_end_id AND b.kind = 'payout' AND b.code = k.code
-  LEFT JOIN posted r ON r.shard = p.shard AND r.reference = p.end_to_end_id AND r.kind = 'payout-return' AND r.code = k.code
 UNION ALL
 SELECT p.shard, p.run_id, p.merchant_id, p.until_day, p.end_to_end_id, NULL, p.amount,
   CASE
