@@ -24,6 +24,10 @@ export const KEPT_SEEDS: readonly (readonly [seed: number, what: string])[] = [
     'a wrong PIN that the ledger had counted was given back in Redis, which was not told of it before the ledger went away',
   ],
   [700000104, 'what a dead process had on its way to Redis named a journal that had been drained, for ever'],
+  [
+    441200150,
+    'a process with the ledger and without Redis declined for another reason what stand-in had declined: the model allowed no other',
+  ],
   [700000534, 'a wrong PIN that Redis was to remember for stand-in was not forgotten with a right one: a try early'],
   [42607, 'a wrong PIN of which Redis could not be told, and two more in stand-in'],
   [61974, 'what a dead process had on its way to Redis named a journal whose slot nobody has any more, for ever'],

@@ -147,6 +147,8 @@ export class Model {
     const { stood } = known
     if (stood === undefined) return false
     if ((stood.anew || stood.forgotten) && code !== stood.code) return false
+    // Of two processes one has the ledger, and without Redis does not know that the other has declined it in stand-in.
+    if (known.redisWasAway && !isApproval(stood.code) && !isApproval(code) && code !== stood.code) return false
     if (code === '91') {
       if (stood.durable && isApproval(stood.code) && known.copies === 1)
         this.#fail(known, 'was told 91, and is approved in a journal')
