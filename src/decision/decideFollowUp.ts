@@ -19,7 +19,7 @@ import { currencyReason, firstReason, placeReason, terminalReason } from './chec
 import { cashPurseOf, type DecisionContext } from './context.ts'
 import { approval, decline, type Approval, type Decision } from './decision.ts'
 import { isSubsidised, subsidyGivenBack, subsidyTakenAgain, type GiveBackContext, type WithPurse } from './giveBack.ts'
-import type { Lending, OriginalSnapshot } from './original.ts'
+import { guardOf, type Lending, type OriginalSnapshot } from './original.ts'
 import { movementOf, NOTHING_TO_POST, type DayCounter, type Posting, type PurseMovement } from './posting.ts'
 import { egp } from './transfers.ts'
 
@@ -254,8 +254,4 @@ export function counterOf(original: OriginalSnapshot, amount: number): DayCounte
 /** Any gate: a stopped card's money still has to be right. */
 function movementFor(original: WithPurse, delta: number, heldDelta: number, counter: DayCounter | null): PurseMovement {
   return { ...movementOf(original.purseId, null, delta), heldDelta, counter }
-}
-
-function guardOf(original: OriginalSnapshot): { key: string; keyDate: string; linked: number } {
-  return { key: original.key, keyDate: original.keyDate, linked: original.linked }
 }

@@ -11,7 +11,7 @@ import { cashAvailable, suspense } from '../purse/chart.ts'
 import { KIND } from '../transaction/transaction.ts'
 import { counterOf, giveBack, hasPurse, isApproved, REFUNDABLE } from './decideFollowUp.ts'
 import { isSubsidised, subsidyGivenBack, type GiveBackContext, type WithPurse } from './giveBack.ts'
-import type { OriginalSnapshot } from './original.ts'
+import { guardOf, type OriginalSnapshot } from './original.ts'
 import { movementOf, NOTHING_TO_POST, type Posting } from './posting.ts'
 import { egp } from './transfers.ts'
 
@@ -69,8 +69,4 @@ export function provisionalEnd(original: WithPurse, amount: number): Posting {
     movement: movementOf(original.purseId, null, -amount),
     transfers: egp(cashAvailable(original.purseId), suspense, amount),
   }
-}
-
-function guardOf({ key, keyDate, linked }: OriginalSnapshot): { key: string; keyDate: string; linked: number } {
-  return { key, keyDate, linked }
 }

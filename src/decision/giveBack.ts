@@ -18,7 +18,7 @@ import { purseOfKind } from '../purse/routes.ts'
 import { KIND } from '../transaction/transaction.ts'
 import type { PurseSnapshot } from '../purse/purse.ts'
 import { subsidyOf } from './decideDispense.ts'
-import type { OriginalSnapshot } from './original.ts'
+import { guardOf, type OriginalSnapshot } from './original.ts'
 import { movementOf, NOTHING_TO_POST, type ItemCounts, type Posting, type Transfer } from './posting.ts'
 import { egp, transfer } from './transfers.ts'
 
@@ -215,8 +215,4 @@ const NO_CEILING = 2_000_000_000
 
 function withoutCeiling({ added }: ItemCounts): ItemCounts {
   return { added, max: added.map(() => NO_CEILING) }
-}
-
-function guardOf(original: OriginalSnapshot): { key: string; keyDate: string; linked: number } {
-  return { key: original.key, keyDate: original.keyDate, linked: original.linked }
 }

@@ -1,3 +1,5 @@
+import type { OriginalGuard } from './posting.ts'
+
 /** An earlier decision, with all that has been linked to it since. */
 export interface OriginalSnapshot {
   readonly key: string
@@ -32,7 +34,7 @@ export interface OriginalSnapshot {
   readonly completed: boolean
   /** What is left of its hold; 0 where it has none. */
   readonly holdRemaining: number
-  /** Of a refund: what it has refunded, which `linked` counts along. Null: it is none. */
+  /** Of a refund: what it has refunded. Null: it is none. */
   readonly refunded: Refunded | null
 }
 
@@ -45,9 +47,16 @@ export interface Lending {
 
 /** What became of that which a refund has refunded. */
 export interface Refunded extends Lending {
+  /** Approvals linked to it, the refund among them, and cases about it that were decided. */
+  readonly linked: number
   /** Part of `fromSuspense` that disputes have lent and that was not taken back. */
   readonly provisional: number
   readonly caseOpen: boolean
   /** It was reversed, or given back by a dispute, after the refund, which was taken into account then. */
   readonly settled: boolean
+}
+
+/** Whatever follows the original is committed only if nothing has touched it since it was read; nor what it has refunded. */
+export function guardOf({ key, keyDate, linked, refunded }: OriginalSnapshot): OriginalGuard {
+  return { key, keyDate, linked: linked + (refunded?.linked ?? 0) }
 }

@@ -180,8 +180,8 @@ async function refundedBy(
     const provisional = Number(row.provisional)
     return {
       ...refund,
-      linked: refund.linked + Number(row.linked),
       refunded: {
+        linked: Number(row.linked),
         provisional,
         fromSuspense: Number(row.from_suspense ?? 0) + provisional,
         givenBack: Number(row.given_back),
