@@ -68,6 +68,7 @@ async function benchPrivate(): Promise<CycleReport> {
   const directory = mkdtempSync(join(tmpdir(), 'sarf-bench-'))
   const postgres = await startPostgres({ directory: join(directory, 'postgres') })
   try {
+    note(postgres.build)
     await migrate(postgres.url)
     return await bench(postgres.url)
   } finally {

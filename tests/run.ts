@@ -15,8 +15,8 @@ import { summarise, type VitestReport } from './support/summary.ts'
 import { THROW_AWAY_SETTINGS } from './support/throwAway.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
-/** What the person's own shell has set up for a running switch is none of the tests' business. */
-const FOREIGN = /^(DATABASE_URL|REDIS_URL|NODE_ENV|NODE_OPTIONS|SARF_.*)$/
+/** What the person's own shell has set up for a running switch is none of the tests' business; which Postgres they start is. */
+const FOREIGN = /^(DATABASE_URL|REDIS_URL|NODE_ENV|NODE_OPTIONS|SARF_(?!POSTGRES_BIN$).*)$/
 
 const request = listenForStop()
 const directory = mkdtempSync(join(tmpdir(), 'sarf-test-'))

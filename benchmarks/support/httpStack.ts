@@ -43,6 +43,7 @@ export async function startHttpStack(households: number, onStep: (text: string) 
     onStep('starting Postgres and Redis')
     const postgres = await startPostgres({ directory: join(directory, 'postgres') })
     stopping.push(() => postgres.stop())
+    onStep(postgres.build)
     const redis = await startRedis({ directory: join(directory, 'redis') })
     stopping.push(() => redis.stop())
     const servers = { DATABASE_URL: postgres.url, REDIS_URL: redis.url }

@@ -29,7 +29,7 @@ export interface BenchOptions {
   readonly pgbench: boolean
 }
 
-const IN_FLIGHT_CLOSED = 4
+const IN_FLIGHT_CLOSED = 8
 const IN_FLIGHT_OPEN = 64
 const CARDS_PRIVATE = 100_000
 /** What `npm start` seeds. */
@@ -53,7 +53,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     )
     .option('--rate <messages>', 'open loop: so many messages a second, due at even intervals', count(1, 1_000_000))
     .option('--seconds <seconds>', 'measured time', count(1, 86_400), 10)
-    .option('--warmup <seconds>', 'load before it, which is checked but not counted', count(0, 3600), 3)
+    .option('--warmup <seconds>', 'load before it, which is checked but not counted', count(0, 3600), 10)
     .option('--mix <names>', 'what is sent, see below; several with commas take turns, for comparison', mixes, ['purchase'])
     .option(
       '--security <names>',

@@ -46,6 +46,7 @@ export async function startPrivateServers(options: PrivateServersOptions): Promi
   try {
     onStep('starting Postgres and Redis')
     const { postgres, redis } = await startBoth(directory, stopping)
+    onStep(postgres.build)
     const config = loadConfig(cleanEnvironment({ DATABASE_URL: postgres.url, REDIS_URL: redis.url }))
     onStep(`seeding ${String(households)} households`)
     await migrate(postgres.url)

@@ -124,7 +124,7 @@ async function startSwitch(
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
   const logFile = join(directory, `switch-${security}.log`)
   const log = openSync(logFile, 'a')
-  const child = spawn(process.execPath, [...profiling, main, '--workers', String(workers)], {
+  const child = spawn(process.execPath, ['--use-largepages=silent', ...profiling, main, '--workers', String(workers)], {
     env: cleanEnvironment({
       ...Object.fromEntries(settings),
       DATABASE_URL: databaseUrl,

@@ -35,11 +35,12 @@ for i, attempt in ipairs(attempts) do
   results[i] = full
 end
 
--- One that is back at nothing takes no memory: most attempts turn out well.
+-- One that is back at nothing takes no memory: most attempts turn out well, and end in one command.
+local gone = {}
 for i, key in ipairs(keys) do
   if change[i] ~= 0 then
     if counts[i] and count(i) <= 0 then
-      redis.call('DEL', key)
+      gone[#gone + 1] = key
     elseif counts[i] then
       redis.call('INCRBY', key, change[i])
     else
@@ -47,4 +48,5 @@ for i, key in ipairs(keys) do
     end
   end
 end
+if #gone > 0 then redis.call('DEL', unpack(gone)) end
 return results

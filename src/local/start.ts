@@ -31,6 +31,8 @@ Starts a private Postgres and Redis under .sarf/, the demo programme and the swi
   --help    this text
 
 DATABASE_URL, REDIS_URL   use these servers instead of private ones
+SARF_POSTGRES_BIN         directory with initdb and postgres of an installed PostgreSQL 18,
+                          for the private one
 SARF_PORT_ATM, SARF_PORT_POS, SARF_PORT_GATEWAY, SARF_PORT_SECURE, SARF_PORT_HTTP
                           other ports than 8583, 8584, 8585, 8586 and 8080
 SARF_STATE                another folder than .sarf

@@ -30,7 +30,7 @@ it('on a stack of its own it prints one JSON object and nothing else, and finds 
   expect(report).toMatchObject({
     mix: 'authorize',
     connections: 4,
-    inFlight: 4,
+    inFlight: 8,
     rate: null,
     declined: 0,
     errors: 0,

@@ -1,3 +1,4 @@
+import { Client } from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { CardToken } from '../../src/card.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -23,6 +24,15 @@ let ledger: TestLedger
 beforeAll(async () => {
   ledger = await createLedger()
 })
+
+const NOTHING_BUT_A_COUNTER = {
+  pin: null,
+  pinTriesMax: 3,
+  raise: [],
+  pinReference: null,
+  checkedReference: null,
+  scriptSent: false,
+} as const
 
 let keys = 0
 
@@ -301,6 +311,44 @@ describe('a card that changes with a posting', () => {
       { response_code: '62', reason: 'fingerprint_suspended', quantity: 2 },
     ])
   })
+})
+
+it.each(['purse', 'card'])('a %s that another writes while the batch waits for it is written as it is since', async (table) => {
+  const id = await ledger.openPurse(1000)
+  const token = `waited for ${table}`
+  await ledger.sql(
+    `INSERT INTO card (shard, token, masked, household_id, state, expiry, role, person_id) VALUES (0, $1, '******', 1, 'ACTIVE', '2912', 'old', NULL)`,
+    [token],
+  )
+  const item = purchase(id, 300, {
+    cardToken: token as CardToken,
+    verification: { ...NOTHING_BUT_A_COUNTER, atc: 9 },
+    movement: { gate: null },
+  })
+  const other = new Client({ connectionString: ledger.url })
+  await other.connect()
+  await other.query('BEGIN')
+  await other.query(
+    table === 'card'
+      ? `UPDATE card SET psn = '07', atc_max = 8, atc_seen = 1 WHERE token = $1`
+      : 'UPDATE purse SET gate = 7 WHERE id = $1',
+    [table === 'card' ? token : id],
+  )
+  const outcome = ledger.commit([item])
+  while (
+    (await ledger.sql('SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = $1', ['Lock']))
+      .length === 0
+  );
+  await other.query('COMMIT')
+  await other.end()
+  expect(await outcome).toEqual([WON])
+  expect(await ledger.sql('SELECT balance::int, gate::int FROM purse WHERE id = $1', [id])).toEqual([
+    { balance: 700, gate: table === 'purse' ? 7 : 1 },
+  ])
+  expect(await ledger.sql('SELECT psn, atc_max, atc_seen::int FROM card WHERE token = $1', [token])).toEqual([
+    table === 'card' ? { psn: '07', atc_max: 9, atc_seen: 3 } : { psn: '00', atc_max: 9, atc_seen: 1 },
+  ])
+  expect(await ledger.commit([{ ...item, key: `${item.key} again` }])).toEqual([12])
 })
 
 it('one key that several batches bring at once is posted once, whichever purse each brings it with', async () => {

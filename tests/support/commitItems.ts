@@ -94,7 +94,7 @@ let keys = 0
 
 export type Overrides = Partial<Omit<CommitItem, 'movement'>> & { readonly movement?: Partial<PurseMovement> | null }
 
-/** The outcomes of `commit_batch` (migrations/0003_commit_batch.sql). */
+/** The outcomes of `commit_batch` (migrations/0022_rows_by_place.sql). */
 export const WON = 0
 export const DUPLICATE = 1
 
