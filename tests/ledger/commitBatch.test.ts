@@ -321,7 +321,7 @@ it.each(['purse', 'card'])('a %s that another writes while the batch waits for i
     [token],
   )
   const item = purchase(id, 300, {
-    cardToken: token as CardToken,
+    cardToken: token,
     verification: { ...NOTHING_BUT_A_COUNTER, atc: 9 },
     movement: { gate: null },
   })
