@@ -21,7 +21,7 @@ const LAYERS = [
 ]
 /** What anything may import; they import nothing but each other. */
 const SHARED =
-  '^src/(assert|bankSettings|breaker|card|clock|config|diskWatch|log|metrics|money|noticeTemplates|personalData|programmeParameters|securityParameters|settings|stage|watch)\\.ts$'
+  '^src/(assert|bankSettings|breaker|card|clock|config|diskWatch|log|metrics|money|noticeTemplates|personalData|programmeParameters|securityParameters|settings|stage|tallies|watch)\\.ts$'
 /** What only wires parts together; nothing in a folder imports it. `local` starts it, and `admin` and `cli` call it. */
 const WIRING =
   '^src/(main|answerMessage|authorize|cardFollower|cardLookup|chipAnswer|departure|hotCards|holderVerification|linkKeys|macGate|networkManagement|originalLookup|passage|passageItem|pinTurns|reconciler|standInLine|standInPosting|startStandIn|terminalGate|upkeep|watchResources)\\.ts$'

@@ -1,5 +1,6 @@
 /** What the switch counts and times, in Prometheus's terms. Labels hold names from fixed lists only, never anything from a message. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
+import { TalliedCounter, TalliedHistogram, type Series, type Tally } from './tallies.ts'
 
 export interface AuthorizationMetrics {
   /** @returns what a stage calls after each batch */
@@ -36,8 +37,8 @@ interface LinkMetrics {
 
 export class Metrics implements AuthorizationMetrics, EventMetrics {
   readonly registry = new Registry()
-  readonly #counts = new Map<string, (seconds: number) => void>()
-  readonly #answers = this.#counter(
+  readonly #answered = new Map<string, { readonly duration: Series; readonly answers: Map<string, Tally> }>()
+  readonly #answers = this.#tallied(
     'sarf_messages_total',
     'Transactions answered, by kind and response code (none: left unanswered)',
     ['kind', 'code'],
@@ -55,7 +56,7 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
   readonly #duration = this.#histogram('sarf_authorization_seconds', 'From decoded message to answer', SECONDS, ['kind'])
   readonly #stage = this.#histogram('sarf_stage_seconds', 'A batch in a stage', SECONDS, ['stage'])
   readonly #size = this.#histogram('sarf_batch_size', 'Items in a batch', SIZES, ['stage'])
-  readonly #frames = this.#counter('sarf_frames_total', 'Frames by link and what became of them', ['link', 'result'])
+  readonly #frames = this.#tallied('sarf_frames_total', 'Frames by link and what became of them', ['link', 'result'])
   readonly #handshakes = this.#counter('sarf_handshakes_failed_total', 'Connections that ended in their TLS handshake, by link', [
     'link',
   ])
@@ -97,8 +98,8 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
   })
 
   batch(stage: string): (size: number, elapsedMs: number) => void {
-    const seconds = this.#stage.labels(stage)
-    const items = this.#size.labels(stage)
+    const seconds = this.#stage.series(stage)
+    const items = this.#size.series(stage)
     return (size, elapsedMs) => {
       seconds.observe(elapsedMs / 1000)
       items.observe(size)
@@ -106,19 +107,12 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
   }
 
   answered(kind: string, responseCode: string, elapsedMs: number): void {
-    // Finding a labelled child costs more than counting, and there are few.
-    const name = kind + responseCode
-    let count = this.#counts.get(name)
-    if (count === undefined) {
-      const answers = this.#answers.labels(kind, responseCode)
-      const duration = this.#duration.labels(kind)
-      count = (seconds) => {
-        answers.inc()
-        duration.observe(seconds)
-      }
-      this.#counts.set(name, count)
-    }
-    count(elapsedMs / 1000)
+    let ofKind = this.#answered.get(kind)
+    if (ofKind === undefined) this.#answered.set(kind, (ofKind = { duration: this.#duration.series(kind), answers: new Map() }))
+    let answers = ofKind.answers.get(responseCode)
+    if (answers === undefined) ofKind.answers.set(responseCode, (answers = this.#answers.labels(kind, responseCode)))
+    answers.count++
+    ofKind.duration.observe(elapsedMs / 1000)
   }
 
   guardRefused(guard: string, basis: string): void {
@@ -140,9 +134,9 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
   /** What the transport of a link counts. */
   ofLink(link: string): LinkMetrics {
     const frames = (result: string): (() => void) => {
-      const counter = this.#frames.labels(link, result)
+      const tally = this.#frames.labels(link, result)
       return () => {
-        counter.inc()
+        tally.count++
       }
     }
     const connections = this.#connections.labels(link)
@@ -166,7 +160,7 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
       },
       frameReceived: received,
       frameRejected: (reason) => {
-        this.#frames.inc({ link, result: reason })
+        this.#frames.labels(link, reason).count++
       },
       answered: frames('answered'),
       connectionDropped: (why) => {
@@ -221,7 +215,11 @@ export class Metrics implements AuthorizationMetrics, EventMetrics {
     return new Counter({ name, help, labelNames, registers: [this.registry] })
   }
 
-  #histogram(name: string, help: string, buckets: number[], labelNames: string[]): Histogram {
-    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] })
+  #tallied(name: string, help: string, labelNames: string[]): TalliedCounter {
+    return new TalliedCounter({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  #histogram(name: string, help: string, bounds: number[], labelNames: string[]): TalliedHistogram {
+    return new TalliedHistogram({ name, help, labelNames, registers: [this.registry] }, bounds)
   }
 }

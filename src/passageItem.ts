@@ -16,10 +16,17 @@ export function commitItemOf(passage: Passage): CommitItem {
   const { transaction, terminal, decision, original } = passage
   assert(terminal !== undefined && decision !== undefined && isFinal(decision), 'only decisions are committed')
   const approval = decision.kind === 'approve' ? decision : undefined
-  const { cardUpdate, ...posting } = decision.posting ?? NOTHING_TO_POST
+  const posting = decision.posting ?? NOTHING_TO_POST
   return {
-    ...posting,
-    cardUpdate: cardUpdate === null ? null : { ...cardUpdate, ...SUSPENDED },
+    movement: posting.movement,
+    original: posting.original,
+    transfers: posting.transfers,
+    fromSuspense: posting.fromSuspense,
+    holdExpiresAt: posting.holdExpiresAt,
+    holdUsed: posting.holdUsed,
+    second: posting.second,
+    cardUpdate: posting.cardUpdate === null ? null : { ...posting.cardUpdate, ...SUSPENDED },
+    quantity: posting.quantity,
     key: passage.key,
     keyDate: transaction.keyDate,
     mti: transaction.mti,

@@ -51,17 +51,44 @@ export function findTlv(objects: readonly Tlv[], tag: string): Tlv | undefined {
 
 /** @throws RangeError where a tag is none or a value is too long: a mistake of the caller */
 export function formatTlv(objects: readonly TlvInput[]): Buffer {
-  return Buffer.concat(
-    objects.map((object) => {
-      const value = 'children' in object ? formatTlv(object.children) : object.value
-      const tag = Buffer.from(object.tag, 'hex')
-      if (tag.length * 2 !== object.tag.length || tagLength(tag, 0, tag.length) !== tag.length) {
-        throw new RangeError(`not a BER tag: ${object.tag}`)
-      }
-      if (isConstructed(tag, 0) !== 'children' in object) throw new RangeError(`tag ${object.tag} is of the other kind`)
-      return Buffer.concat([tag, formatLength(value.length), value])
-    }),
-  )
+  const bytes = Buffer.allocUnsafe(sizeOf(objects))
+  write(objects, bytes, 0)
+  return bytes
+}
+
+function sizeOf(objects: readonly TlvInput[]): number {
+  let size = 0
+  for (const object of objects) {
+    const length = valueLength(object)
+    size += (object.tag.length >> 1) + formatLength(length).length + length
+  }
+  return size
+}
+
+function valueLength(object: TlvInput): number {
+  return 'children' in object ? sizeOf(object.children) : object.value.length
+}
+
+/** @returns the offset behind the objects */
+function write(objects: readonly TlvInput[], into: Buffer, start: number): number {
+  let at = start
+  for (const object of objects) {
+    const tagBytes = into.write(object.tag, at, 'hex')
+    if (tagBytes === 0 || tagBytes * 2 !== object.tag.length || tagLength(into, at, at + tagBytes) !== tagBytes) {
+      throw new RangeError(`not a BER tag: ${object.tag}`)
+    }
+    if (isConstructed(into, at) !== 'children' in object) throw new RangeError(`tag ${object.tag} is of the other kind`)
+    at += tagBytes
+    const length = formatLength(valueLength(object))
+    into.set(length, at)
+    at += length.length
+    if ('children' in object) at = write(object.children, into, at)
+    else {
+      into.set(object.value, at)
+      at += object.value.length
+    }
+  }
+  return at
 }
 
 const DEPTH_MAX = 4
@@ -209,9 +236,9 @@ function badLength(bytes: Uint8Array, tagAt: number, at: number, end: number): F
   return fault('over-long-length', path, at, 'the shortest form of a length below 65536', `byte ${tagName(bytes, at, at + 1)}`)
 }
 
-function formatLength(length: number): Uint8Array {
-  if (length < 0x80) return Uint8Array.of(length)
-  if (length < 0x100) return Uint8Array.of(0x81, length)
-  if (length < 0x10000) return Uint8Array.of(0x82, length >> 8, length & 0xff)
+function formatLength(length: number): readonly number[] {
+  if (length < 0x80) return [length]
+  if (length < 0x100) return [0x81, length]
+  if (length < 0x10000) return [0x82, length >> 8, length & 0xff]
   throw new RangeError(`a TLV value of ${String(length)} bytes`)
 }

@@ -2,13 +2,14 @@
 import { assert } from '../assert.ts'
 import { wireBytes, writeText } from './coding.ts'
 import { fault, type Fault } from './fault.ts'
+import { FieldContent } from './message.ts'
 import type { FieldSpec, MessageSpec } from './messageSpec.ts'
 import { chipDataFault, DE_CHIP_DATA, isStructured, structureFault } from './structure.ts'
 
 /** Text as Message.text gives it; a binary field takes bytes or hexadecimal text. */
 export type FieldValue = string | Uint8Array
-/** Sparse, indexed by data element number. */
-export type FieldValues = (FieldValue | undefined)[]
+/** Sparse, indexed by data element number. What is carried on (Message.carried) comes from a message of the same dialect. */
+export type FieldValues = (FieldValue | FieldContent | undefined)[]
 
 export type EncodeError = Fault
 export type Encoded = { readonly ok: true; readonly bytes: Buffer } | { readonly ok: false; readonly error: EncodeError }
@@ -40,7 +41,9 @@ export function encode(spec: MessageSpec, mti: string, fields: FieldValues): Enc
     at = end
   }
   writeBitmap(spec, bits, secondary ? 4 : 2, into, mtiBytes)
-  return { ok: true, bytes: Buffer.from(into.subarray(0, at)) }
+  const bytes = Buffer.allocUnsafe(at)
+  into.copy(bytes, 0, 0, at)
+  return { ok: true, bytes }
 }
 
 let scratchBuffer = Buffer.alloc(0)
@@ -85,7 +88,14 @@ function writeBitmap(spec: MessageSpec, bits: readonly number[], words: number, 
 }
 
 /** The offset behind the field, or why it cannot be written. */
-function writeField(spec: MessageSpec, field: FieldSpec, value: FieldValue, into: Buffer, at: number): number | Fault {
+function writeField(
+  spec: MessageSpec,
+  field: FieldSpec,
+  value: FieldValue | FieldContent,
+  into: Buffer,
+  at: number,
+): number | Fault {
+  if (value instanceof FieldContent) return writeContent(spec, field, value, into, at)
   const text = typeof value === 'string' ? value : field.type === 'b' ? undefined : latin1(value)
   if (text === undefined) return writeBytes(spec, field, value as Uint8Array, into, at)
   if (field.type === 'b' && text.length % 2 === 1) {
@@ -98,6 +108,20 @@ function writeField(spec: MessageSpec, field: FieldSpec, value: FieldValue, into
   const end = writeText(field, padded, into, contentAt)
   if (end < 0) return fault('bad-character', path(field.de), 0, `${field.format} in ${field.coding}`, 'another character')
   return structure(field, padded, into, contentAt, end) ?? end
+}
+
+/** What decode has checked needs no other look. */
+function writeContent(
+  spec: MessageSpec,
+  field: FieldSpec,
+  { frame, start, length }: FieldContent,
+  into: Buffer,
+  at: number,
+): number {
+  const contentAt = writeLength(spec, field, length, into, at)
+  const bytes = wireBytes(field, length)
+  for (let i = 0; i < bytes; i++) into[contentAt + i] = frame[start + i] ?? 0
+  return contentAt + bytes
 }
 
 function writeBytes(spec: MessageSpec, field: FieldSpec, bytes: Uint8Array, into: Buffer, at: number): number | Fault {

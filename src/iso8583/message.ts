@@ -14,8 +14,24 @@ export interface Message {
   text(de: number): string | undefined
   /** The bytes of a binary field, a view of the frame where the dialect allows; undefined for other fields. */
   bytes(de: number): Buffer | undefined
+  /** For an answer that carries the field unchanged: its content where encode would write the same bytes again, else its text. */
+  carried(de: number): FieldContent | string | undefined
   /** Data elements present, ascending, without bitmaps. */
   fields(): number[]
+}
+
+/** Content of a field as it lies in its frame, checked by decode. */
+export class FieldContent {
+  readonly frame: Buffer
+  readonly start: number
+  /** Digits or characters. */
+  readonly length: number
+
+  constructor(frame: Buffer, start: number, length: number) {
+    this.frame = frame
+    this.start = start
+    this.length = length
+  }
 }
 
 /** Where a field lies in its frame, in bytes. */
@@ -64,6 +80,18 @@ export class DecodedMessage implements Message {
     const field = this.spec.fields[de]
     if (index < 0 || field?.type !== 'b') return undefined
     return contentBytes(field, this.#frame, this.#starts[index] ?? 0, this.#lengths[index] ?? 0)
+  }
+
+  carried(de: number): FieldContent | string | undefined {
+    const index = this.#numbers.indexOf(de)
+    const field = this.spec.fields[de]
+    if (index < 0 || field === undefined) return undefined
+    const start = this.#starts[index] ?? 0
+    const length = this.#lengths[index] ?? 0
+    // The other codings have more than one form of the same content, and encode writes only one.
+    return field.coding === 'ascii'
+      ? new FieldContent(this.#frame, start, length)
+      : contentText(field, this.#frame, start, length)
   }
 
   fields(): number[] {

@@ -58,7 +58,8 @@ export class MessageSpecError extends Error {
   override readonly name = 'MessageSpecError'
 }
 
-const FIELD_MAX = 128
+/** The last data element. */
+export const FIELD_MAX = 128
 const loaded = new Map<SpecName, MessageSpec>()
 
 /** @throws MessageSpecError where the file is missing or wrong */

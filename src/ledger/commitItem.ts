@@ -123,82 +123,91 @@ export const COMMIT_GUARDS: readonly (CommitGuard | undefined)[] = [
   'atc',
 ]
 
+type Value = string | number | boolean | null
+
+/** How many values `valuesOf` and `transferValuesOf` give. */
+const ITEM_COLUMNS = 54
+const TRANSFER_COLUMNS = 7
 const LIMIT_GROUP = { spending: 1, withdrawal: 2 } as const
 const PIN_CHANGE = { wrong: 1, right: 2, checked: 3 } as const
 const CARD_CHANGE = { retire: 1, mismatch: 2, match: 3 } as const
 
 /** How many parameters `commit_batch` has: shard, instant, and a column each. */
 export function commitParameterCount(): number {
-  return 2 + ITEM_COLUMNS.length + TRANSFER_COLUMNS.length
+  return 2 + ITEM_COLUMNS + TRANSFER_COLUMNS
 }
 
 /** The parameters of `commit_batch`, in its order; a column that is null throughout is passed as one null. */
 export function commitParameters(shard: number, nowMs: number, items: readonly CommitItem[]): (string | null)[] {
   const parameters: (string | null)[] = [String(shard), new Date(nowMs).toISOString()]
-  for (const column of ITEM_COLUMNS) parameters.push(arrayLiteral(items, column))
-  const transfers = items.flatMap((item, index) =>
-    item.transfers.map((transfer) => ({ ...transfer, item: transfer.second === true ? -1 - index : index + 1 })),
-  )
-  for (const column of TRANSFER_COLUMNS) parameters.push(arrayLiteral(transfers, column) ?? '{}')
+  const rows = items.map(valuesOf)
+  for (let column = 0; column < ITEM_COLUMNS; column++) parameters.push(arrayLiteral(rows, column))
+  const transfers = items.flatMap((item, index) => item.transfers.map((transfer) => transferValuesOf(transfer, index + 1)))
+  for (let column = 0; column < TRANSFER_COLUMNS; column++) parameters.push(arrayLiteral(transfers, column) ?? '{}')
   return parameters
 }
 
-const ITEM_COLUMNS: readonly ((item: CommitItem) => string | number | boolean | null)[] = [
-  (item) => quoted(item.key),
-  (item) => item.keyDate,
-  (item) => item.mti,
-  (item) => item.kind,
-  (item) => item.body,
-  (item) => quoted(item.cardToken),
-  (item) => quoted(item.terminalId),
-  (item) => item.merchantId,
-  (item) => quoted(item.rrn),
-  (item) => item.requested,
-  (item) => item.approved,
-  (item) => quoted(item.responseCode),
-  (item) => quoted(item.reason),
-  (item) => quoted(item.approvalCode),
-  (item) => item.movement?.purseId ?? null,
-  (item) => item.movement?.gate ?? null,
-  (item) => item.transfers.length > 0,
-  (item) => item.movement?.delta ?? null,
-  (item) => item.movement?.heldDelta ?? null,
-  (item) => item.movement?.balanceMax ?? null,
-  (item) => item.movement?.counter?.day ?? null,
-  (item) => (item.movement?.counter ? LIMIT_GROUP[item.movement.counter.group] : null),
-  (item) => item.movement?.counter?.amount ?? null,
-  (item) => item.movement?.counter?.count ?? null,
-  (item) => item.movement?.counter?.amountMax ?? null,
-  (item) => item.movement?.counter?.countMax ?? null,
-  (item) => quoted(item.original?.key ?? null),
-  (item) => item.original?.keyDate ?? null,
-  (item) => item.original?.linked ?? null,
-  (item) => item.fromSuspense,
-  (item) => (item.holdExpiresAt === null ? null : quoted(item.holdExpiresAt)),
-  (item) => (item.holdUsed === 0 ? null : item.holdUsed),
-  (item) => item.quantity,
-  (item) => item.movement?.cycle ?? null,
-  (item) => nonZero(item.movement?.setMarks),
-  (item) => nonZero(item.movement?.clearMarks),
-  (item) => quoted(item.movement?.items?.added.join(',') ?? null),
-  (item) => quoted(item.movement?.items?.max.join(',') ?? null),
-  (item) => item.second?.purseId ?? null,
-  (item) => item.second?.gate ?? null,
-  (item) => item.second?.delta ?? null,
-  (item) => (item.cardUpdate === null ? null : CARD_CHANGE[item.cardUpdate.change]),
-  (item) => quoted(item.cardUpdate?.token ?? null),
-  (item) => quoted(item.cardUpdate?.raise.join(',') ?? raisedByPin(item.verification)),
-  (item) => item.cardUpdate?.tries ?? null,
-  (item) => quoted(item.cardUpdate?.triesResponse ?? null),
-  (item) => quoted(item.cardUpdate?.triesReason ?? null),
-  (item) => item.verification?.atc ?? null,
-  (item) => pinChange(item.verification?.pin ?? null),
-  (item) => (item.verification?.pin === 'wrong' ? item.verification.pinTriesMax : null),
-  (item) => quoted(item.verification?.pinReference ?? null),
-  (item) => quoted((item.verification?.pin ?? null) === null ? null : (item.verification?.checkedReference ?? null)),
-  (item) => (item.verification?.scriptSent === true ? true : null),
-  (item) => quoted(item.stoodInAt ?? null),
-]
+/** One for each column, in the order of `commit_batch`. */
+function valuesOf(item: CommitItem): Value[] {
+  const { movement, second, original, cardUpdate, verification } = item
+  const counter = movement?.counter
+  return [
+    quoted(item.key),
+    item.keyDate,
+    item.mti,
+    item.kind,
+    item.body,
+    quoted(item.cardToken),
+    quoted(item.terminalId),
+    item.merchantId,
+    quoted(item.rrn),
+    item.requested,
+    item.approved,
+    quoted(item.responseCode),
+    quoted(item.reason),
+    quoted(item.approvalCode),
+    movement?.purseId ?? null,
+    movement?.gate ?? null,
+    item.transfers.length > 0,
+    movement?.delta ?? null,
+    movement?.heldDelta ?? null,
+    movement?.balanceMax ?? null,
+    counter?.day ?? null,
+    counter ? LIMIT_GROUP[counter.group] : null,
+    counter?.amount ?? null,
+    counter?.count ?? null,
+    counter?.amountMax ?? null,
+    counter?.countMax ?? null,
+    quoted(original?.key ?? null),
+    original?.keyDate ?? null,
+    original?.linked ?? null,
+    item.fromSuspense,
+    quoted(item.holdExpiresAt),
+    item.holdUsed === 0 ? null : item.holdUsed,
+    item.quantity,
+    movement?.cycle ?? null,
+    nonZero(movement?.setMarks),
+    nonZero(movement?.clearMarks),
+    quoted(movement?.items?.added.join(',') ?? null),
+    quoted(movement?.items?.max.join(',') ?? null),
+    second?.purseId ?? null,
+    second?.gate ?? null,
+    second?.delta ?? null,
+    cardUpdate === null ? null : CARD_CHANGE[cardUpdate.change],
+    quoted(cardUpdate?.token ?? null),
+    quoted(cardUpdate?.raise.join(',') ?? raisedByPin(verification)),
+    cardUpdate?.tries ?? null,
+    quoted(cardUpdate?.triesResponse ?? null),
+    quoted(cardUpdate?.triesReason ?? null),
+    verification?.atc ?? null,
+    pinChange(verification?.pin ?? null),
+    verification?.pin === 'wrong' ? verification.pinTriesMax : null,
+    quoted(verification?.pinReference ?? null),
+    quoted((verification?.pin ?? null) === null ? null : (verification?.checkedReference ?? null)),
+    verification?.scriptSent === true ? true : null,
+    quoted(item.stoodInAt ?? null),
+  ]
+}
 
 function pinChange(pin: VerificationRecord['pin']): number | null {
   return pin === null ? null : PIN_CHANGE[pin]
@@ -208,32 +217,17 @@ function raisedByPin(verification: VerificationRecord | null): string | null {
   return verification === null || verification.raise.length === 0 ? null : verification.raise.join(',')
 }
 
-const TRANSFER_COLUMNS: readonly ((transfer: Transfer & { item: number }) => number)[] = [
-  (transfer) => transfer.item,
-  (transfer) => transfer.debitCode,
-  (transfer) => transfer.debitOwner,
-  (transfer) => transfer.creditCode,
-  (transfer) => transfer.creditOwner,
-  (transfer) => transfer.unit,
-  (transfer) => transfer.amount,
-]
+/** @param item its number, from 1; negative where the transfer is of the second purse */
+function transferValuesOf(transfer: Transfer, item: number): Value[] {
+  const { second, debitCode, debitOwner, creditCode, creditOwner, unit, amount } = transfer
+  return [second === true ? -item : item, debitCode, debitOwner, creditCode, creditOwner, unit, amount]
+}
 
 /** PostgreSQL manual 8.15.6, array literals; written here because the driver's own writer is several times slower. */
-function arrayLiteral<T>(rows: readonly T[], column: (row: T) => string | number | boolean | null): string | null {
-  let literal = ''
+function arrayLiteral(rows: readonly (readonly Value[])[], column: number): string | null {
   // Most columns are null throughout: nothing is written for those.
-  let nulls = 0
-  for (const row of rows) {
-    const value = column(row)
-    if (value === null) {
-      if (literal === '') nulls++
-      else literal += ',NULL'
-    } else {
-      if (literal === '') literal = ',NULL'.repeat(nulls)
-      literal += ',' + String(value)
-    }
-  }
-  return literal === '' ? null : '{' + literal.slice(1) + '}'
+  const isNull = rows.every((row) => row[column] === null)
+  return isNull ? null : `{${rows.map((row) => row[column] ?? 'NULL').join(',')}}`
 }
 
 function quoted(text: string | null): string | null {

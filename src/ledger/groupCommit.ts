@@ -43,6 +43,10 @@ export interface GroupCommitOptions {
 interface Entry {
   readonly owner: CommitOwner
   readonly item: CommitItem
+  /** Of its key: see `answerName`. */
+  readonly name: string
+  /** Names of what no other item under way may be about: see `locksOf`. */
+  readonly locks: readonly string[]
   readonly deadlineMs: number
   readonly submittedMs: number
   unresolved: boolean
@@ -83,8 +87,8 @@ const UNKNOWN_MAX = 100_000
 export class GroupCommit {
   readonly #options: GroupCommitOptions
   #ready: Entry[] = []
-  /** Purses and keys of which an item is ready or sent, each with the items that wait for it. */
-  readonly #taken = new Map<string, Entry[]>()
+  /** Purses and keys of which an item is ready or sent, each with the items that wait for it, where there are any. */
+  readonly #taken = new Map<string, Entry[] | undefined>()
   readonly #busyConnections = new Set<LedgerConnection>()
   /** Keys that were given up as unknown: until one is found out, nobody may be told that it was not posted. */
   readonly #unknown = new Set<string>()
@@ -114,7 +118,16 @@ export class GroupCommit {
   submit(owner: CommitOwner, item: CommitItem, deadlineMs: number): void {
     this.#count++
     this.#watchDeadlines()
-    this.#take({ owner, item, deadlineMs, submittedMs: this.#options.clock.now(), unresolved: false, settled: false })
+    this.#take({
+      owner,
+      item,
+      name: answerName(item),
+      locks: locksOf(item),
+      deadlineMs,
+      submittedMs: this.#options.clock.now(),
+      unresolved: false,
+      settled: false,
+    })
     this.flush()
   }
 
@@ -143,15 +156,14 @@ export class GroupCommit {
   }
 
   #take(entry: Entry): void {
-    const names = locksOf(entry.item)
-    for (const name of names) {
-      const waiting = this.#taken.get(name)
-      if (waiting !== undefined) {
-        waiting.push(entry)
-        return
-      }
+    const taken = entry.locks.find((lock) => this.#taken.has(lock))
+    if (taken !== undefined) {
+      const waiting = this.#taken.get(taken)
+      if (waiting === undefined) this.#taken.set(taken, [entry])
+      else waiting.push(entry)
+      return
     }
-    for (const name of names) this.#taken.set(name, [])
+    for (const lock of entry.locks) this.#taken.set(lock, undefined)
     this.#ready.push(entry)
   }
 
@@ -168,7 +180,7 @@ export class GroupCommit {
   async #send(connection: LedgerConnection, batch: Entry[]): Promise<void> {
     this.#busyConnections.add(connection)
     // Every batch inserts its keys in one order, so that two of them cannot wait for each other in a circle.
-    batch.sort((a, b) => compare(answerName(a.item), answerName(b.item)))
+    batch.sort((a, b) => compare(a.name, b.name))
     let row: BatchRow | undefined
     try {
       row = await this.#run(connection, batch)
@@ -240,7 +252,7 @@ export class GroupCommit {
     try {
       const stored = await readAnswers(connection, this.#options.shard, asked)
       for (const { entry, otherwise } of known) {
-        const answer = stored.get(answerName(entry.item))
+        const answer = stored.get(entry.name)
         const outcome: CommitOutcome | undefined = answer === undefined ? otherwise : { kind: 'duplicate', stored: answer }
         assert(outcome !== undefined, 'a key that was taken has a row')
         this.#settle(entry, outcome)
@@ -301,7 +313,7 @@ export class GroupCommit {
       return !isOver
     }
     this.#ready = this.#ready.filter(isKept)
-    for (const [name, waiting] of this.#taken) if (waiting.length > 0) this.#taken.set(name, waiting.filter(isKept))
+    for (const [name, waiting] of this.#taken) if (waiting !== undefined) this.#taken.set(name, waiting.filter(isKept))
     for (const entry of given) this.#settle(entry, { kind: entry.unresolved ? 'unknown' : 'unavailable' })
     // What waited behind them is ready now, and no better off.
     if (given.length > 0) this.#giveUp(isHopeless)
@@ -335,10 +347,11 @@ export class GroupCommit {
     entry.settled = true
     this.#count--
     this.#remember(entry.item.key, outcome)
-    const next: Entry[] = []
-    for (const name of locksOf(entry.item)) {
-      next.push(...(this.#taken.get(name) ?? []))
-      this.#taken.delete(name)
+    let next: readonly Entry[] = NOBODY
+    for (const lock of entry.locks) {
+      const waiting = this.#taken.get(lock)
+      if (waiting !== undefined) next = [...next, ...waiting]
+      this.#taken.delete(lock)
     }
     for (const waiting of next) this.#take(waiting)
     try {
@@ -354,6 +367,8 @@ export class GroupCommit {
     }
   }
 }
+
+const NOBODY: readonly Entry[] = []
 
 /** 25006 read only, 53 out of disk, memory or connections, 55 not now, 58 input or output error (PostgreSQL manual, appendix A). */
 const CANNOT_WRITE = /^(25006|53|55|58)/

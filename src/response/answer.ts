@@ -1,6 +1,7 @@
 /** Builds the answer to a message: what the standard asks to be echoed, and what was decided. */
 import { formatAdditionalAmounts, type AdditionalAmount } from '../iso8583/additionalAmounts.ts'
 import { encode, type Encoded, type FieldValues } from '../iso8583/encode.ts'
+import { FIELD_MAX } from '../iso8583/messageSpec.ts'
 import type { Message } from '../iso8583/message.ts'
 import { formatPrivateData, type PrivateDatum } from '../iso8583/privateData.ts'
 import { responseMti } from '../iso8583/mti.ts'
@@ -9,10 +10,10 @@ import { makeRoomForMac } from '../security/messageMac.ts'
 import type { AuthorizationResult } from './result.ts'
 
 /** ISO 8583-1:1987 table 6, "echo": fields an answer carries as the request did. DE 37 and 38 are the result's. */
-const ECHOED = [
+const ECHOED = marked([
   2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 23, 24, 25, 28, 29, 30, 31, 32, 33, 40, 41, 42, 49, 50, 51, 90, 95,
-] as const
-const NETWORK_ECHOED = [7, 11, 12, 13, 24, 32, 33, 41, 70] as const
+])
+const NETWORK_ECHOED = marked([7, 11, 12, 13, 24, 32, 33, 41, 70])
 
 /** DE 54 positions 3 and 4. */
 const LEDGER_BALANCE = '01'
@@ -37,7 +38,7 @@ export function answerTo(message: Message, result: AuthorizationResult, authenti
     fields[6] = String(result.billed).padStart(12, '0')
     fields[51] = message.text(49)
   }
-  if (result.chipData !== undefined) fields[55] = result.chipData.toString('hex').toUpperCase()
+  if (result.chipData !== undefined) fields[55] = result.chipData
   const told = privateAnswer(message, result)
   if (told.length > 0) fields[48] = formatPrivateData(told)
   if (authenticated) makeRoomForMac(fields)
@@ -76,7 +77,7 @@ export interface FileUpdateResult {
   readonly listedAs?: string
 }
 
-const FILE_ECHOED = [2, 7, 11, 12, 13, 24, 32, 33, 37, 41, 42, 91, 101] as const
+const FILE_ECHOED = marked([2, 7, 11, 12, 13, 24, 32, 33, 37, 41, 42, 91, 101])
 
 /** The answer to a file update (ISO 8583-1:1987: 0312). */
 export function fileUpdateAnswerTo(message: Message, result: FileUpdateResult, authenticated = false): Encoded {
@@ -91,10 +92,17 @@ export function fileUpdateAnswerTo(message: Message, result: FileUpdateResult, a
   return encode(message.spec, responseMti(message.mti), fields)
 }
 
-function echo(message: Message, numbers: readonly number[]): FieldValues {
+/** By data element: 1 where it is one of these. */
+function marked(numbers: readonly number[]): Uint8Array {
+  const marks = new Uint8Array(FIELD_MAX + 1)
+  for (const number of numbers) marks[number] = 1
+  return marks
+}
+
+function echo(message: Message, echoed: Uint8Array): FieldValues {
   const fields: FieldValues = []
-  for (const number of numbers) {
-    if (message.has(number)) fields[number] = message.text(number)
+  for (const number of message.fields()) {
+    if (echoed[number] === 1) fields[number] = message.carried(number)
   }
   return fields
 }

@@ -26,7 +26,7 @@ export function reconciliationAnswerTo(
   authenticated = false,
 ): Encoded {
   const fields: FieldValues = []
-  for (const number of ECHOED) if (message.has(number)) fields[number] = message.text(number)
+  for (const number of ECHOED) fields[number] = message.carried(number)
   fields[39] = responseCode
   fields[66] = responseCode === APPROVED ? IN_BALANCE : responseCode === RECONCILE_ERROR ? OUT_OF_BALANCE : ERROR
   if (ours !== undefined && responseCode === RECONCILE_ERROR) {

@@ -73,11 +73,9 @@ export function readChipData(bytes: Buffer): Parsed<ChipField> {
   places.fill(ABSENT)
   const error = visitTlv(bytes, notePlace) ?? formFault(bytes)
   if (error !== undefined) return { ok: false, error }
-  const track2 = value(bytes, TAG.track2)
-  const pan = value(bytes, TAG.pan)
-  const card = track2 === undefined ? pan && cardOfPan(pan) : cardOfTrack2(track2)
-  if (card === 'none') return { ok: false, error: badCard(track2 === undefined ? TAG.pan : TAG.track2) }
-  const psn = value(bytes, TAG.psn)
+  const ofTrack2 = has(TAG.track2)
+  const card = ofTrack2 ? cardOfTrack2(hex(bytes, TAG.track2)) : has(TAG.pan) ? cardOfPan(hex(bytes, TAG.pan)) : undefined
+  if (card === 'none') return { ok: false, error: badCard(ofTrack2 ? TAG.track2 : TAG.pan) }
   return {
     ok: true,
     value: {
@@ -89,15 +87,15 @@ export function readChipData(bytes: Buffer): Parsed<ChipField> {
         unpredictableNumber: required(bytes, TAG.unpredictableNumber),
         transactionData: transactionData(bytes),
       },
-      amount: Number(hex(bytes, TAG.amount)),
-      otherAmount: Number(hex(bytes, TAG.otherAmount)),
+      amount: digits(bytes, TAG.amount),
+      otherAmount: digits(bytes, TAG.otherAmount),
       currency: hex(bytes, TAG.currency).slice(1),
       terminalCountry: hex(bytes, TAG.country).slice(1),
       terminalVerificationResults: required(bytes, TAG.tvr),
       transactionDate: hex(bytes, TAG.date),
       transactionType: hex(bytes, TAG.type),
       card,
-      psn: psn?.toString('hex'),
+      psn: has(TAG.psn) ? hex(bytes, TAG.psn) : undefined,
       dedicatedFileName: value(bytes, TAG.dedicatedFileName),
       cardholderVerification: value(bytes, TAG.cardholderVerification),
     },
@@ -202,9 +200,12 @@ function notePlace(tag: number, valueAt: number, length: number): void {
   places[2 * number + 1] = length
 }
 
+function has(number: number): boolean {
+  return places[2 * number] !== ABSENT
+}
+
 function value(bytes: Buffer, number: number): Buffer | undefined {
-  const at = places[2 * number] ?? ABSENT
-  return at === ABSENT ? undefined : bytes.subarray(at, at + (places[2 * number + 1] ?? 0))
+  return has(number) ? required(bytes, number) : undefined
 }
 
 /** `formFault` has seen that it is there. */
@@ -216,6 +217,17 @@ function required(bytes: Buffer, number: number): Buffer {
 function hex(bytes: Buffer, number: number): string {
   const at = places[2 * number] ?? 0
   return bytes.toString('hex', at, at + (places[2 * number + 1] ?? 0))
+}
+
+/** Two digits a byte. */
+function digits(bytes: Buffer, number: number): number {
+  const at = places[2 * number] ?? 0
+  let result = 0
+  for (let i = at; i < at + (places[2 * number + 1] ?? 0); i++) {
+    const byte = bytes[i] ?? 0
+    result = result * 100 + (byte >> 4) * 10 + (byte & 0x0f)
+  }
+  return result
 }
 
 function transactionData(bytes: Buffer): Buffer {
@@ -259,18 +271,18 @@ function tagName({ tag }: TagForm): string {
 }
 
 /** ISO/IEC 7813 as tag 57 has it: D separates, an F fills up the last byte. */
-const TRACK_2 = /^(\d{12,19})d\d{7}\d*f?$/
+const TRACK_2 = /^(\d{12,19})d(\d{7}\d*)f?$/
 const PAN = /^(\d{12,19})f?$/
 
-function cardOfTrack2(bytes: Buffer): ChipCard | 'none' {
-  const text = bytes.toString('hex')
-  const pan = TRACK_2.exec(text)?.[1]
-  if (pan === undefined) return 'none'
-  return new ChipCard({ pan, track2: text.replace(/f$/, '').toUpperCase() })
+function cardOfTrack2(text: string): ChipCard | 'none' {
+  const match = TRACK_2.exec(text)
+  if (match === null) return 'none'
+  const [, pan = '', rest = ''] = match
+  return new ChipCard({ pan, track2: `${pan}D${rest}` })
 }
 
-function cardOfPan(bytes: Buffer): ChipCard | 'none' {
-  const pan = PAN.exec(bytes.toString('hex'))?.[1]
+function cardOfPan(text: string): ChipCard | 'none' {
+  const pan = PAN.exec(text)?.[1]
   return pan === undefined ? 'none' : new ChipCard({ pan, track2: undefined })
 }
 

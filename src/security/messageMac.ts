@@ -22,8 +22,10 @@ export function macOf(message: Message, frame: Buffer): { readonly data: Buffer;
 
 /** Leaves room for a MAC in the fields of a message that is about to be encoded. */
 export function makeRoomForMac(fields: FieldValues): void {
-  fields[fields.findLastIndex((field) => field !== undefined) > PRIMARY ? SECONDARY : PRIMARY] = '00'.repeat(MAC_BYTES)
+  fields[fields.findLastIndex((field) => field !== undefined) > PRIMARY ? SECONDARY : PRIMARY] = ROOM
 }
+
+const ROOM = '00'.repeat(MAC_BYTES)
 
 /** What the MAC of an encoded message with room for one covers. */
 export function coveredBy(spec: MessageSpec, bytes: Buffer): Buffer {
