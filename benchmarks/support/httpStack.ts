@@ -74,7 +74,7 @@ function anyPorts(names: readonly string[]): Record<string, string> {
 
 function startSwitch(own: Readonly<Record<string, string>>): ChildProcess {
   const kept = Object.entries(process.env).filter(([name]) => !FOREIGN.test(name))
-  return spawn(process.execPath, [START], {
+  return spawn(process.execPath, ['--use-largepages=silent', START], {
     env: { ...Object.fromEntries(kept), ...own },
     stdio: ['ignore', 'ignore', 'inherit'],
     // Ctrl-C in a terminal reaches the generator, which ends the switch in its own time.

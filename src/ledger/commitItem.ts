@@ -2,6 +2,7 @@
  * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0022_rows_by_place.sql), and
  * how a batch of them becomes that function's arrays.
  */
+import { assert } from '../assert.ts'
 import type { CardUpdate, Posting, Transfer } from '../decision/posting.ts'
 
 export interface CommitItem extends Omit<Posting, 'cardUpdate'> {
@@ -141,6 +142,10 @@ export function commitParameterCount(): number {
 export function commitParameters(shard: number, nowMs: number, items: readonly CommitItem[]): (string | null)[] {
   const parameters: (string | null)[] = [String(shard), new Date(nowMs).toISOString()]
   const rows = items.map(valuesOf)
+  assert(
+    rows.every((row) => row.length === ITEM_COLUMNS),
+    'an item has a value for each column of commit_batch',
+  )
   for (let column = 0; column < ITEM_COLUMNS; column++) parameters.push(arrayLiteral(rows, column))
   const transfers = items.flatMap((item, index) => item.transfers.map((transfer) => transferValuesOf(transfer, index + 1)))
   for (let column = 0; column < TRANSFER_COLUMNS; column++) parameters.push(arrayLiteral(transfers, column) ?? '{}')

@@ -49,6 +49,8 @@ interface Entry {
   readonly locks: readonly string[]
   readonly deadlineMs: number
   readonly submittedMs: number
+  /** Its locks are its own: it is ready or sent. One that waits for them has none to give back. */
+  holdsLocks: boolean
   unresolved: boolean
   settled: boolean
 }
@@ -125,6 +127,7 @@ export class GroupCommit {
       locks: locksOf(item),
       deadlineMs,
       submittedMs: this.#options.clock.now(),
+      holdsLocks: false,
       unresolved: false,
       settled: false,
     })
@@ -164,6 +167,7 @@ export class GroupCommit {
       return
     }
     for (const lock of entry.locks) this.#taken.set(lock, undefined)
+    entry.holdsLocks = true
     this.#ready.push(entry)
   }
 
@@ -348,7 +352,7 @@ export class GroupCommit {
     this.#count--
     this.#remember(entry.item.key, outcome)
     let next: readonly Entry[] = NOBODY
-    for (const lock of entry.locks) {
+    for (const lock of entry.holdsLocks ? entry.locks : []) {
       const waiting = this.#taken.get(lock)
       if (waiting !== undefined) next = [...next, ...waiting]
       this.#taken.delete(lock)

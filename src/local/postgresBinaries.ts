@@ -68,9 +68,14 @@ export function versionOf({ file, args, account }: Command): string {
   return version
 }
 
-/** @throws StartError where another major version made the cluster in `data` */
+/** @throws StartError where what is in `data` is no cluster, or one that another major version made */
 export function checkCluster(data: string): void {
-  const major = readFileSync(join(data, 'PG_VERSION'), 'utf8').trim()
+  const file = join(data, 'PG_VERSION')
+  if (!existsSync(file))
+    throw new StartError(
+      `${data} is no cluster of Postgres (it has no PG_VERSION); put it back, or start with --fresh to make a new one`,
+    )
+  const major = readFileSync(file, 'utf8').trim()
   if (major === MAJOR) return
   throw new StartError(
     `PostgreSQL ${major} made ${data}, and ${MAJOR} cannot read it; start with --fresh to forget what is in it, ` +

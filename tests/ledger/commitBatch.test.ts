@@ -1,5 +1,5 @@
 import { Client } from 'pg'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import type { CardToken } from '../../src/card.ts'
 import { systemClock } from '../../src/clock.ts'
 import { audit } from '../../src/ledger/audit.ts'
@@ -25,6 +25,7 @@ beforeAll(async () => {
   ledger = await createLedger()
 })
 
+const WAITING = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
 const NOTHING_BUT_A_COUNTER = {
   pin: null,
   pinTriesMax: 3,
@@ -335,10 +336,7 @@ it.each(['purse', 'card'])('a %s that another writes while the batch waits for i
     [table === 'card' ? token : id],
   )
   const outcome = ledger.commit([item])
-  while (
-    (await ledger.sql('SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = $1', ['Lock']))
-      .length === 0
-  );
+  await vi.waitUntil(async () => (await ledger.sql(WAITING)).length > 0)
   await other.query('COMMIT')
   await other.end()
   expect(await outcome).toEqual([WON])
@@ -349,6 +347,24 @@ it.each(['purse', 'card'])('a %s that another writes while the batch waits for i
     table === 'card' ? { psn: '07', atc_max: 9, atc_seen: 3 } : { psn: '00', atc_max: 9, atc_seen: 1 },
   ])
   expect(await ledger.commit([{ ...item, key: `${item.key} again` }])).toEqual([12])
+})
+
+it.each(['purse', 'card'])('two items of one %s in a batch, which nobody may send, are refused whole', async (table) => {
+  const [id, another] = [await ledger.openPurse(100), await ledger.openPurse(100)]
+  const token = `brought twice by ${table}`
+  await ledger.sql(
+    `INSERT INTO card (shard, token, masked, household_id, state, expiry, role, person_id) VALUES (0, $1, '******', 1, 'ACTIVE', '2912', 'old', NULL)`,
+    [token],
+  )
+  const shown = (atc: number): Partial<CommitItem> =>
+    table === 'card' ? { cardToken: token, verification: { ...NOTHING_BUT_A_COUNTER, atc } } : {}
+  const items = [
+    { ...purchase(id, 10), ...shown(1) },
+    { ...purchase(table === 'card' ? another : id, 20), ...shown(2) },
+  ]
+  await expect(ledger.commit(items)).rejects.toThrow(`a ${table} that was locked is not where it was`)
+  expect(await postings(items[0]!.key)).toEqual({ decisions: 0, transfers: 0 })
+  expect([await purse(id), await purse(another)]).toMatchObject([{ balance: 100 }, { balance: 100 }])
 })
 
 it('one key that several batches bring at once is posted once, whichever purse each brings it with', async () => {

@@ -155,6 +155,22 @@ describe('without a connection', () => {
     await expectClean(ledger)
   })
 
+  it('what waited and is given up frees nothing of the item that it waited for', async () => {
+    const ledger = await createLedger()
+    const { group } = await groupOn(ledger, { connections: 2 })
+    const id = await ledger.openPurse(100)
+    const unlock = await lock(ledger, id)
+    const sent = outcomeOf(group, purchase(id, 60))
+    expect(kinds([await outcomeOf(group, purchase(id, 10), Date.now() + 200)])).toEqual(['unavailable'])
+    const next = outcomeOf(group, purchase(id, 5))
+    // It waits for the first, and leaves the other connection to what has nothing to do with that purse.
+    expect(kinds([await outcomeOf(group, decline(), Date.now() + 3000)])).toEqual(['won'])
+    await unlock()
+    expect(kinds(await Promise.all([sent, next]))).toEqual(['won', 'won'])
+    expect(await balance(ledger, id)).toBe(35)
+    await expectClean(ledger)
+  })
+
   it('a statement that gets no answer in time leaves an unknown outcome', async () => {
     const { ledger, group } = await behindProxy({ statementMs: 200 })
     const id = await ledger.openPurse(100)

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, it, onTestFinished, vi } from 'vitest'
@@ -108,6 +108,8 @@ it('starts an installed Postgres, and the one of the npm package on the same clu
 
   writeFileSync(join(directory, 'data', 'PG_VERSION'), '17\n')
   await expect(startPostgres({ directory, settings })).rejects.toThrow(/^PostgreSQL 17 made [^\n]*--fresh[^\n]*pg_upgrade$/)
+  rmSync(join(directory, 'data', 'PG_VERSION'))
+  await expect(startPostgres({ directory, settings })).rejects.toThrow(/ is no cluster of Postgres [^\n]*--fresh/)
 })
 
 it.each([
