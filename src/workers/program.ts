@@ -1,4 +1,4 @@
-/** The container's command, `node src/main.ts`: the switch in this process, or with `--workers N` a primary process and N workers. */
+/** What `node src/main.ts` does, the container's command: the switch in this process, or with `--workers N` a primary process and N workers. */
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, type Config } from '../config.ts'
 import { createLogger, errorText, type Logger } from '../log.ts'

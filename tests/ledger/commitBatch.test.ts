@@ -16,6 +16,7 @@ import {
   refund,
   tombstone,
   TODAY,
+  verified,
   WON,
   type TestLedger,
 } from '../support/commitItems.ts'
@@ -26,15 +27,6 @@ beforeAll(async () => {
 })
 
 const WAITING = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-const NOTHING_BUT_A_COUNTER = {
-  pin: null,
-  pinTriesMax: 3,
-  raise: [],
-  pinReference: null,
-  checkedReference: null,
-  scriptSent: false,
-} as const
-
 let keys = 0
 
 interface PurseRow {
@@ -46,6 +38,13 @@ interface PurseRow {
 async function purse(id: number): Promise<{ balance: number; held: number; version: number }> {
   const [row] = await ledger.sql<PurseRow>('SELECT balance, held, version FROM purse WHERE id = $1', [id])
   return { balance: Number(row!.balance), held: Number(row!.held), version: Number(row!.version) }
+}
+
+async function insertCard(token: string): Promise<void> {
+  await ledger.sql(
+    `INSERT INTO card (shard, token, masked, household_id, state, expiry, role, person_id) VALUES (0, $1, '******', 1, 'ACTIVE', '2912', 'old', NULL)`,
+    [token],
+  )
 }
 
 async function counters(id: number): Promise<unknown> {
@@ -252,10 +251,7 @@ describe('a card that changes with a posting', () => {
     token: string,
   ): Promise<{ purses: number[]; cardUpdate: (change: 'retire' | 'mismatch') => CommitItem['cardUpdate'] }> {
     const purses = [await ledger.openPurse(100), await ledger.openPurse(100)]
-    await ledger.sql(
-      `INSERT INTO card (shard, token, masked, household_id, state, expiry, role, person_id) VALUES (0, $1, '******', 1, 'ACTIVE', '2912', 'old', NULL)`,
-      [token],
-    )
+    await insertCard(token)
     return {
       purses,
       cardUpdate: (change) => ({
@@ -317,13 +313,10 @@ describe('a card that changes with a posting', () => {
 it.each(['purse', 'card'])('a %s that another writes while the batch waits for it is written as it is since', async (table) => {
   const id = await ledger.openPurse(1000)
   const token = `waited for ${table}`
-  await ledger.sql(
-    `INSERT INTO card (shard, token, masked, household_id, state, expiry, role, person_id) VALUES (0, $1, '******', 1, 'ACTIVE', '2912', 'old', NULL)`,
-    [token],
-  )
+  await insertCard(token)
   const item = purchase(id, 300, {
     cardToken: token,
-    verification: { ...NOTHING_BUT_A_COUNTER, atc: 9 },
+    verification: verified({ atc: 9 }),
     movement: { gate: null },
   })
   const other = new Client({ connectionString: ledger.url })
@@ -352,12 +345,9 @@ it.each(['purse', 'card'])('a %s that another writes while the batch waits for i
 it.each(['purse', 'card'])('two items of one %s in a batch, which nobody may send, are refused whole', async (table) => {
   const [id, another] = [await ledger.openPurse(100), await ledger.openPurse(100)]
   const token = `brought twice by ${table}`
-  await ledger.sql(
-    `INSERT INTO card (shard, token, masked, household_id, state, expiry, role, person_id) VALUES (0, $1, '******', 1, 'ACTIVE', '2912', 'old', NULL)`,
-    [token],
-  )
+  await insertCard(token)
   const shown = (atc: number): Partial<CommitItem> =>
-    table === 'card' ? { cardToken: token, verification: { ...NOTHING_BUT_A_COUNTER, atc } } : {}
+    table === 'card' ? { cardToken: token, verification: verified({ atc }) } : {}
   const items = [
     { ...purchase(id, 10), ...shown(1) },
     { ...purchase(table === 'card' ? another : id, 20), ...shown(2) },

@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { isFreshAtc } from '../../src/decision/verification.ts'
-import type { CommitItem, VerificationRecord } from '../../src/ledger/commitItem.ts'
-import { createLedger, decline, DUPLICATE, purchase, WON, type TestLedger } from '../support/commitItems.ts'
+import type { CommitItem } from '../../src/ledger/commitItem.ts'
+import { createLedger, decline, DUPLICATE, purchase, verified, WON, type TestLedger } from '../support/commitItems.ts'
 
 const GATE = 3
 const ATC = 12
@@ -42,19 +42,6 @@ async function cardRow(token: string): Promise<CardRow> {
     [token],
   )
   return row!
-}
-
-function verified(known: Partial<VerificationRecord>): VerificationRecord {
-  return {
-    atc: null,
-    pin: null,
-    pinTriesMax: 3,
-    raise: [],
-    pinReference: null,
-    checkedReference: null,
-    scriptSent: false,
-    ...known,
-  }
 }
 
 function withAtc(card: { token: string; purseId: number }, atc: number): CommitItem {

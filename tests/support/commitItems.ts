@@ -4,7 +4,13 @@ import { afterAll } from 'vitest'
 import { systemClock, utcDay } from '../../src/clock.ts'
 import { movementOf, NOTHING_TO_POST, type DayCounter, type PurseMovement } from '../../src/decision/posting.ts'
 import { egp } from '../../src/decision/transfers.ts'
-import { commitParameterCount, commitParameters, type CommitItem, type CommitOutcome } from '../../src/ledger/commitItem.ts'
+import {
+  commitParameterCount,
+  commitParameters,
+  type CommitItem,
+  type CommitOutcome,
+  type VerificationRecord,
+} from '../../src/ledger/commitItem.ts'
 import { LedgerConnection } from '../../src/ledger/connection.ts'
 import type { GroupCommit } from '../../src/ledger/groupCommit.ts'
 import { silentLogger } from '../../src/log.ts'
@@ -187,6 +193,20 @@ export function lentBySuspense(purseId: number, amount: number, covered: number)
       fromSuspense: amount - covered,
     },
   )
+}
+
+/** What was verified of a holder: nothing but what is given. */
+export function verified(known: Partial<VerificationRecord>): VerificationRecord {
+  return {
+    atc: null,
+    pin: null,
+    pinTriesMax: 3,
+    raise: [],
+    pinReference: null,
+    checkedReference: null,
+    scriptSent: false,
+    ...known,
+  }
 }
 
 export function decline(overrides: Overrides = {}): CommitItem {
