@@ -28,11 +28,12 @@ import {
   type Transaction,
   type Unsupported,
 } from './transaction/transaction.ts'
+import type { Watched } from './watch.ts'
 
 /** Undefined: no answer must be sent, because the outcome is not known. */
 export type Respond = (result: AuthorizationResult | undefined) => void
 
-export class Passage implements CommitOwner {
+export class Passage implements CommitOwner, Watched<Passage> {
   readonly asked: Transaction | Unsupported
   readonly origin: Origin
   readonly receivedMs: number
@@ -85,7 +86,11 @@ export class Passage implements CommitOwner {
   /** Its deadline is over. */
   isLate = false
   isTold = false
+  // Of the watch over deadlines (watch.ts).
   enteredTick = 0
+  isWatched = false
+  earlier: Passage | undefined
+  later: Passage | undefined
 
   constructor(
     asked: Transaction | Unsupported,

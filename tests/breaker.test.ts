@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Breaker, NotAsked, type BreakerState } from '../src/breaker.ts'
 import type { Hsm } from '../src/security/hsm.ts'
 import { guardedHsm } from '../src/security/guardedHsm.ts'
-import { Watch } from '../src/watch.ts'
+import { Watch, type Watched } from '../src/watch.ts'
 import { ManualClock } from './support/manualClock.ts'
 
 function openBreaker(): { clock: ManualClock; breaker: Breaker; states: BreakerState[] } {
@@ -88,10 +88,9 @@ describe('the HSM behind a breaker', () => {
 })
 
 describe('a watch', () => {
-  interface Waiting {
+  interface Waiting extends Watched<Waiting> {
     readonly name: string
     isWithLedger: boolean
-    enteredTick: number
   }
 
   function watching(deadlineMs = 1000): {
@@ -112,7 +111,7 @@ describe('a watch', () => {
       },
     })
     const enter = (name: string): Waiting => {
-      const one = { name, isWithLedger: false, enteredTick: 0 }
+      const one = { name, isWithLedger: false, enteredTick: 0, isWatched: false, earlier: undefined, later: undefined }
       watch.enter(one)
       return one
     }
