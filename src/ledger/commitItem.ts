@@ -1,5 +1,5 @@
 /**
- * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0022_rows_by_place.sql), and
+ * What the ledger is asked to append: a decision with its posting, in the shape of `commit_batch` (migrations/0023_values_by_position.sql), and
  * how a batch of them becomes that function's arrays.
  */
 import { assert } from '../assert.ts'

@@ -1,5 +1,5 @@
 /**
- * `commit_batch` (src/ledger/migrations/0022_rows_by_place.sql) in plain TypeScript, step by step in its order: judge, insert the keys, move the
+ * `commit_batch` (src/ledger/migrations/0023_values_by_position.sql) in plain TypeScript, step by step in its order: judge, insert the keys, move the
  * purses, update the cards, append transfers and holds. tests/simulation/contract.test.ts holds the two equal.
  */
 import type { AuthorizationRow, CardRow, FakeTables } from './fakeTables.ts'

@@ -100,7 +100,7 @@ let keys = 0
 
 export type Overrides = Partial<Omit<CommitItem, 'movement'>> & { readonly movement?: Partial<PurseMovement> | null }
 
-/** The outcomes of `commit_batch` (migrations/0022_rows_by_place.sql). */
+/** The outcomes of `commit_batch` (migrations/0023_values_by_position.sql). */
 export const WON = 0
 export const DUPLICATE = 1
 
