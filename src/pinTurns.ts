@@ -6,18 +6,19 @@ import type { Passage } from './passage.ts'
 
 export class PinTurns {
   /** Cards of which a PIN is being verified, each with the messages that wait for their turn. */
-  readonly #underWay = new Map<string, Passage[]>()
+  readonly #underWay = new Map<string, Passage[] | undefined>()
 
   /** @returns whether it is its turn; else it waits until `release` names it */
   take(passage: Passage): boolean {
     const { cardToken, credentials } = passage.transaction
     if (credentials?.pin === undefined || passage.holdsPin) return true
-    const waiting = this.#underWay.get(cardToken)
-    if (waiting !== undefined) {
-      waiting.push(passage)
+    if (this.#underWay.has(cardToken)) {
+      const waiting = this.#underWay.get(cardToken)
+      if (waiting === undefined) this.#underWay.set(cardToken, [passage])
+      else waiting.push(passage)
       return false
     }
-    this.#underWay.set(cardToken, [])
+    this.#underWay.set(cardToken, undefined)
     passage.holdsPin = true
     return true
   }

@@ -58,7 +58,8 @@ function path(de: number): string {
   return `DE ${String(de)}`
 }
 
-function hasSecondary(fields: FieldValues): boolean {
+/** Whether there are fields for a second bitmap. */
+export function hasSecondary(fields: FieldValues): boolean {
   for (let de = 66; de < fields.length; de++) {
     if (fields[de] !== undefined) return true
   }

@@ -100,7 +100,8 @@ function marked(numbers: readonly number[]): Uint8Array {
 }
 
 function echo(message: Message, echoed: Uint8Array): FieldValues {
-  const fields: FieldValues = []
+  // As long as it can become, so that it never grows.
+  const fields: FieldValues = new Array<undefined>(FIELD_MAX + 1)
   for (const number of message.fields()) {
     if (echoed[number] === 1) fields[number] = message.carried(number)
   }

@@ -10,26 +10,14 @@ import type { ChipData } from './hsm.ts'
 export interface ChipField {
   /** For the cryptogram. */
   readonly chip: ChipData
-  /** 9F02 and 9F03 in minor units. */
+  /** 9F02, in minor units. */
   readonly amount: number
-  readonly otherAmount: number
-  /** 5F2A and 9F1A: ISO 4217 and ISO 3166-1, three digits. */
+  /** 5F2A: ISO 4217, three digits. */
   readonly currency: string
-  readonly terminalCountry: string
-  /** 95, 5 bytes. */
-  readonly terminalVerificationResults: Buffer
-  /** 9A, YYMMDD. */
-  readonly transactionDate: string
-  /** 9C: the first two digits of DE 3. */
-  readonly transactionType: string
   /** 57, or else 5A. */
   readonly card: ChipCard | undefined
   /** 5F34, two digits. */
   readonly psn: string | undefined
-  /** 84, 5 to 16 bytes. */
-  readonly dedicatedFileName: Buffer | undefined
-  /** 9F34, 3 bytes. */
-  readonly cardholderVerification: Buffer | undefined
 }
 
 /** What a chip says of its card. It prints as nothing: see `reveal`. */
@@ -88,16 +76,9 @@ export function readChipData(bytes: Buffer): Parsed<ChipField> {
         transactionData: transactionData(bytes),
       },
       amount: digits(bytes, TAG.amount),
-      otherAmount: digits(bytes, TAG.otherAmount),
       currency: hex(bytes, TAG.currency).slice(1),
-      terminalCountry: hex(bytes, TAG.country).slice(1),
-      terminalVerificationResults: required(bytes, TAG.tvr),
-      transactionDate: hex(bytes, TAG.date),
-      transactionType: hex(bytes, TAG.type),
       card,
       psn: has(TAG.psn) ? hex(bytes, TAG.psn) : undefined,
-      dedicatedFileName: value(bytes, TAG.dedicatedFileName),
-      cardholderVerification: value(bytes, TAG.cardholderVerification),
     },
   }
 }
@@ -133,17 +114,11 @@ export function writeChipAnswer({ issuerAuthenticationData, responseCode, script
   return formatTlv(objects)
 }
 
-/** Number of each tag in the list of places. */
+/** Number of each tag that is read in the list of places. */
 const TAG = {
   amount: 0,
-  otherAmount: 1,
-  country: 2,
-  tvr: 3,
   currency: 4,
-  date: 5,
-  type: 6,
   unpredictableNumber: 7,
-  interchangeProfile: 8,
   atc: 9,
   cryptogram: 10,
   cryptogramInformation: 11,
@@ -151,8 +126,6 @@ const TAG = {
   track2: 13,
   pan: 14,
   psn: 15,
-  dedicatedFileName: 16,
-  cardholderVerification: 17,
 } as const
 
 interface TagForm {
@@ -202,10 +175,6 @@ function notePlace(tag: number, valueAt: number, length: number): void {
 
 function has(number: number): boolean {
   return places[2 * number] !== ABSENT
-}
-
-function value(bytes: Buffer, number: number): Buffer | undefined {
-  return has(number) ? required(bytes, number) : undefined
 }
 
 /** `formFault` has seen that it is there. */

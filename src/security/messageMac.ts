@@ -3,7 +3,7 @@
  * covers every byte before its own value. A MAC of more than 8 bytes is cut to its first 8.
  */
 import { assert } from '../assert.ts'
-import type { FieldValues } from '../iso8583/encode.ts'
+import { hasSecondary, type FieldValues } from '../iso8583/encode.ts'
 import type { Message } from '../iso8583/message.ts'
 import type { MessageSpec } from '../iso8583/messageSpec.ts'
 
@@ -22,7 +22,7 @@ export function macOf(message: Message, frame: Buffer): { readonly data: Buffer;
 
 /** Leaves room for a MAC in the fields of a message that is about to be encoded. */
 export function makeRoomForMac(fields: FieldValues): void {
-  fields[fields.findLastIndex((field) => field !== undefined) > PRIMARY ? SECONDARY : PRIMARY] = ROOM
+  fields[hasSecondary(fields) ? SECONDARY : PRIMARY] = ROOM
 }
 
 const ROOM = '00'.repeat(MAC_BYTES)

@@ -71,17 +71,10 @@ describe('DE 55 of a request', () => {
     const field = read(bytesOf(REQUEST))
     expect(field).toMatchObject({
       amount: 4000,
-      otherAmount: 250,
       currency: '818',
-      terminalCountry: '818',
-      transactionDate: '191105',
-      transactionType: '01',
       psn: '07',
     })
     expect(field.card?.reveal()).toEqual({ pan: '9818000000000000', track2: '9818000000000000D30122010000012399' })
-    expect(hex(field.terminalVerificationResults)).toBe('8000048000')
-    expect(hex(field.dedicatedFileName)).toBe('A0000000031010')
-    expect(hex(field.cardholderVerification)).toBe('420300')
   })
 
   test('the order of its tags does not matter', () => {
@@ -119,12 +112,7 @@ describe('DE 55 of a request', () => {
   test('without the optional tags it is not, and nothing of the message before is left', () => {
     read(bytesOf(REQUEST))
     const field = read(without(...OPTIONAL))
-    expect([field.card, field.psn, field.dedicatedFileName, field.cardholderVerification]).toEqual([
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-    ])
+    expect([field.card, field.psn]).toEqual([undefined, undefined])
   })
 
   test.each(REQUEST.map(([tag]) => tag))('%s with a length that it does not have is refused', (tag) => {
