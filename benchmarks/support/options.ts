@@ -1,4 +1,5 @@
 /** The command line of the load generator. */
+import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { SPEC_NAMES, type SpecName } from '../../src/iso8583/messageSpec.ts'
 import { FIRST_PLAIN_HOUSEHOLD } from '../../src/programme/demo.ts'
@@ -29,15 +30,17 @@ export interface BenchOptions {
   readonly pgbench: boolean
 }
 
-const IN_FLIGHT_CLOSED = 8
+const IN_FLIGHT_CLOSED = 16
 const IN_FLIGHT_OPEN = 64
+const WORKERS_MAX = 64
 const CARDS_PRIVATE = 100_000
 /** What `npm start` seeds. */
 const CARDS_TARGET = 1000
 
-interface RawOptions extends Omit<BenchOptions, 'inFlight' | 'cards' | 'security'> {
+interface RawOptions extends Omit<BenchOptions, 'inFlight' | 'cards' | 'security' | 'workers'> {
   readonly security?: readonly SecurityName[]
   readonly inFlight?: number
+  readonly workers?: number
   readonly cards?: number
 }
 
@@ -64,7 +67,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     .addOption(new Option('--spec <name>', 'dialect; it also picks the link').choices(SPEC_NAMES).default('ascii'))
     .option('--cards <count>', `households in the programme (default: ${CARDS_PRIVATE}, with --target ${CARDS_TARGET})`, cards)
     .option('--seed <number>', 'of the random choice of cards and amounts', count(0, 2_147_483_647), 1)
-    .option('--workers <count>', 'processes of the switch', count(1, 64), 1)
+    .option('--workers <count>', 'processes of the switch (default: one a core)', count(1, WORKERS_MAX))
     .option('--target <host:port>', 'a switch that runs already, instead of a stack of its own', target)
     .option('--database <url>', 'with --target: its Postgres, for the check against the ledger')
     .option('--json', 'print one JSON object on stdout and nothing else', false)
@@ -89,6 +92,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     target: raw.target,
     database: raw.database,
     inFlight: raw.inFlight ?? (raw.rate === undefined ? IN_FLIGHT_CLOSED : IN_FLIGHT_OPEN),
+    workers: raw.workers ?? Math.min(WORKERS_MAX, availableParallelism()),
     cards: raw.cards ?? (raw.target === undefined ? CARDS_PRIVATE : CARDS_TARGET),
   }
 }

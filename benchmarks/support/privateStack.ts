@@ -70,7 +70,8 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
     }
     try {
       for (const security of options.securities) {
-        options.onStep(`starting the switch${options.securities.length === 1 ? '' : ` for security ${security}`}`)
+        const forSecurity = options.securities.length === 1 ? '' : ` for security ${security}`
+        options.onStep(`starting the switch${forSecurity}${processesText(options.workers)}`)
         switches.set(security, await startSwitch(servers, addresses, options, security))
       }
     } catch (error) {
@@ -187,6 +188,10 @@ function write(directory: string, name: string, content: object): string {
   const file = join(directory, name)
   writeFileSync(file, JSON.stringify(content))
   return file
+}
+
+function processesText(workers = 1): string {
+  return workers === 1 ? '' : `, ${String(workers)} processes`
 }
 
 function portSetting(link: string): string {
