@@ -418,11 +418,12 @@ export class Authorizer {
   }
 
   /**
-   * 91 would contradict an approval of the same key that nobody could be told of. So a message that may have been decided before is
-   * left without an answer where it cannot be found out: the terminal asks again, or reverses.
+   * 91 would contradict an approval of the same key that nobody could be told of. So a message that may have been decided before, or that another
+   * under way may yet be decided for, is left without an answer where it cannot be found out: the terminal asks again, or reverses.
    */
   #declineNow(passage: Passage, reason: DeclineReason): void {
-    const silent = reason === 'cannot_decide' && mayBeDecided(passage, this.#parts.ledger)
+    const mayBe = (): boolean => this.#departure.isAskedTwice(passage) || mayBeDecided(passage, this.#parts.ledger)
+    const silent = reason === 'cannot_decide' && mayBe()
     this.#respond(passage, silent ? undefined : resultOfDecline(passage, reason))
   }
 

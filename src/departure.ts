@@ -27,6 +27,8 @@ export class Departure {
   readonly #parts: DepartureParts
   readonly #sealing: Stage<Answered>
   readonly #watch: Watch<Passage>
+  /** How many messages with each key are under way. */
+  readonly #keys = new Map<string, number>()
   #wakeIdle: (() => void)[] = []
 
   constructor(parts: DepartureParts) {
@@ -61,6 +63,13 @@ export class Departure {
   /** One more is under way. */
   expect(passage: Passage): void {
     this.#watch.enter(passage)
+    const { asked } = passage
+    if (asked.kind !== 'unsupported') this.#keys.set(asked.key, (this.#keys.get(asked.key) ?? 0) + 1)
+  }
+
+  /** Another message with its key is under way, and may yet be approved: this one's repeat, or what it was sent again for. */
+  isAskedTwice({ asked }: Passage): boolean {
+    return asked.kind !== 'unsupported' && (this.#keys.get(asked.key) ?? 0) > 1
   }
 
   /** Once a passage; what comes after that was too late. The answer to a chip carries a cryptogram of its own. */
@@ -93,6 +102,13 @@ export class Departure {
     }
   }
 
+  #forgetKey({ asked }: Passage): void {
+    if (asked.kind === 'unsupported') return
+    const others = (this.#keys.get(asked.key) ?? 1) - 1
+    if (others === 0) this.#keys.delete(asked.key)
+    else this.#keys.set(asked.key, others)
+  }
+
   #overdue(passage: Passage): void {
     passage.isLate = true
     // It was decided, and waits for its cryptogram: the terminal has given up, and reverses.
@@ -105,6 +121,7 @@ export class Departure {
     if (passage.isTold) return
     passage.isTold = true
     this.#watch.leave(passage, result !== undefined && passage.attempts > 0)
+    this.#forgetKey(passage)
     metrics.answered(passage.asked.kind, result?.responseCode ?? 'none', clock.now() - passage.receivedMs)
     try {
       passage.respond(result)
