@@ -93,6 +93,8 @@ describe('a watch', () => {
     isWithLedger: boolean
   }
 
+  const nobody = { isWithLedger: false, enteredTick: 0, isWatched: false, earlier: undefined, later: undefined }
+
   function watching(deadlineMs = 1000): {
     clock: ManualClock
     watch: Watch<Waiting>
@@ -111,7 +113,7 @@ describe('a watch', () => {
       },
     })
     const enter = (name: string): Waiting => {
-      const one = { name, isWithLedger: false, enteredTick: 0, isWatched: false, earlier: undefined, later: undefined }
+      const one: Waiting = { ...nobody, name }
       watch.enter(one)
       return one
     }
@@ -134,6 +136,46 @@ describe('a watch', () => {
     expect(late).toEqual(['second', 'first'])
     clock.pass(5000)
     expect(late).toEqual(['second', 'first', 'fourth'])
+    expect(watch.size).toBe(0)
+  })
+
+  it('keeps the others when one of them leaves, from wherever in the line, and lets who left go', () => {
+    const { clock, watch, late, enter } = watching()
+    const [, b, c] = [enter('a'), enter('b'), enter('c')]
+    watch.leave(b, true)
+    watch.leave(c, true)
+    const d = enter('d')
+    expect([b, c].map(({ earlier, later }) => [earlier, later])).toEqual([
+      [undefined, undefined],
+      [undefined, undefined],
+    ])
+    expect(d.earlier?.name).toBe('a')
+    clock.pass(1100)
+    expect(late).toEqual(['a', 'd'])
+    expect(watch.size).toBe(0)
+  })
+
+  it('does not tell of who left because another was late, nor lose who came after', () => {
+    const clock = new ManualClock()
+    const late: string[] = []
+    const named = (name: string): Waiting => ({ ...nobody, name })
+    const [first, second, third] = [named('first'), named('second'), named('third')]
+    const watch = new Watch<Waiting>({
+      clock,
+      deadlineMs: 1000,
+      delayMaxMs: 500,
+      overdue: (one) => {
+        late.push(one.name)
+        watch.leave(second, false)
+        if (one === first) watch.enter(named('fourth'))
+      },
+    })
+    for (const one of [first, second, third]) watch.enter(one)
+    clock.pass(1100)
+    expect(late).toEqual(['first', 'third'])
+    expect(watch.size).toBe(1)
+    clock.pass(1500)
+    expect(late).toEqual(['first', 'third', 'fourth'])
     expect(watch.size).toBe(0)
   })
 

@@ -1,7 +1,7 @@
 -- Up Migration
 
--- commit_batch as it is since this migration: an item's values are read from their arrays by its position (v_at_item), where all arrays were unnested side
--- by side before, which costs a heap of its own for each of them. Arrays of a function are kept taken apart, so that a position is found at once.
+-- commit_batch as it is since this migration: in the statements that every batch runs an item's values are read from their arrays by its position (v_at_item),
+-- where all arrays were unnested side by side before, which costs a heap of its own for each of them. Arrays of a function are kept taken apart, so that a position is found at once.
 -- What it does is what it was.
 --
 -- commit_batch: the one way into the ledger. Takes a batch of decisions as parallel arrays, judges each under its purse's lock and
