@@ -71,7 +71,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     .option('--target <host:port>', 'a switch that runs already, instead of a stack of its own', target)
     .option('--database <url>', 'with --target: its Postgres, for the check against the ledger')
     .option('--json', 'print one JSON object on stdout and nothing else', false)
-    .option('--profile', 'write a CPU profile of the switch (.cpuprofile)', false)
+    .option('--profile', 'write CPU profiles of the processes of the switch (.cpuprofile)', false)
     .option('--keep', "keep the stack's directory", false)
     .option('--pgbench', 'run stock pgbench (TPC-B) on the same Postgres before and after, and print the ratio', false)
     .addHelpText('after', explanations())

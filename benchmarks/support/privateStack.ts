@@ -70,8 +70,7 @@ export async function startPrivateStack(options: PrivateStackOptions): Promise<P
     }
     try {
       for (const security of options.securities) {
-        const forSecurity = options.securities.length === 1 ? '' : ` for security ${security}`
-        options.onStep(`starting the switch${forSecurity}${processesText(options.workers)}`)
+        options.onStep(`starting the switch${options.securities.length === 1 ? '' : ` for security ${security}`}`)
         switches.set(security, await startSwitch(servers, addresses, options, security))
       }
     } catch (error) {
@@ -188,10 +187,6 @@ function write(directory: string, name: string, content: object): string {
   const file = join(directory, name)
   writeFileSync(file, JSON.stringify(content))
   return file
-}
-
-function processesText(workers = 1): string {
-  return workers === 1 ? '' : `, ${String(workers)} processes`
 }
 
 function portSetting(link: string): string {

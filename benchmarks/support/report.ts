@@ -12,6 +12,8 @@ export interface BenchReport {
   readonly seconds: number
   readonly connections: number
   readonly inFlight: number
+  /** Processes of the switch; null where it ran already. */
+  readonly workers: number | null
   readonly rate: number | null
   readonly sent: number
   readonly approved: number
@@ -58,7 +60,7 @@ export function comparisonText({ runs, ratios }: ComparisonReport): string {
 }
 
 export function reportOf(
-  options: Pick<BenchOptions, 'connections' | 'inFlight' | 'rate'>,
+  options: Pick<BenchOptions, 'connections' | 'inFlight' | 'rate' | 'workers' | 'target'>,
   { mix, security }: { readonly mix: string; readonly security: SecurityName | undefined },
   measurement: Measurement,
   verification: Verification | undefined,
@@ -70,6 +72,7 @@ export function reportOf(
     seconds: rounded(seconds),
     connections: options.connections,
     inFlight: options.inFlight,
+    workers: options.target === undefined ? options.workers : null,
     rate: options.rate ?? null,
     sent: measurement.sent,
     approved: measurement.approved,
@@ -102,7 +105,7 @@ export function reportText(report: BenchReport): string {
   const codes = Object.entries(report.responseCodes).map(([code, count]) => `${code}: ${String(count)}`)
   const known = verified.approvedNotInLedger !== null
   return [
-    `${nameOf(report)}, ${loop}, ${String(report.connections)} connections with ${report.rate === null ? '' : 'up to '}${String(report.inFlight)} in flight, ${String(report.seconds)} s`,
+    `${nameOf(report)}, ${loop}, ${String(report.connections)} connections with ${report.rate === null ? '' : 'up to '}${String(report.inFlight)} in flight, ${String(report.seconds)} s${processesText(report.workers)}`,
     `  messages   ${String(report.sent)} sent: ${String(report.approved)} approved, ${String(report.declined)} declined, ${String(report.errors)} errors`,
     `  codes      ${codes.join(', ')}`,
     `  rate       ${String(report.tps)} answers/s, ${String(report.approvedTps)} approved/s`,
@@ -112,6 +115,10 @@ export function reportText(report: BenchReport): string {
       : '  verified   not: the ledger cannot be read from here; give --database',
     '',
   ].join('\n')
+}
+
+export function processesText(workers: number | null): string {
+  return workers === null ? '' : `, ${String(workers)} ${workers === 1 ? 'process' : 'processes'}`
 }
 
 function rounded(value: number): number {

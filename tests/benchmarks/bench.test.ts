@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
@@ -30,7 +31,8 @@ it('on a stack of its own it prints one JSON object and nothing else, and finds 
   expect(report).toMatchObject({
     mix: 'authorize',
     connections: 4,
-    inFlight: 8,
+    inFlight: 16,
+    workers: availableParallelism(),
     rate: null,
     declined: 0,
     errors: 0,

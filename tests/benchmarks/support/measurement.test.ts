@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { Measurement } from '../../../benchmarks/support/measurement.ts'
 import { comparisonOf, reportOf, type BenchReport } from '../../../benchmarks/support/report.ts'
 
-const OPTIONS = { connections: 2, inFlight: 3, rate: undefined } as const
+const OPTIONS = { connections: 2, inFlight: 3, rate: undefined, workers: 2, target: undefined } as const
 
 it('a message belongs to the measured time by when it was due, an answer by when it came', () => {
   const measurement = new Measurement(1000, 3000)
@@ -32,7 +32,7 @@ it('the report has the keys that were promised and no others', () => {
     unanswered: 4,
   })
   expect(Object.keys(report)).toEqual(
-    'mix seconds connections inFlight rate sent approved declined errors tps approvedTps latencyMs responseCodes verified'.split(
+    'mix seconds connections inFlight workers rate sent approved declined errors tps approvedTps latencyMs responseCodes verified'.split(
       ' ',
     ),
   )
