@@ -82,7 +82,7 @@ async function benchPrivate(options: BenchOptions): Promise<Outcome> {
     return outcome
   } finally {
     await stack.stop()
-    if (profileDirectory !== undefined) note(`CPU profile of the switch: ${profileDirectory}`)
+    if (profileDirectory !== undefined) note(`CPU profiles of the switch: ${profileDirectory}`)
     if (options.keep) note(`kept: ${stack.directory}`)
   }
 }

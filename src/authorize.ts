@@ -422,8 +422,8 @@ export class Authorizer {
    * under way may yet be decided for, is left without an answer where it cannot be found out: the terminal asks again, or reverses.
    */
   #declineNow(passage: Passage, reason: DeclineReason): void {
-    const isOpen = this.#departure.isAskedTwice(passage) || mayBeDecided(passage, this.#parts.ledger)
-    this.#respond(passage, isOpen && reason === 'cannot_decide' ? undefined : resultOfDecline(passage, reason))
+    const silent = reason === 'cannot_decide' && mayBeDecided(passage, this.#parts.ledger, this.#departure)
+    this.#respond(passage, silent ? undefined : resultOfDecline(passage, reason))
   }
 
   #cannotDecide(batch: readonly Passage[], stage: string, error: unknown): void {

@@ -337,7 +337,13 @@ export function neededReservation(passage: Passage): Reservation {
   return reservation
 }
 
-/** It was decided before, or may come to be, although nobody has been told. */
-export function mayBeDecided({ asked, wasRefused }: Passage, ledger: { mayHold(key: string): boolean }): boolean {
-  return wasRefused || (asked.kind !== 'unsupported' && (isRepeat(asked.mti) || ledger.mayHold(asked.key)))
+/** Its key was decided before, or may come to be, although nobody has been told. */
+export function mayBeDecided(
+  passage: Passage,
+  ledger: { mayHold(key: string): boolean },
+  underWay: { isAskedTwice(passage: Passage): boolean },
+): boolean {
+  const { asked, wasRefused } = passage
+  if (asked.kind === 'unsupported') return wasRefused
+  return wasRefused || isRepeat(asked.mti) || ledger.mayHold(asked.key) || underWay.isAskedTwice(passage)
 }
