@@ -107,7 +107,10 @@ describe('Postgres stands still', () => {
     const first = compose(running.clock, '0200', { 2: card.pan, 4: amount(300) })
     const link = await running.connect('pos')
     const answers: string[] = []
-    const unanswered = async () => (await metric('sarf_messages_total{kind="purchase",code="none"}')) || 0
+    const unanswered = async () => {
+      const count = await metric('sarf_messages_total{kind="purchase",code="none"}')
+      return Number.isNaN(count) ? 0 : count
+    }
     const before = await unanswered()
     postgres.freeze()
     try {
